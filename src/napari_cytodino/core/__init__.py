@@ -1,0 +1,1 @@
+"""The science: cells, crops, model, decisions, table; no Qt and no napari."""

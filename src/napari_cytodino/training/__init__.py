@@ -1,0 +1,1 @@
+"""Training, evaluation and the recipes behind the shipped checkpoints."""

@@ -1,0 +1,1 @@
+"""The dock: the only room that knows napari and Qt."""
