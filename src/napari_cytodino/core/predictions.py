@@ -1,0 +1,102 @@
+"""What the model said of each cell: frozen arrays that grow batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_cytodino.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """The model's answer for some cells.
+
+    Attributes
+    ----------
+    rows : (B,) int64
+        Which cells these are, as rows of the `Cells` that were asked for.
+    logits : (B, C) float32
+    embeddings : (B, D) float16
+    readable : (B,) bool
+        False where the pixels could not be read or the answer is not finite.
+    """
+
+    rows: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16]
+    readable: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The model's answers for all N cells, complete or not.
+
+    Attributes
+    ----------
+    logits : (N, C) float32
+        NaN where a cell is not done or not readable.
+    embeddings : (N, D) float16
+    done : (N,) bool
+    readable : (N,) bool
+    """
+
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16]
+    done: npt.NDArray[np.bool_]
+    readable: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.done)
+
+    @staticmethod
+    def empty(cells: int, classes: int, width: int) -> Predictions:
+        """Return predictions in which no cell is done yet."""
+        return Predictions(
+            np.full((cells, classes), np.nan, np.float32),
+            np.zeros((cells, width), np.float16),
+            np.zeros(cells, bool),
+            np.ones(cells, bool),
+        )
+
+    def with_batch(self, batch: PredictionBatch) -> Predictions:
+        """Return predictions with one more batch in them.
+
+        Raises
+        ------
+        InputError
+            When the batch has another number of classes.
+        """
+        if batch.logits.shape[1] != self.logits.shape[1]:
+            raise InputError(
+                f"A batch of {batch.logits.shape[1]} classes does not fit predictions "
+                f"of {self.logits.shape[1]}; classify with one checkpoint."
+            )
+        return self.with_batches([batch])
+
+    def with_batches(self, batches: list[PredictionBatch]) -> Predictions:
+        """Return predictions with these batches in them, copied once."""
+        new = replace(
+            self,
+            logits=self.logits.copy(),
+            embeddings=self.embeddings.copy(),
+            done=self.done.copy(),
+            readable=self.readable.copy(),
+        )
+        for batch in batches:
+            finite = batch.readable & np.isfinite(batch.logits).all(axis=1)
+            new.logits[batch.rows] = np.where(finite[:, None], batch.logits, np.nan)
+            new.embeddings[batch.rows] = np.where(finite[:, None], batch.embeddings, 0)
+            new.done[batch.rows] = True
+            new.readable[batch.rows] = finite
+        return new
+
+    def probabilities(self, temperature: float = 1.0) -> npt.NDArray[np.float32]:
+        """Return softmax(logits / temperature), shape (N, C); NaN where there is none."""
+        scaled = self.logits.astype(np.float64) / temperature
+        with np.errstate(invalid="ignore"):
+            scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
+            odds = np.exp(scaled)
+            return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,237 @@
+"""Cell classes and lineages as data, read from TOML and checked, all faults at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_cytodino.core.errors import InputError
+
+RISKS = ("critical", "safe", "none")
+"""What a missed class may cost: the paper's critical and safe sets, or neither."""
+
+ME_SIDES = ("myeloid", "erythroid", "none")
+"""On which side of the M:E ratio a class is counted (ICSH)."""
+
+T = TypeVar("T")
+
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f/\\<>]{1,80}")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A group of classes that share a line of development."""
+
+    name: str
+    title: str
+    colour: str
+    sequential: bool
+    """True when its classes are successive maturation stages."""
+
+
+@dataclass(frozen=True)
+class CellClass:
+    """One class of cell; its place in the taxonomy is its logit."""
+
+    code: str
+    name: str
+    lineage: str
+    stage: int
+    risk: str
+    colour: str
+    counted: bool
+    me_ratio: str = "none"
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """An ordered list of classes in lineages; class order is logit order.
+
+    Raises
+    ------
+    InputError
+        When the definition contradicts itself; the message lists every fault.
+    """
+
+    name: str
+    title: str
+    classes: tuple[CellClass, ...]
+    lineages: tuple[Lineage, ...]
+
+    def __post_init__(self) -> None:
+        faults = list(_faults(self))
+        if faults:
+            raise InputError(
+                f"Taxonomy '{self.name}' cannot be used: {'; '.join(faults)}."
+                " Correct its TOML file."
+            )
+
+    @staticmethod
+    def load(source: str | Path) -> Taxonomy:
+        """Read a taxonomy that ships with the package, or a TOML file of the same shape.
+
+        Parameters
+        ----------
+        source
+            A name such as ``"mll21"``, or the path of a TOML file.
+
+        Raises
+        ------
+        InputError
+            When there is no such taxonomy, or it is not valid.
+        """
+        path = Path(source)
+        if path.suffix == ".toml":
+            if not path.is_file():
+                raise InputError(f"There is no taxonomy file {path}; check the path.")
+            text = path.read_text(encoding="utf-8")
+        else:
+            folder = resources.files("napari_cytodino.core") / "taxonomies"
+            known = {Path(f.name).stem: f for f in folder.iterdir()}
+            if str(source) not in known:
+                raise InputError(
+                    f"There is no taxonomy named '{source}'; use one of "
+                    f"{', '.join(sorted(known))} or the path of a TOML file."
+                )
+            text = known[str(source)].read_text(encoding="utf-8")
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{source} is not valid TOML: {error}.") from error
+        return Taxonomy.from_dict(content)
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> Taxonomy:
+        """Build a taxonomy from plain values, as found in TOML and ``config.json``."""
+        try:
+            return Taxonomy(
+                name=str(content["name"]),
+                title=str(content["title"]),
+                classes=tuple(_record(CellClass, c) for c in content["classes"]),
+                lineages=tuple(_record(Lineage, g) for g in content["lineages"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"A taxonomy lacks or misnames a field: {error}; "
+                "mll21.toml in the package shows the shape."
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values from which `from_dict` builds an equal taxonomy."""
+        return asdict(self)
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Class codes in logit order."""
+        return tuple(c.code for c in self.classes)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {code: i for i, code in enumerate(self.codes)}
+
+    def __contains__(self, code: object) -> bool:
+        return code in self._places
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def index(self, code: str) -> int:
+        """Return the logit of a class.
+
+        Raises
+        ------
+        InputError
+            When the code is not in this taxonomy.
+        """
+        if code not in self._places:
+            raise InputError(
+                f"'{code}' is not a class of taxonomy '{self.name}'; "
+                f"its classes are {', '.join(self.codes)}."
+            )
+        return self._places[code]
+
+    def lineage_of(self, code: str) -> Lineage:
+        """Return the lineage of a class."""
+        name = self.classes[self.index(code)].lineage
+        return next(g for g in self.lineages if g.name == name)
+
+    @cached_property
+    def lineage_index(self) -> npt.NDArray[np.int64]:
+        """The lineage of each class as an index into `lineages`, shape (C,)."""
+        place = {g.name: i for i, g in enumerate(self.lineages)}
+        return np.array([place[c.lineage] for c in self.classes], dtype=np.int64)
+
+    @cached_property
+    def critical_mask(self) -> npt.NDArray[np.bool_]:
+        """True for classes that must not be missed, shape (C,)."""
+        return np.array([c.risk == "critical" for c in self.classes])
+
+    @cached_property
+    def safe_mask(self) -> npt.NDArray[np.bool_]:
+        """True for classes that are harmless when they are called, shape (C,)."""
+        return np.array([c.risk == "safe" for c in self.classes])
+
+    def subset(self, codes: Sequence[str]) -> Taxonomy:
+        """Return the taxonomy of these classes only, in this taxonomy's order."""
+        wanted = {self.codes[self.index(code)] for code in codes}
+        classes = tuple(c for c in self.classes if c.code in wanted)
+        used = {c.lineage for c in classes}
+        lineages = tuple(g for g in self.lineages if g.name in used)
+        return Taxonomy(self.name, self.title, classes, lineages)
+
+
+def _record(kind: type[T], content: Mapping[str, Any]) -> T:
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    extra = set(content) - known
+    if extra:
+        raise KeyError(f"{kind.__name__} has no field {', '.join(sorted(extra))}")
+    return kind(**content)
+
+
+def _faults(taxonomy: Taxonomy) -> list[str]:
+    faults = []
+    if len(taxonomy.classes) < 2:
+        faults.append(f"it has {len(taxonomy.classes)} classes, at least 2 are needed")
+    names = [g.name for g in taxonomy.lineages]
+    codes = [c.code for c in taxonomy.classes]
+    for kind, values in (("class code", codes), ("lineage", names)):
+        doubled = sorted(v for v, n in Counter(map(str, values)).items() if n > 1)
+        faults += [f"{kind} '{v}' stands twice" for v in doubled]
+    for group in taxonomy.lineages:
+        if not _COLOUR.fullmatch(str(group.colour)):
+            faults.append(f"colour '{group.colour}' of {group.name} is not #RRGGBB")
+        if not _NAME.fullmatch(str(group.title)):
+            faults.append(f"title {group.title!r} of {group.name} is not plain text")
+    for cell in taxonomy.classes:
+        faults += _class_faults(cell, names)
+    return faults
+
+
+def _class_faults(cell: CellClass, lineages: list[str]) -> list[str]:
+    code = str(cell.code)
+    checks = [
+        (_CODE.fullmatch(code), f"code {code!r} is not 1 to 16 letters or digits"),
+        (_NAME.fullmatch(str(cell.name)), f"name {cell.name!r} is not plain text"),
+        (_COLOUR.fullmatch(str(cell.colour)), f"colour '{cell.colour}' is not #RRGGBB"),
+        (cell.lineage in lineages, f"lineage '{cell.lineage}' is not defined"),
+        (cell.risk in RISKS, f"risk '{cell.risk}' is none of {', '.join(RISKS)}"),
+        (cell.me_ratio in ME_SIDES, f"me_ratio '{cell.me_ratio}' is none of {ME_SIDES}"),
+        (isinstance(cell.counted, bool), f"counted {cell.counted!r} is no truth value"),
+        (
+            isinstance(cell.stage, int) and cell.stage >= 0,
+            f"stage {cell.stage!r} is not a whole number from 0",
+        ),
+    ]
+    return [f"class {code!r}: {text}" for good, text in checks if not good]
