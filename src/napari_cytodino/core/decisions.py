@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.predictions import Predictions
-from napari_cytodino.core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from napari_cytodino.core.predictions import Predictions
+    from napari_cytodino.core.taxonomy import Taxonomy
 
 STATUSES = ("auto", "lineage_only", "review", "rejected")
-"""`auto`: accepted; `lineage_only`: stage open; `review`: an expert decides; `rejected`."""
+"""Accepted; stage open but lineage sure; for an expert to decide; not usable."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def decide(
 ) -> Decisions:
     """Decide for every cell what to do with the model's answer.
 
-    The rules apply in this order: unreadable, a critical class cannot be excluded, cut by
-    the border, sure, stage unclear but lineage sure, close second, low confidence.
+    The rules apply in this order: unreadable, a critical class cannot be excluded,
+    cut by the border, sure, stage unclear but lineage sure, close second, low
+    confidence.
 
     Parameters
     ----------
@@ -137,7 +140,8 @@ def decide(
     which = np.argmax(np.stack([mask for mask, _ in rules]), axis=0)
     status = np.array([name for _, name in rules], object)[which]
     class_index = np.where(known, best, -1)
-    by_lineage = np.where(status == "lineage_only", lineage, taxonomy.lineage_index[best])
+    of_class = taxonomy.lineage_index[best]
+    by_lineage = np.where(status == "lineage_only", lineage, of_class)
     reason = np.full(n, "", object)
     for row in np.flatnonzero((which != 0) & (which != 4)):
         reason[row] = _reason(int(which[row]), safe_p[row], taxonomy, order[row])

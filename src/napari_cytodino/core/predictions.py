@@ -94,9 +94,10 @@ class Predictions:
         return new
 
     def probabilities(self, temperature: float = 1.0) -> npt.NDArray[np.float32]:
-        """Return softmax(logits / temperature), shape (N, C); NaN where there is none."""
+        """Return softmax(logits / temperature), shape (N, C); NaN where not done."""
         scaled = self.logits.astype(np.float64) / temperature
         with np.errstate(invalid="ignore"):
             scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
             odds = np.exp(scaled)
-            return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+            share: npt.NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+        return share.astype(np.float32)

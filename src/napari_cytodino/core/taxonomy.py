@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 RISKS = ("critical", "safe", "none")
 """What a missed class may cost: the paper's critical and safe sets, or neither."""
@@ -80,7 +82,7 @@ class Taxonomy:
 
     @staticmethod
     def load(source: str | Path) -> Taxonomy:
-        """Read a taxonomy that ships with the package, or a TOML file of the same shape.
+        """Read a taxonomy that ships with the package, or a TOML file like it.
 
         Parameters
         ----------
@@ -227,11 +229,8 @@ def _class_faults(cell: CellClass, lineages: list[str]) -> list[str]:
         (_COLOUR.fullmatch(str(cell.colour)), f"colour '{cell.colour}' is not #RRGGBB"),
         (cell.lineage in lineages, f"lineage '{cell.lineage}' is not defined"),
         (cell.risk in RISKS, f"risk '{cell.risk}' is none of {', '.join(RISKS)}"),
-        (cell.me_ratio in ME_SIDES, f"me_ratio '{cell.me_ratio}' is none of {ME_SIDES}"),
+        (cell.me_ratio in ME_SIDES, f"me_ratio '{cell.me_ratio}' is not in {ME_SIDES}"),
         (isinstance(cell.counted, bool), f"counted {cell.counted!r} is no truth value"),
-        (
-            isinstance(cell.stage, int) and cell.stage >= 0,
-            f"stage {cell.stage!r} is not a whole number from 0",
-        ),
+        (cell.stage in range(100), f"stage {cell.stage!r} is not from 0 to 99"),
     ]
     return [f"class {code!r}: {text}" for good, text in checks if not good]

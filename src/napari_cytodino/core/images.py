@@ -1,0 +1,190 @@
+"""One door for pixels: any image as 8-bit RGB, read window by window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_cytodino.core.errors import InputError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""File types that `read_image` reads."""
+
+_LIMIT_SAMPLE = 1024
+"""Side of the grid of pixels from which the limits of an image are estimated."""
+
+
+class ImageSource:
+    """An image of any common layout, read as (h, w, 3) uint8 one window at a time.
+
+    Parameters
+    ----------
+    data
+        (..., Y, X), (..., Y, X, 3) or (..., Y, X, 4); numpy, dask, zarr, or a
+        multiscale list of these, of which the finest is read.
+    channel_axis
+        The axis of the three or four channels. None takes the last axis when it has
+        three or four entries and the image is colour, else the image is grey.
+    limits
+        The values shown as 0 and 255. None: 0 and 255 for uint8, 0 and 1 for floats
+        within these, else the smallest and largest value of a sample of pixels.
+    plane
+        The index along each leading axis (time, z) of the plane to read.
+
+    Raises
+    ------
+    InputError
+        When the array cannot be an image.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        channel_axis: int | None = None,
+        limits: tuple[float, float] | None = None,
+        plane: tuple[int, ...] = (),
+    ) -> None:
+        array = data[0] if _is_multiscale(data) else data
+        shape = tuple(array.shape)
+        axis = _channel_axis(shape, channel_axis)
+        leading = len(shape) - (2 if axis is None else 3)
+        if leading < 0 or 0 in shape:
+            raise InputError(
+                f"An array of shape {shape} is not an image; (Y, X) or (Y, X, 3) is "
+                "needed, with leading axes for time or z."
+            )
+        if len(plane) != leading:
+            raise InputError(
+                f"An image of shape {shape} has {leading} leading axes but plane "
+                f"{plane} names {len(plane)}; name one index for each."
+            )
+        if np.dtype(array.dtype).kind not in "biuf":
+            raise InputError(
+                f"An image of type {array.dtype} cannot be shown; convert it to uint8, "
+                "uint16 or float."
+            )
+        self._array, self._axis, self._plane = array, axis, plane
+        spatial = [n for i, n in enumerate(shape) if i != axis][leading:]
+        self.shape: tuple[int, int] = (int(spatial[0]), int(spatial[1]))
+        self.colour = axis is not None
+        self.limits = limits or self._estimate_limits()
+
+    def read(self, top: int, left: int, bottom: int, right: int) -> npt.NDArray[Any]:
+        """Return the window as (bottom - top, right - left, 3) uint8.
+
+        Raises
+        ------
+        InputError
+            When the window leaves the image or a pixel in it is not a number.
+        """
+        height, width = self.shape
+        if not (0 <= top <= bottom <= height and 0 <= left <= right <= width):
+            raise InputError(
+                f"Window {(top, left, bottom, right)} leaves an image of "
+                f"{height} x {width} pixels; clip it first."
+            )
+        return self._to_rgb8(self._window(slice(top, bottom), slice(left, right)))
+
+    def _window(self, rows: slice, columns: slice) -> npt.NDArray[Any]:
+        spatial: list[Any] = [*self._plane, rows, columns]
+        if self._axis is not None:
+            spatial.insert(self._axis, slice(None))
+        block = np.asarray(self._array[tuple(spatial)])
+        if self._axis is None:
+            return block[..., None]
+        return np.moveaxis(block, self._axis - min(self._axis, len(self._plane)), -1)
+
+    def _estimate_limits(self) -> tuple[float, float]:
+        kind = np.dtype(self._array.dtype)
+        if kind == np.uint8:
+            return (0.0, 255.0)
+        if kind.kind == "b":
+            return (0.0, 1.0)
+        step = [max(1, n // _LIMIT_SAMPLE) for n in self.shape]
+        sample = self._window(slice(None, None, step[0]), slice(None, None, step[1]))
+        finite = sample[..., :3][np.isfinite(sample[..., :3])]
+        if finite.size == 0:
+            raise InputError(
+                "The image holds no finite value; check how it was made or read."
+            )
+        low, high = float(finite.min()), float(finite.max())
+        if kind.kind == "f" and low >= 0 and high <= 1:
+            return (0.0, 1.0)
+        if low >= 0:
+            low = 0.0
+        return (low, high if high > low else low + 1.0)
+
+    def _to_rgb8(self, block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        colours = block[..., :3]
+        if colours.dtype != np.uint8 or self.limits != (0.0, 255.0):
+            values = colours.astype(np.float32)
+            if not np.isfinite(values).all():
+                raise InputError(
+                    "The image holds values that are not numbers (NaN or infinite) in "
+                    "this window; repair or crop it."
+                )
+            low, high = self.limits
+            scaled = (values - low) * (255.0 / (high - low))
+            colours = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        if colours.shape[-1] == 1:
+            colours = np.repeat(colours, 3, axis=-1)
+        return np.ascontiguousarray(colours)
+
+
+def _is_multiscale(data: Any) -> bool:
+    return isinstance(data, (list, tuple)) or type(data).__name__ == "MultiScaleData"
+
+
+def _channel_axis(shape: tuple[int, ...], wish: int | None) -> int | None:
+    if wish is None:
+        return len(shape) - 1 if len(shape) >= 3 and shape[-1] in (3, 4) else None
+    if not -len(shape) <= wish < len(shape) or shape[wish] not in (3, 4):
+        raise InputError(
+            f"Axis {wish} of an image of shape {shape} does not hold three or four "
+            "channels; choose the axis that does."
+        )
+    return wish % len(shape)
+
+
+def read_image(path: Path | str) -> ImageSource:
+    """Read an image file.
+
+    Parameters
+    ----------
+    path
+        PNG, JPEG, WebP, BMP or TIFF.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, of another type, or damaged.
+    """
+    from PIL import Image, ImageOps
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no image {path}; check the path.")
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(
+            f"{path.name} is of no type that can be read here; "
+            f"use {', '.join(IMAGE_SUFFIXES)}."
+        )
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            return ImageSource(tifffile.imread(path))
+        with Image.open(path) as picture:
+            if picture.mode in ("1", "I", "I;16", "L", "F"):
+                return ImageSource(np.asarray(picture))
+            return ImageSource(
+                np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+            )
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path} cannot be read as an image ({error}); export it anew."
+        ) from error

@@ -1,0 +1,144 @@
+"""The cell table: one row a cell, the same columns in every place it is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from napari_cytodino.core.decisions import decide
+from napari_cytodino.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_cytodino.core.cells import Cells
+    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.predictions import Predictions
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+COLUMNS = (
+    "index",
+    "label",
+    "y",
+    "x",
+    "area",
+    "at_border",
+    "cell_class",
+    "lineage",
+    "confidence",
+    "margin",
+    "status",
+    "reason",
+    "reviewed_class",
+    "final_class",
+    "reviewer",
+    "reviewed_at",
+)
+"""The columns of the table, in order; `index` repeats `label`, as napari looks it up."""
+
+BOX_COLUMNS = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")
+"""Further columns of files: the bounding box in pixels, half open."""
+
+DIGITS = 6
+"""Exported probabilities are rounded: they differ by 1e-7 between batch sizes."""
+
+
+def build_table(
+    cells: Cells,
+    predictions: Predictions,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    reviews: Mapping[int, tuple[str, str, str]] | None = None,
+) -> pd.DataFrame:
+    """Return the table of the cells that are done, in the order of `cells`.
+
+    Parameters
+    ----------
+    reviews
+        For a label: reviewed class, reviewer, time (UTC, ISO 8601).
+
+    Raises
+    ------
+    InputError
+        When cells and predictions differ in number.
+    """
+    if len(cells) != len(predictions):
+        raise InputError(
+            f"{len(predictions)} predictions do not fit {len(cells)} cells; "
+            "classify these cells again."
+        )
+    decisions = decide(predictions, taxonomy, policy, cells.at_border)
+    codes = np.array([*taxonomy.codes, ""], object)
+    lineages = np.array([*(g.name for g in taxonomy.lineages), ""], object)
+    reviewed = [(reviews or {}).get(int(label), ("", "", "")) for label in cells.label]
+    table = pd.DataFrame(
+        {
+            "index": cells.label,
+            "label": cells.label,
+            "y": cells.centre[:, 0],
+            "x": cells.centre[:, 1],
+            "area": cells.area,
+            "at_border": cells.at_border,
+            "cell_class": _text(codes[decisions.class_index]),
+            "lineage": _text(lineages[decisions.lineage_index]),
+            "confidence": decisions.confidence.round(DIGITS),
+            "margin": decisions.margin.round(DIGITS),
+            "status": _text(decisions.status),
+            "reason": _text(decisions.reason),
+            "reviewed_class": _text([r[0] for r in reviewed]),
+            "reviewer": _text([r[1] for r in reviewed]),
+            "reviewed_at": _text([r[2] for r in reviewed]),
+        }
+    )
+    table["final_class"] = final_class(table)
+    return table.loc[predictions.done, list(COLUMNS)].reset_index(drop=True)
+
+
+def final_class(table: pd.DataFrame) -> pd.Series[str]:
+    """Return the reviewed class of each row where there is one, else the predicted one.
+
+    A class that the model could not settle (`lineage_only`, `rejected`) is no class, so
+    these rows stay empty until someone reviews them.
+    """
+    settled = ~table["status"].isin(["lineage_only", "rejected"])
+    predicted = table["cell_class"].where(settled, "")
+    return table["reviewed_class"].where(table["reviewed_class"] != "", predicted)
+
+
+def file_table(
+    table: pd.DataFrame,
+    cells: Cells,
+    predictions: Predictions,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    *,
+    image: str,
+    checkpoint: str,
+) -> pd.DataFrame:
+    """Return the table with the columns that only files hold.
+
+    These are `image`, the bounding box, `checkpoint` and `p_<CODE>` for each class.
+    """
+    row_of = {int(label): row for row, label in enumerate(cells.label)}
+    rows = np.array([row_of[int(label)] for label in table["label"]], np.intp)
+    p = predictions.probabilities(policy.temperature)[rows].round(DIGITS)
+    extra = {"image": _text([image] * len(table))}
+    frame = pd.concat(
+        [
+            pd.DataFrame(extra),
+            table.reset_index(drop=True),
+            pd.DataFrame(cells.bbox[rows], columns=list(BOX_COLUMNS)),
+            pd.DataFrame({"checkpoint": _text([checkpoint] * len(table))}),
+            pd.DataFrame(p, columns=[f"p_{code}" for code in taxonomy.codes]),
+        ],
+        axis=1,
+    )
+    return frame
+
+
+def _text(values: npt.ArrayLike) -> pd.Series[str]:
+    # Object columns: pandas 2 and 3 disagree on the type of text columns otherwise.
+    return pd.Series(np.asarray(values, object), dtype=object)
