@@ -29,7 +29,7 @@ CONFIDENCE_STEPS = 16
 """Confidence is shown in this many steps, so that few colours make up a class layer."""
 
 _RAMP = np.array(
-    # cividis, read at 0, 1/3, 2/3 and 1: even in lightness, also for colour-blind people
+    # cividis at 0, 1/3, 2/3 and 1: even in lightness, also for colour-blind people
     [
         [0.0, 0.135, 0.305],
         [0.341, 0.361, 0.427],

@@ -185,7 +185,7 @@ class CropStack:
         )
 
     def iter_crops(self, side: int, batch_size: int = 8) -> Iterator[CropBatch]:
-        """Cut the middle `side` pixels of each crop, filled by reflection if smaller."""
+        """Cut the middle `side` pixels of each crop, reflected where it is smaller."""
         middle = Cells(
             np.array([1], np.int64),
             (np.array([self.shape], float) - 1) / 2,
@@ -195,9 +195,8 @@ class CropStack:
         )
         for start in range(0, self.count, batch_size):
             rows = range(start, min(start + batch_size, self.count))
-            parts = [
-                next(iter_crops(self.source(row), middle, side, 1)) for row in rows
-            ]
+            crops = (iter_crops(self.source(r), middle, side, 1) for r in rows)
+            parts = [next(crop) for crop in crops]
             yield CropBatch(
                 np.array(rows, np.int64),
                 np.concatenate([part.pixels for part in parts]),

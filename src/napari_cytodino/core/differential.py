@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.table import taxonomy_of
 
 if TYPE_CHECKING:
     from napari_cytodino.core.taxonomy import Taxonomy
@@ -42,7 +43,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return (low, high)
 
 
-def differential(table: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
+def differential(table: pd.DataFrame, taxonomy: Taxonomy | None = None) -> pd.DataFrame:
     """Count the cells of each class.
 
     Percentages are of the counted classes only (ICSH: artefacts, smudge cells and
@@ -53,6 +54,8 @@ def differential(table: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
     ----------
     table
         With a column `final_class`; rows without a class are not counted.
+    taxonomy
+        None takes the one that made the table.
 
     Returns
     -------
@@ -61,6 +64,7 @@ def differential(table: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
         `counted`, `count`, `percent`, `low`, `high` (95 %, Wilson); the last three are
         NaN for classes that are not counted.
     """
+    taxonomy = taxonomy or taxonomy_of(table)
     counts = table["final_class"].value_counts()
     total = sum(int(counts.get(c.code, 0)) for c in taxonomy.classes if c.counted)
     rows: list[dict[str, Any]] = []

@@ -10,6 +10,7 @@ import pandas as pd
 
 from napari_cytodino.core.decisions import decide
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.predictions import Predictions
-    from napari_cytodino.core.taxonomy import Taxonomy
 
 COLUMNS = (
     "index",
@@ -37,7 +37,7 @@ COLUMNS = (
     "reviewer",
     "reviewed_at",
 )
-"""The columns of the table, in order; `index` repeats `label`, as napari looks it up."""
+"""The columns in order; `index` repeats `label`, which is where napari looks it up."""
 
 BOX_COLUMNS = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")
 """Further columns of files: the bounding box in pixels, half open."""
@@ -94,7 +94,9 @@ def build_table(
         }
     )
     table["final_class"] = final_class(table)
-    return table.loc[predictions.done, list(COLUMNS)].reset_index(drop=True)
+    table = table.loc[predictions.done, list(COLUMNS)].reset_index(drop=True)
+    table.attrs["taxonomy"] = taxonomy.to_dict()
+    return table
 
 
 def final_class(table: pd.DataFrame) -> pd.Series[str]:
@@ -136,7 +138,24 @@ def file_table(
         ],
         axis=1,
     )
+    frame.attrs = dict(table.attrs)
     return frame
+
+
+def taxonomy_of(table: pd.DataFrame) -> Taxonomy:
+    """Return the taxonomy that made a table of `build_table` or `classify`.
+
+    Raises
+    ------
+    InputError
+        When the table does not say it, as after reading it from a file.
+    """
+    if "taxonomy" not in table.attrs:
+        raise InputError(
+            "This table does not say which taxonomy made it; pass taxonomy=, such as "
+            "Taxonomy.load('mll21')."
+        )
+    return Taxonomy.from_dict(table.attrs["taxonomy"])
 
 
 def _text(values: npt.ArrayLike) -> pd.Series[str]:

@@ -1,0 +1,312 @@
+"""From crops to predictions: device, batches, back-off when memory runs out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.core.cells import cells_from_crops, cells_from_labels
+from napari_cytodino.core.crops import CropBatch, CropStack, crop_side, iter_crops
+from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.predictions import PredictionBatch, Predictions
+from napari_cytodino.core.provenance import Provenance
+from napari_cytodino.core.table import build_table, file_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy.typing as npt
+    import pandas as pd
+    import torch
+
+    from napari_cytodino.core.cells import Cells
+    from napari_cytodino.core.checkpoint import Checkpoint
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+"""What a user may wish for; `auto` takes the first that works."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the model runs, by name, and why not on a GPU."""
+
+    kind: str
+    name: str
+    why: str = ""
+
+
+def pick_device(wish: str = "auto") -> Device:
+    """Choose the device to run on.
+
+    Parameters
+    ----------
+    wish
+        One of `DEVICES`.
+
+    Raises
+    ------
+    InputError
+        When the device is unknown or not usable here.
+    """
+    if wish not in DEVICES:
+        raise InputError(f"'{wish}' is no device; choose one of {', '.join(DEVICES)}.")
+    import torch
+
+    cuda = torch.cuda.is_available()
+    mps = torch.backends.mps.is_available()
+    if wish in ("auto", "cuda") and cuda:
+        return Device("cuda", torch.cuda.get_device_name())
+    if wish in ("auto", "mps") and mps:
+        return Device("mps", "Apple GPU")
+    why = (
+        "this build of torch is for the CPU only; for an NVIDIA GPU install the build "
+        "that pytorch.org names for it"
+        if torch.version.cuda is None
+        else "torch finds no usable NVIDIA driver; update the driver"
+    )
+    if wish in ("cuda", "mps"):
+        raise InputError(f"Device '{wish}' cannot be used: {why}, or use --device cpu.")
+    cores = torch.get_num_threads()
+    return Device("cpu", f"CPU, {cores} threads", "" if wish == "cpu" else why)
+
+
+class Classifier:
+    """A checkpoint on a device, ready for batches of crops.
+
+    Parameters
+    ----------
+    checkpoint
+        From `load_checkpoint`.
+    device
+        One of `DEVICES`.
+    batch_size
+        At first; halved for good each time that memory runs out.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = 8
+    ) -> None:
+        if batch_size < 1:
+            raise InputError(f"A batch size of {batch_size} is below 1; raise it.")
+        self.checkpoint = checkpoint
+        self.device = pick_device(device)
+        self.batch_size = batch_size
+        self._model = checkpoint.model().to(self.device.kind).eval()
+
+    def run(
+        self,
+        crops: Iterable[CropBatch],
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[PredictionBatch]:
+        """Yield the answer for each batch of crops, until there are no more or cancelled.
+
+        Raises
+        ------
+        CytoDinoError
+            When a single crop does not fit into memory.
+        """
+        for batch in crops:
+            if cancelled():
+                return
+            logits, embeddings = self._in_parts(batch.pixels)
+            finite = np.isfinite(logits).all(axis=1)
+            yield PredictionBatch(
+                batch.rows, logits, embeddings, batch.readable & finite
+            )
+
+    def _in_parts(
+        self, pixels: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+        parts, start = [], 0
+        while start < len(pixels):
+            size = min(self.batch_size, len(pixels) - start)
+            try:
+                parts.append(self._forward(pixels[start : start + size]))
+            except RuntimeError as error:
+                # torch.OutOfMemoryError is a RuntimeError; CPU and MPS raise plain ones.
+                if "memory" not in str(error).lower():
+                    raise
+                if size == 1:
+                    raise CytoDinoError(
+                        f"Memory of {self.device.name} ran out on a single cell; close "
+                        "other programs or choose the device 'cpu'."
+                    ) from error
+                self.batch_size = max(1, size // 2)
+                continue
+            start += size
+        return (
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+        )
+
+    def _forward(
+        self, pixels: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+        import torch
+
+        with torch.inference_mode():
+            values = preprocess(pixels, self.checkpoint, self.device.kind)
+            logits, embeddings = self._model.embed(values)
+        return (
+            logits.float().cpu().numpy(),
+            embeddings.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16),
+        )
+
+
+def preprocess(
+    pixels: npt.NDArray[np.uint8], checkpoint: Checkpoint, device: str = "cpu"
+) -> torch.Tensor:
+    """Resize and normalise crops on the device.
+
+    Parameters
+    ----------
+    pixels : (B, S, S, 3) uint8
+
+    Returns
+    -------
+    Tensor
+        (B, 3, H, H) float32, H the input side of the checkpoint.
+    """
+    import torch
+
+    want = checkpoint.preprocessing
+    values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+    if values.shape[-1] != want.size:
+        values = torch.nn.functional.interpolate(
+            values, (want.size, want.size), mode="bilinear", antialias=True
+        )
+    mean = torch.tensor(want.mean, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(want.std, device=device).view(1, 3, 1, 1)
+    return (values / 255 - mean) / std
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that shapes a result, besides the pixels; frozen and comparable.
+
+    Attributes
+    ----------
+    field_of_view
+        Side of a crop in image pixels; None takes that of the checkpoint.
+    """
+
+    field_of_view: float | None = None
+    device: str = "auto"
+    batch_size: int = 8
+
+
+def classify(
+    image: Any,
+    cells: Cells | npt.NDArray[Any] | None,
+    checkpoint: Checkpoint | str = "starter",
+    *,
+    job: Job | None = None,
+    name: str = "image",
+    classifier: Classifier | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Classify the cells of an image.
+
+    Parameters
+    ----------
+    image
+        An array, `ImageSource`, or a `CropStack` of ready-made crops.
+    cells
+        `Cells`, or a label image (Y, X); None for a `CropStack`.
+    checkpoint
+        From `load_checkpoint`, or what that takes.
+    job
+        Field of view, device and batch size.
+    name
+        What the column `image` says.
+    classifier
+        Used again from image to image; made from `checkpoint` when None.
+    progress
+        Called with the number of cells done and of all.
+
+    Returns
+    -------
+    DataFrame
+        The cell table with the columns of files; ``attrs`` holds taxonomy and
+        provenance.
+
+    Raises
+    ------
+    CytoDinoError
+        When image, cells or checkpoint cannot be used.
+    """
+    from napari_cytodino.core.checkpoint import load_checkpoint
+
+    job = job or Job()
+    if isinstance(checkpoint, str):
+        checkpoint = load_checkpoint(checkpoint)
+    classifier = classifier or Classifier(checkpoint, job.device, job.batch_size)
+    source, found = _intake(image, cells)
+    field = job.field_of_view or checkpoint.preprocessing.field_of_view
+    batches = (
+        source.iter_crops(crop_side(field), job.batch_size)
+        if isinstance(source, CropStack)
+        else iter_crops(source, found, crop_side(field), job.batch_size)
+    )
+    predictions = collect(classifier.run(batches), len(found), checkpoint, progress)
+    table = build_table(found, predictions, checkpoint.taxonomy, checkpoint.policy)
+    settings = {**asdict(job), "field_of_view": field, "device": classifier.device.name}
+    notes = Provenance(
+        name,
+        checkpoint.name,
+        checkpoint.sha256,
+        checkpoint.synthetic,
+        asdict(checkpoint.policy),
+        settings,
+    )
+    table.attrs["provenance"] = notes.to_dict()
+    return file_table(
+        table,
+        found,
+        predictions,
+        checkpoint.taxonomy,
+        checkpoint.policy,
+        image=name,
+        checkpoint=f"{checkpoint.name}@{checkpoint.sha256[:12]}",
+    )
+
+
+def collect(
+    batches: Iterable[PredictionBatch],
+    count: int,
+    checkpoint: Checkpoint,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Predictions:
+    """Gather batches into predictions for `count` cells."""
+    kept, done = [], 0
+    for batch in batches:
+        kept.append(batch)
+        done += len(batch.rows)
+        progress(done, count)
+    width = kept[0].embeddings.shape[1] if kept else 0
+    empty = Predictions.empty(count, len(checkpoint.taxonomy), width)
+    return empty.with_batches(kept)
+
+
+def _intake(image: Any, cells: Any) -> tuple[ImageSource | CropStack, Cells]:
+    from napari_cytodino.core.cells import Cells
+
+    if isinstance(image, CropStack):
+        return image, cells_from_crops(image.count, min(image.shape))
+    source = image if isinstance(image, ImageSource) else ImageSource(image)
+    if isinstance(cells, Cells):
+        return source, cells
+    if cells is None:
+        raise InputError(
+            "No cells were given; pass a label image, or find_cells(image) first."
+        )
+    labels = np.asarray(cells)
+    if labels.shape != source.shape:
+        raise InputError(
+            f"Labels of shape {labels.shape} do not fit an image of {source.shape}; "
+            "segment this image, or choose its own labels."
+        )
+    return source, cells_from_labels(labels)
