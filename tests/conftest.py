@@ -1,0 +1,102 @@
+"""What every test shares: no network, settings of its own, a display or a clear word.
+
+GUI tests draw real pixels. Where no window can open they are skipped with the name of
+the missing package; with ``CI=true`` they fail instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+GUI_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
+GUI_MARKERS = ("render", "smoke")
+LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+}
+OPEN_A_WINDOW = """
+from qtpy.QtWidgets import QApplication
+app = QApplication([])
+raise SystemExit(app.platformName() in ("offscreen", "minimal"))
+"""
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NAPARI_STRICT_QT"] = "1"
+# napari reads this once, when it is first imported
+os.environ["NAPARI_CONFIG"] = str(
+    Path(tempfile.mkdtemp(prefix="napari-cytodino-")) / "settings.yaml"
+)
+
+
+def missing_packages() -> list[str]:
+    """Name the system packages that a window on a virtual display would need."""
+    names = []
+    if "DISPLAY" not in os.environ and shutil.which("Xvfb") is None:
+        names.append("xvfb")
+    for library, package in LIBRARIES.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            names.append(package)
+    return names
+
+
+@cache
+def no_window() -> str:
+    """Say why no window can open here, in one sentence; empty where one can."""
+    command = [sys.executable, "-c", OPEN_A_WINDOW]
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return "no window can open here: Qt did not answer within 60 seconds"
+    if tried.returncode == 0:
+        return ""
+    if platform := os.environ.get("QT_QPA_PLATFORM"):
+        return f"QT_QPA_PLATFORM={platform} draws no real pixels: unset it"
+    if sys.platform.startswith("linux") and (names := missing_packages()):
+        return f"no window can open here: install {' '.join(names)}"
+    if sys.platform.startswith("linux") and "DISPLAY" not in os.environ:
+        return "no window can open here: DISPLAY is not set and pytest-xvfb is off"
+    words = tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"]
+    return f"no window can open here: {words[-1]}"
+
+
+def needs_window(item: pytest.Item) -> bool:
+    """Tell whether a test opens a window."""
+    if any(item.get_closest_marker(name) for name in GUI_MARKERS):
+        return True
+    return not GUI_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let the tests that need no window run where none can open."""
+    if sys.platform.startswith("linux") and no_window():
+        # Qt aborts the whole process when it finds no platform
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a GUI test that cannot run; fail it with ``CI=true``."""
+    if needs_window(item) and (why := no_window()):
+        if os.environ.get("CI") == "true":
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
