@@ -1,0 +1,132 @@
+"""The glass slide: collects what is laid on it as absorbance, then lights it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.core.synthetic_drawing import texture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_cytodino.core.synthetic_cells import Sprite
+
+LIGHTS = ((252, 236, 216), (250, 240, 240), (242, 236, 244), (226, 226, 218))
+"""Colours of empty glass seen in real smears: cream, pinkish, lilac, greyish."""
+
+
+class Canvas:
+    """A slide of the given shape, its light and stain chosen by the generator.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    rng : numpy.random.Generator
+        Chooses colour of the light, strength of the stain and unevenness.
+    """
+
+    def __init__(self, shape: tuple[int, int], rng: np.random.Generator) -> None:
+        self.shape = shape
+        share = rng.dirichlet((1.6, 0.9, 0.6, 0.35))
+        self._light = (share @ np.array(LIGHTS)).astype(np.float32)
+        self._stain = np.float32(rng.uniform(0.88, 1.12))
+        self._slope = rng.normal(0, 0.018, 2)
+        self._vignette = rng.uniform(0.0, 0.05)
+        self._density = np.zeros((*shape, 3), np.float32)
+
+    def lay_over(self, sprite: Sprite, centre: tuple[int, int]) -> None:
+        """Lay a sprite so that it hides what lies below.
+
+        Parameters
+        ----------
+        sprite : Sprite
+            What to lay.
+        centre : tuple of int
+            Row and column of its middle pixel; parts outside the slide are cut off.
+        """
+        here, there = self._windows(sprite, centre)
+        view = self._density[here]
+        view *= 1 - sprite.coverage[there][..., None]
+        view += sprite.density[there]
+
+    def add(self, sprite: Sprite, centre: tuple[int, int]) -> None:
+        """Lay a sprite so that its stain adds to what lies below.
+
+        Parameters
+        ----------
+        sprite : Sprite
+            What to lay.
+        centre : tuple of int
+            Row and column of its middle pixel; parts outside the slide are cut off.
+        """
+        here, there = self._windows(sprite, centre)
+        self._density[here] += sprite.density[there]
+
+    def mark(
+        self,
+        labels: NDArray[np.int32],
+        sprite: Sprite,
+        centre: tuple[int, int],
+        label: int,
+    ) -> None:
+        """Write the label of a sprite's mask.
+
+        Parameters
+        ----------
+        labels : ndarray of int32
+            Label image of the slide's shape, changed in place.
+        sprite : Sprite
+            Whose mask to write.
+        centre : tuple of int
+            Row and column of its middle pixel.
+        label : int
+            The label.
+        """
+        here, there = self._windows(sprite, centre)
+        labels[here][sprite.mask[there]] = label
+
+    def render(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Light the slide and take its picture.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of mottling and sensor noise.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W, 3)
+            The picture.
+        """
+        rows = np.linspace(-1, 1, self.shape[0], dtype=np.float32)[:, None]
+        columns = np.linspace(-1, 1, self.shape[1], dtype=np.float32)[None, :]
+        gain = (
+            1 + np.float32(self._slope[0]) * rows + np.float32(self._slope[1]) * columns
+        )
+        gain -= np.float32(self._vignette / 2) * (rows**2 + columns**2)
+        gain += np.float32(0.008) * texture(self.shape, 30.0, rng)
+        picture = np.exp(self._density * -self._stain)
+        picture *= gain[..., None]
+        picture *= self._light
+        for channel in range(3):
+            picture[..., channel] += np.float32(1.6) * texture(self.shape, 0.5, rng)
+        np.clip(picture, 0, 255, out=picture)
+        return picture.astype(np.uint8)
+
+    def _windows(
+        self, sprite: Sprite, centre: tuple[int, int]
+    ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where a sprite lies on the slide, and which part of it does."""
+        here, there = [], []
+        for side, length, middle in zip(
+            self.shape, sprite.mask.shape, centre, strict=True
+        ):
+            first = middle - length // 2
+            start, stop = max(first, 0), max(min(first + length, side), 0)
+            start = min(start, stop)
+            here.append(slice(start, stop))
+            there.append(slice(start - first, stop - first))
+        return (here[0], here[1]), (there[0], there[1])
