@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -152,8 +152,47 @@ def _batch(
     )
 
 
+class CropSeries(Protocol):
+    """Single cells, one picture each: a stack in memory or a folder of files."""
+
+    @property
+    def count(self) -> int:
+        """How many cells there are."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the first picture, in pixels."""
+
+    def source(self, row: int) -> ImageSource:
+        """Return the picture of one cell."""
+
+
+def iter_series(
+    series: CropSeries, side: int, batch_size: int = 8
+) -> Iterator[CropBatch]:
+    """Cut the middle `side` pixels of each picture, reflected where it is smaller."""
+    for start in range(0, series.count, batch_size):
+        rows = range(start, min(start + batch_size, series.count))
+        yield _batch([(row, _middle(series, row, side)) for row in rows], side)
+
+
+def _middle(series: CropSeries, row: int, side: int) -> npt.NDArray[np.uint8] | None:
+    try:
+        source = series.source(row)
+        cell = Cells(
+            np.array([1], np.int64),
+            (np.array([source.shape], float) - 1) / 2,
+            np.array([[0, 0, *source.shape]], np.int64),
+            np.ones(1),
+            np.zeros(1, bool),
+        )
+        return _cut(source, cell, 0, side, None, (0, 0))
+    except (InputError, OSError):
+        return None
+
+
 class CropStack:
-    """Ready-made crops of one cell each, behind the same door as an image.
+    """Ready-made crops of one cell each, as an array.
 
     Parameters
     ----------
@@ -171,34 +210,17 @@ class CropStack:
         limits: tuple[float, float] | None = None,
     ) -> None:
         self._data, self._axis, self._limits = data, channel_axis, limits
+        self.count = int(data.shape[0])
+        if not self.count:
+            raise InputError("A stack of 0 crops holds no cell; choose another.")
         first = self.source(0)
         self.shape, self._limits = first.shape, first.limits
-        self.count = int(data.shape[0])
 
     def source(self, row: int) -> ImageSource:
-        """Return one crop as an image."""
+        """Return the picture of one cell."""
         return ImageSource(
             self._data,
             channel_axis=self._axis,
             limits=self._limits,
             plane=(row,),
         )
-
-    def iter_crops(self, side: int, batch_size: int = 8) -> Iterator[CropBatch]:
-        """Cut the middle `side` pixels of each crop, reflected where it is smaller."""
-        middle = Cells(
-            np.array([1], np.int64),
-            (np.array([self.shape], float) - 1) / 2,
-            np.array([[0, 0, *self.shape]], np.int64),
-            np.ones(1),
-            np.zeros(1, bool),
-        )
-        for start in range(0, self.count, batch_size):
-            rows = range(start, min(start + batch_size, self.count))
-            crops = (iter_crops(self.source(r), middle, side, 1) for r in rows)
-            parts = [next(crop) for crop in crops]
-            yield CropBatch(
-                np.array(rows, np.int64),
-                np.concatenate([part.pixels for part in parts]),
-                np.concatenate([part.readable for part in parts]),
-            )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.core.cells import cells_from_crops, cells_from_labels
-from napari_cytodino.core.crops import CropBatch, CropStack, crop_side, iter_crops
+from napari_cytodino.core.cells import Cells, cells_from_crops, cells_from_labels
+from napari_cytodino.core.crops import CropBatch, crop_side, iter_crops, iter_series
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.images import ImageSource
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.checkpoint import Checkpoint
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -101,7 +100,7 @@ class Classifier:
         crops: Iterable[CropBatch],
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[PredictionBatch]:
-        """Yield the answer for each batch of crops, until there are no more or cancelled.
+        """Yield the answer for each batch of crops, until the end or cancelled.
 
         Raises
         ------
@@ -126,7 +125,7 @@ class Classifier:
             try:
                 parts.append(self._forward(pixels[start : start + size]))
             except RuntimeError as error:
-                # torch.OutOfMemoryError is a RuntimeError; CPU and MPS raise plain ones.
+                # torch.OutOfMemoryError is one; CPU and MPS raise plain RuntimeErrors.
                 if "memory" not in str(error).lower():
                     raise
                 if size == 1:
@@ -213,9 +212,9 @@ def classify(
     Parameters
     ----------
     image
-        An array, `ImageSource`, or a `CropStack` of ready-made crops.
+        An array, `ImageSource`, or a `CropSeries` of ready-made crops.
     cells
-        `Cells`, or a label image (Y, X); None for a `CropStack`.
+        `Cells`, or a label image (Y, X); None for a `CropSeries`.
     checkpoint
         From `load_checkpoint`, or what that takes.
     job
@@ -244,14 +243,10 @@ def classify(
     if isinstance(checkpoint, str):
         checkpoint = load_checkpoint(checkpoint)
     classifier = classifier or Classifier(checkpoint, job.device, job.batch_size)
-    source, found = _intake(image, cells)
     field = job.field_of_view or checkpoint.preprocessing.field_of_view
-    batches = (
-        source.iter_crops(crop_side(field), job.batch_size)
-        if isinstance(source, CropStack)
-        else iter_crops(source, found, crop_side(field), job.batch_size)
-    )
-    predictions = collect(classifier.run(batches), len(found), checkpoint, progress)
+    batches, found = _intake(image, cells, crop_side(field), job.batch_size)
+    answers = classifier.run(batches)
+    predictions = collect(answers, len(found), checkpoint, progress)
     table = build_table(found, predictions, checkpoint.taxonomy, checkpoint.policy)
     settings = {**asdict(job), "field_of_view": field, "device": classifier.device.name}
     notes = Provenance(
@@ -291,22 +286,23 @@ def collect(
     return empty.with_batches(kept)
 
 
-def _intake(image: Any, cells: Any) -> tuple[ImageSource | CropStack, Cells]:
-    from napari_cytodino.core.cells import Cells
-
-    if isinstance(image, CropStack):
-        return image, cells_from_crops(image.count, min(image.shape))
+def _intake(
+    image: Any, cells: Any, side: int, batch_size: int
+) -> tuple[Iterator[CropBatch], Cells]:
+    if not isinstance(image, ImageSource) and hasattr(image, "source"):
+        found = cells_from_crops(image.count, side)
+        return iter_series(image, side, batch_size), found
     source = image if isinstance(image, ImageSource) else ImageSource(image)
-    if isinstance(cells, Cells):
-        return source, cells
     if cells is None:
         raise InputError(
             "No cells were given; pass a label image, or find_cells(image) first."
         )
-    labels = np.asarray(cells)
-    if labels.shape != source.shape:
-        raise InputError(
-            f"Labels of shape {labels.shape} do not fit an image of {source.shape}; "
-            "segment this image, or choose its own labels."
-        )
-    return source, cells_from_labels(labels)
+    if not isinstance(cells, Cells):
+        labels = np.asarray(cells)
+        if labels.shape != source.shape:
+            raise InputError(
+                f"Labels of shape {labels.shape} do not fit an image of "
+                f"{source.shape}; segment this image, or choose its own labels."
+            )
+        cells = cells_from_labels(labels)
+    return iter_crops(source, cells, side, batch_size), cells

@@ -1,0 +1,292 @@
+"""The `napari-cytodino` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_cytodino import __version__
+from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.provenance import RESEARCH_USE
+
+app = typer.Typer(
+    help=f"Classify blood and bone-marrow cells. {RESEARCH_USE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Checkpoint = Annotated[
+    str, typer.Option(help="A shipped name, a folder, or a Hugging Face Hub id.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the results; made when missing.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn an error the user can act on into one sentence and exit code 2."""
+    try:
+        yield
+    except CytoDinoError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar with the time left on a terminal; give its callback."""
+    from tqdm import tqdm
+
+    with tqdm(desc=title, unit="cell", disable=None, leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def _has_display() -> bool:
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"napari-cytodino {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Classify blood and bone-marrow cells. For research use only."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("cytodino-demo"),
+    headless: Annotated[bool, typer.Option(help="Write files, open nothing.")] = False,
+) -> None:
+    """Classify a SYNTHETIC smear in napari, or into files where no display is."""
+    with _one_sentence():
+        if headless or not _has_display():
+            _demo_files(out)
+        else:
+            _start_napari(None)
+
+
+def _demo_files(out: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from napari_cytodino.core.batch import ImageTask, process_image
+    from napari_cytodino.core.checkpoint import load_checkpoint
+    from napari_cytodino.core.files import whole_file
+    from napari_cytodino.core.inference import Classifier, Job
+    from napari_cytodino.core.synthetic import synthetic_smear
+
+    smear = synthetic_smear(seed=0)
+    classifier = Classifier(load_checkpoint("demo"), "cpu")
+    picture, labels = out / "synthetic-smear.png", out / "synthetic-smear.labels.npy"
+    with whole_file(picture) as path:
+        Image.fromarray(smear.image).save(path)
+    with whole_file(labels) as path:
+        np.save(path, smear.labels)
+    with _bar("demo") as progress:
+        table = process_image(
+            ImageTask(picture, labels=labels),
+            classifier,
+            out,
+            stem=picture.stem,
+            job=Job(device="cpu"),
+            formats=("csv", "geojson"),
+            progress=progress,
+        )
+    right = (table["cell_class"].to_numpy() == np.array(smear.codes)).mean()
+    typer.echo(
+        f"SYNTHETIC demo: {len(table)} drawn cells classified, {right:.0%} as drawn, "
+        f"{(table['status'] == 'review').sum()} flagged for an expert.\n"
+        f"Table:        {out / 'synthetic-smear.cells.csv'}\n"
+        f"Differential: {out / 'synthetic-smear.differential.csv'}\n"
+        f"Picture:      {out / 'synthetic-smear.overlay.png'}\n{RESEARCH_USE}"
+    )
+
+
+@app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Label images, in the order of the images."),
+    ] = None,
+    points: Annotated[
+        Path | None, typer.Option(help="CSV with columns y, x and perhaps image.")
+    ] = None,
+    crops: Annotated[bool, typer.Option(help="Each image is one cell.")] = False,
+    checkpoint: Checkpoint = "starter",
+    field_of_view: Annotated[
+        float | None, typer.Option(help="Side of a crop in image pixels.")
+    ] = None,
+    device: Device = "auto",
+    batch_size: Annotated[int, typer.Option(help="Cells at a time.", min=1)] = 8,
+    formats: Annotated[
+        str, typer.Option("--format", help="csv, parquet, geojson, h5ad; with commas.")
+    ] = "csv",
+    out: Out = Path("cytodino-out"),
+    shard: Annotated[
+        str | None, typer.Option(help="Part i/n of the images, for job arrays.")
+    ] = None,
+) -> None:
+    """Classify the cells of images; without labels, points or crops they are found."""
+    from napari_cytodino.core import batch
+    from napari_cytodino.core.checkpoint import load_checkpoint
+    from napari_cytodino.core.inference import Classifier, Job
+
+    with _one_sentence():
+        wanted = _formats(formats)
+        if sum((bool(labels), points is not None, crops)) > 1:
+            raise InputError("Give one of --labels, --points and --crops, not several.")
+        files = batch.list_images(images)
+        if labels and len(labels) != len(files):
+            raise InputError(
+                f"{len(labels)} label images for {len(files)} images; give one each."
+            )
+        pairs = dict(zip(files, labels, strict=True)) if labels else {}
+        mine = batch.shard(files, shard) if shard else files
+        job = Job(field_of_view, device, batch_size)
+        classifier = Classifier(load_checkpoint(checkpoint), device, batch_size)
+        if crops:
+            with _bar("crops") as progress:
+                table = batch.process_crops(
+                    images, classifier, out, job=job, formats=wanted, progress=progress
+                )
+            _tell(table, out / f"cells.{wanted[0]}", classifier)
+            return
+        tasks = [batch.ImageTask(f, pairs.get(f), points) for f in mine]
+        _classify_all(tasks, classifier, out, job, wanted)
+
+
+def _classify_all(
+    tasks: list[Any], classifier: Any, out: Path, job: Any, formats: tuple[str, ...]
+) -> None:
+    from tqdm import tqdm
+
+    from napari_cytodino.core import batch
+
+    names = batch.stems([task.image for task in tasks])
+    failed: list[str] = []
+    cells = flagged = empty = 0
+    for task in tqdm(tasks, unit="image", disable=None):
+        try:
+            table = batch.process_image(
+                task, classifier, out, stem=names[task.image], job=job, formats=formats
+            )
+        except CytoDinoError as error:
+            if len(tasks) == 1:
+                raise
+            failed.append(f"{task.image}: {error}")
+            continue
+        cells += len(table)
+        empty += table.empty
+        flagged += 0 if table.empty else int((table["status"] != "auto").sum())
+    typer.echo(
+        f"{cells} cells in {len(tasks) - len(failed)} images, {flagged} of them "
+        f"flagged for an expert; {empty} images hold no cell. Results: {out}\n"
+        f"{RESEARCH_USE}"
+    )
+    for line in failed:
+        typer.echo(f"Left out: {line}", err=True)
+    if failed:
+        raise typer.Exit(2)
+
+
+def _tell(table: Any, path: Path, classifier: Any) -> None:
+    flagged = int((table["status"] != "auto").sum())
+    typer.echo(
+        f"{len(table)} cells, {flagged} of them flagged for an expert; checkpoint "
+        f"{classifier.checkpoint.name} on {classifier.device.name}. Table: {path}\n"
+        f"{RESEARCH_USE}"
+    )
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    from napari_cytodino.core.batch import FORMATS
+
+    wanted = tuple(part.strip() for part in text.split(",") if part.strip())
+    unknown = [part for part in wanted if part not in FORMATS]
+    if unknown or not wanted:
+        raise InputError(
+            f"'{text}' names no export format; use {', '.join(FORMATS)}, with commas."
+        )
+    return wanted
+
+
+@app.command()
+def find(
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    out: Out = Path("cytodino-out"),
+) -> None:
+    """Find stained nucleated cells and write a label image for each picture."""
+    import tifffile
+    from tqdm import tqdm
+
+    from napari_cytodino.core import batch
+    from napari_cytodino.core.files import whole_file
+    from napari_cytodino.core.finding import find_cells
+    from napari_cytodino.core.images import read_image
+
+    with _one_sentence():
+        files = batch.list_images(images)
+        names, total = batch.stems(files), 0
+        for file in tqdm(files, unit="image", disable=None):
+            found = find_cells(read_image(file))
+            total += int(found.max())
+            with whole_file(out / f"{names[file]}.labels.tif") as path:
+                tifffile.imwrite(path, found, compression="zlib")
+        typer.echo(f"{total} cells in {len(files)} images. Label images: {out}")
+
+
+@app.command()
+def checkpoints() -> None:
+    """List the checkpoints that ship with the package."""
+    from napari_cytodino.core.checkpoint import list_checkpoints
+
+    with _one_sentence():
+        for info in list_checkpoints():
+            typer.echo(f"{info.name:10} {info.title}")
+
+
+@app.command("open")
+def open_image(
+    image: Annotated[Path, typer.Argument(help="The image to open.")],
+) -> None:
+    """Start napari on an image, with the CytoDINO dock."""
+    with _one_sentence():
+        if not image.exists():
+            raise InputError(f"There is no image {image}; check the path.")
+        _start_napari(image)
+
+
+def _start_napari(image: Path | None) -> None:
+    try:
+        import napari
+    except ImportError as error:
+        raise InputError(
+            "napari is not installed; run: pip install 'napari-cytodino[all]', or use "
+            "--headless."
+        ) from error
+    from napari_cytodino.widgets.start import start
+
+    start(napari, image)

@@ -1,0 +1,275 @@
+"""Many images, one set of result files each; one fault does not stop the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_cytodino.core.cells import cells_from_labels, cells_from_points
+from napari_cytodino.core.differential import differential
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.export import export, outlines
+from napari_cytodino.core.files import whole_file
+from napari_cytodino.core.finding import find_cells
+from napari_cytodino.core.images import IMAGE_SUFFIXES, read_image
+from napari_cytodino.core.inference import Classifier, Job, classify
+from napari_cytodino.core.overlay import write_overlay
+from napari_cytodino.core.table import BOX_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari_cytodino.core.images import ImageSource
+
+FORMATS = ("csv", "parquet", "geojson", "h5ad")
+"""What `process_image` can write the cell table as."""
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One image to classify, and where its cells come from.
+
+    Attributes
+    ----------
+    labels, points
+        A label image, or a CSV with columns `y` and `x` in pixels; cells are found when
+        both are None.
+    """
+
+    image: Path
+    labels: Path | None = None
+    points: Path | None = None
+
+
+def list_images(paths: Sequence[Path]) -> list[Path]:
+    """Return the image files among these paths, folders searched to their depths.
+
+    Raises
+    ------
+    InputError
+        When a path is missing or nothing is found.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += sorted(
+                p for p in inside if not p.name.startswith(".") and p.is_file()
+            )
+        elif path.exists():
+            found.append(path)
+        else:
+            raise InputError(f"There is no image or folder {path}; check the path.")
+    if not found:
+        raise InputError(
+            f"No image found in {', '.join(map(str, paths))}; "
+            f"{', '.join(IMAGE_SUFFIXES)} are read."
+        )
+    return found
+
+
+def shard(images: Sequence[Path], part: str) -> list[Path]:
+    """Return part ``i/n`` (from 1) of the images, the same for any order of them.
+
+    Raises
+    ------
+    InputError
+        When `part` is not of this form.
+    """
+    number, slash, count = part.partition("/")
+    whole = number.isdecimal() and count.isdecimal() and slash == "/"
+    if not whole or not 1 <= int(number) <= int(count):
+        raise InputError(f"'{part}' names no shard; write i/n with 1 <= i <= n.")
+    return [
+        image
+        for image in images
+        if int(hashlib.sha256(image.name.encode()).hexdigest(), 16) % int(count)
+        == int(number) - 1
+    ]
+
+
+def stems(images: Sequence[Path]) -> dict[Path, str]:
+    """Return a name for the results of each image, no two alike."""
+    seen = Counter(image.stem for image in images)
+    return {
+        image: image.stem
+        if seen[image.stem] == 1
+        else f"{image.stem}-{hashlib.sha256(str(image).encode()).hexdigest()[:8]}"
+        for image in images
+    }
+
+
+def process_image(
+    task: ImageTask,
+    classifier: Classifier,
+    out: Path,
+    *,
+    stem: str,
+    job: Job,
+    formats: Sequence[str] = ("csv",),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Classify one image and write table, differential and overlay picture.
+
+    Nothing is written unless all of it can be computed.
+
+    Returns
+    -------
+    DataFrame
+        The cell table, empty when the image holds no cell.
+    """
+    source = read_image(task.image)
+    labels = None
+    if task.points is not None:
+        field = job.field_of_view or classifier.checkpoint.preprocessing.field_of_view
+        points = read_points(task.points, task.image)
+        cells = cells_from_points(points, source.shape, diameter=field / 2)
+    else:
+        labels = (
+            read_labels(task.labels, source.shape)
+            if task.labels is not None
+            else find_cells(source)
+        )
+        if not labels.any() and task.labels is None:
+            return pd.DataFrame()
+        cells = cells_from_labels(labels)
+    table = classify(
+        source,
+        cells,
+        classifier.checkpoint,
+        job=job,
+        name=task.image.name,
+        classifier=classifier,
+        progress=progress,
+    )
+    found_by = str(task.labels or task.points or "find_cells")
+    table.attrs["provenance"]["settings"]["cells"] = found_by
+    polygons = {} if labels is None else outlines(labels, cells)
+    for suffix in formats:
+        export(table, out / f"{stem}.cells.{suffix}", polygons=polygons)
+    write_differential(table, out / f"{stem}.differential.csv")
+    boxes = table[list(BOX_COLUMNS)].to_numpy(float)
+    write_overlay(out / f"{stem}.overlay.png", source, table, boxes)
+    return table
+
+
+def write_differential(table: pd.DataFrame, path: Path) -> None:
+    """Write the differential of a table, with image, checkpoint and notice columns."""
+    counts = differential(table)
+    notes = table.attrs.get("provenance", {})
+    counts["image"] = notes.get("image", "")
+    counts["checkpoint"] = table["checkpoint"].iloc[0] if len(table) else ""
+    counts["created"] = notes.get("created", "")
+    counts["notice"] = notes.get("notice", "")
+    with whole_file(path) as temporary:
+        counts.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """Read a label image: TIFF or PNG of whole numbers, or .npy.
+
+    Raises
+    ------
+    InputError
+        When it is missing, of another shape, or not of whole numbers.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no label image {path}; check the path.")
+    try:
+        if path.suffix == ".npy":
+            labels = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            labels = tifffile.imread(path)
+        else:
+            from PIL import Image
+
+            labels = np.asarray(Image.open(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as labels ({error}).") from error
+    if labels.shape != shape or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path.name} has shape {labels.shape} and type {labels.dtype}, but the "
+            f"image has {shape}; give whole-number labels of that shape."
+        )
+    return np.asarray(labels)
+
+
+def read_points(path: Path, image: Path) -> np.ndarray[Any, Any]:
+    """Read the points of an image from a CSV, shape (N, 2): y, x in pixels.
+
+    With a column `image`, only the rows that name this image count.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a CSV ({error}).") from error
+    if not {"y", "x"} <= set(table.columns):
+        raise InputError(
+            f"{path.name} has columns {', '.join(table.columns)}; y and x are needed."
+        )
+    if "image" in table:
+        table = table[table["image"].astype(str).isin([image.name, str(image)])]
+    points = table[["y", "x"]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    return np.asarray(points[np.isfinite(points).all(axis=1)])
+
+
+class CropFolder:
+    """Single-cell image files, read as needed; unreadable ones become rejected rows."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+        self.count = len(self.files)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the first file, in pixels."""
+        return self.source(0).shape
+
+    def source(self, row: int) -> ImageSource:
+        """Read one file."""
+        return read_image(self.files[row])
+
+
+def process_crops(
+    folders: Sequence[Path],
+    classifier: Classifier,
+    out: Path,
+    *,
+    job: Job,
+    formats: Sequence[str] = ("csv",),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Classify single-cell images and write one table for all, and its differential.
+
+    The column `image` holds the path relative to the folder given.
+    """
+    files = list_images(folders)
+    table = classify(
+        CropFolder(files),
+        None,
+        classifier.checkpoint,
+        job=job,
+        name=", ".join(str(f) for f in folders),
+        classifier=classifier,
+        progress=progress,
+    )
+    table["image"] = [_relative(file, folders) for file in files]
+    for suffix in formats:
+        export(table, out / f"cells.{suffix}")
+    write_differential(table, out / "differential.csv")
+    return table
+
+
+def _relative(file: Path, folders: Sequence[Path]) -> str:
+    for folder in folders:
+        if file.is_relative_to(folder) and file != folder:
+            return file.relative_to(folder).as_posix()
+    return file.name
