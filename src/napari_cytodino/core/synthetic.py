@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.synthetic_canvas import Canvas
-from napari_cytodino.core.synthetic_cells import (
+from napari_cytodino.core.synthetic_bystanders import (
     RED_CELL_DIAMETER,
-    draw_cell,
     draw_platelet,
     draw_red_cell,
-    make_body,
 )
+from napari_cytodino.core.synthetic_canvas import Canvas
+from napari_cytodino.core.synthetic_cells import draw_cell, make_body
 from napari_cytodino.core.synthetic_classes import morphologies
 from napari_cytodino.core.synthetic_layout import Layout
 
@@ -164,7 +163,7 @@ def synthetic_crops(
     return images, [kind.code for kind in kinds for _ in range(per_class)]
 
 
-def _check(shape: tuple[int, int], count: int, seed: int, scale: float) -> None:
+def _check(shape: Sequence[int], count: int, seed: int, scale: float) -> None:
     if len(shape) != 2 or min(shape) < 16:
         raise InputError(f"A picture of {shape} is too small; use 16 x 16 or more.")
     if count < 0:

@@ -113,8 +113,8 @@ class Canvas:
         picture *= self._light
         for channel in range(3):
             picture[..., channel] += np.float32(1.6) * texture(self.shape, 0.5, rng)
-        np.clip(picture, 0, 255, out=picture)
-        return picture.astype(np.uint8)
+        pixels: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+        return pixels
 
     def _windows(
         self, sprite: Sprite, centre: tuple[int, int]

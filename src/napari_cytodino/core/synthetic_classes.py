@@ -40,6 +40,16 @@ def optical_density(colour: str) -> NDArray[np.float32]:
     return (-np.log((value.astype(np.float32) + 1) / 256)).astype(np.float32)
 
 
+def sample(rng: np.random.Generator, bounds: Range) -> float:
+    """Draw a value from a range."""
+    return float(rng.uniform(*bounds))
+
+
+def sample_count(rng: np.random.Generator, bounds: Range) -> int:
+    """Draw a whole number from a range, both ends included."""
+    return int(rng.integers(int(bounds[0]), int(bounds[1]) + 1))
+
+
 @dataclass(frozen=True)
 class Cytoplasm:
     """Colour and texture of the cell body.
@@ -71,6 +81,7 @@ class Nucleus:
     arc: Range = (0, 0)
     arc_radius: Range = (0, 0)
     thread: Range = (0, 0)
+    scatter: Range = (0.05, 0.05)
     offset: Range = (0, 0)
     elongation: Range = (1, 1.1)
     irregular: Range = (1, 1)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TILE = 384
 """Side in pixels of the repeating noise tiles."""
+STEPS = 1440
+"""Directions in which the outline of a cell is tabulated."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,14 @@ class Patch:
 
     @property
     def softness(self) -> float:
-        """Width of an anti-aliased edge, at least one and a half pixels."""
-        return max(1.8, 1.5 / self.scale)
+        """Width of an anti-aliased edge: at least one and a half image pixels."""
+        return max(2.4, 1.5 / self.scale)
+
+
+def stretched(patch: Patch, elongation: float) -> Patch:
+    """Stretch a patch's axes so that a disc drawn on it becomes an oval of its area."""
+    factor = np.float32(np.sqrt(elongation))
+    return Patch(patch.scale, patch.u / factor, patch.v * factor)
 
 
 def make_patch(reach: float, scale: float, angle: float) -> Patch:
@@ -69,20 +77,21 @@ def make_patch(reach: float, scale: float, angle: float) -> Patch:
 def edge(distance: Field, width: float) -> Field:
     """Turn a signed distance, negative inside, into a soft coverage from 0 to 1."""
     t = np.clip(np.float32(0.5) - distance / np.float32(width), 0, 1)
-    return t * t * (3 - 2 * t)
+    cover: Field = t * t * (3 - 2 * t)
+    return cover
 
 
 def merge(first: Field, second: Field, blend: float) -> Field:
     """Unite two signed distances with a rounded seam of the given width."""
     h = np.maximum(np.float32(blend) - np.abs(first - second), 0) / np.float32(blend)
-    return np.minimum(first, second) - h * h * np.float32(blend / 4)
+    union: Field = np.minimum(first, second) - h * h * np.float32(blend / 4)
+    return union
 
 
 def disc(u: Field, v: Field, centre: tuple[float, float], radius: float) -> Field:
     """Signed distance to a disc."""
-    return np.hypot(u - np.float32(centre[0]), v - np.float32(centre[1])) - np.float32(
-        radius
-    )
+    distance: Field = np.hypot(u - np.float32(centre[0]), v - np.float32(centre[1]))
+    return distance - np.float32(radius)
 
 
 def arc(u: Field, v: Field, radius: float, half_angle: float, width: float) -> Field:
@@ -137,27 +146,51 @@ def outline(
         Approximate signed distance; the outline never leaves
         ``radius * (1 + 2 * amplitude) + length of hairs``.
     """
-    angles = np.linspace(-np.pi, np.pi, 361)
+    angles = np.linspace(-np.pi, np.pi, STEPS + 1)
     wave = np.zeros_like(angles)
     for order in range(2, 7):
-        wave += rng.normal(0, 1 / order) * np.cos(
-            order * angles + rng.uniform(0, 2 * np.pi)
-        )
-    table = radius * (1 + np.clip(amplitude * 2 * wave, -2 * amplitude, 2 * amplitude))
+        phase = rng.uniform(0, 2 * np.pi)
+        wave += rng.normal(0, 1 / order) * np.cos(order * angles + phase)
+    table = radius * (1 + 2 * amplitude * np.clip(wave, -1, 1))
     count, length = hairs
     if count:
-        centres = (
-            (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count
-        )
+        centres = rng.uniform(-np.pi, np.pi, count)
         turn = np.abs((angles[:, None] - centres + np.pi) % (2 * np.pi) - np.pi)
-        spikes = np.exp(-((turn / (2.6 / radius)) ** 1.5))
-        table += length * (spikes * rng.uniform(0.35, 1, count)).max(1)
+        width = rng.uniform(1.3, 2.8, count) / radius
+        spikes = np.exp(-((turn / width) ** 1.4))
+        table += length * (spikes * rng.uniform(0.2, 1, count) ** 0.7).max(1)
     theta = np.arctan2(patch.v, patch.u)
-    position = (theta + np.float32(np.pi)) * np.float32(360 / (2 * np.pi))
-    limits = table.astype(np.float32)[np.clip(position, 0, 360).astype(np.int32)]
-    if count == 0:
-        limits = np.interp(theta, angles, table).astype(np.float32)
-    return np.hypot(patch.u, patch.v) - limits
+    place = (theta + np.float32(np.pi)) * np.float32(STEPS / (2 * np.pi))
+    limits = table.astype(np.float32)[np.clip(place, 0, STEPS).astype(np.int32)]
+    distance: Field = np.hypot(patch.u, patch.v) - limits
+    return distance
+
+
+def fibres(patch: Patch, rng: np.random.Generator, width: float) -> Field:
+    """Wavy stripes along the u axis, zero mean and about unit variance.
+
+    Parameters
+    ----------
+    patch : Patch
+        Where to draw; the stripes turn with its axes.
+    rng : numpy.random.Generator
+        Source of their places and waves.
+    width : float
+        Typical distance between stripes, in pixels at scale 1.
+
+    Returns
+    -------
+    ndarray of float32
+        The stripes.
+    """
+    total = np.zeros(patch.shape, np.float32)
+    for _ in range(6):
+        pitch = np.float32(2 * np.pi / (width * rng.uniform(0.7, 4.0)))
+        bend = np.float32(2 * np.pi / rng.uniform(30, 140))
+        phase, start = rng.uniform(0, 2 * np.pi, 2).astype(np.float32)
+        sway = np.float32(rng.uniform(4, 11)) * np.sin(patch.u * bend + phase)
+        total += np.cos((patch.v + sway) * pitch + start)
+    return total * np.float32(np.sqrt(2 / 6))
 
 
 @lru_cache(maxsize=48)
@@ -233,6 +266,7 @@ def dots(
     # Below half a pixel the sampled kernel is higher than the continuous one.
     peak = max(peak, 1.0)
     chosen = rng.choice(places, count)
-    sparks.flat[chosen] = (peak * rng.uniform(0.75, 1.25, count)).astype(np.float32)
+    sparks.flat[chosen] = (peak * rng.uniform(0.6, 1.1, count)).astype(np.float32)
     spread = ndimage.gaussian_filter(sparks, sigma, mode="constant", truncate=3)
-    return np.clip(spread * np.float32(1.9) - np.float32(0.35), 0, 1).astype(np.float32)
+    cover: Field = np.clip(spread * np.float32(1.5) - np.float32(0.25), 0, 1)
+    return cover

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.core.synthetic_classes import optical_density
-from napari_cytodino.core.synthetic_drawing import arc, disc, edge, merge, texture
+from napari_cytodino.core.synthetic_classes import (
+    optical_density,
+    sample,
+    sample_count,
+)
+from napari_cytodino.core.synthetic_drawing import (
+    arc,
+    disc,
+    edge,
+    fibres,
+    merge,
+    texture,
+)
 
 if TYPE_CHECKING:
-    from napari_cytodino.core.synthetic_classes import Nucleus, Range
+    from napari_cytodino.core.synthetic_classes import Nucleus
     from napari_cytodino.core.synthetic_drawing import Field, Patch
 
 INSET = 2.5
@@ -54,50 +65,44 @@ def draw_nucleus(
     NucleusDrawing
         Never reaching beyond the cell.
     """
-    centre = (_draw(rng, style.offset) * radius, 0.0)
+    centre = (sample(rng, style.offset) * radius, 0.0)
     u, v = patch.u - np.float32(centre[0]), patch.v
     shape = _shape(style, u, v, radius, rng)
-    size = _draw(rng, style.irregular)
-    shape = shape + np.float32(size) * _warp(patch, rng, 9 if size < 8 else 14)
+    size = sample(rng, style.irregular)
+    grain = (9 if size < 8 else 14) * patch.scale
+    shape = shape + np.float32(size) * texture(patch.shape, grain, rng)
     shape = np.maximum(shape, cell + np.float32(INSET))
-    softness = max(_draw(rng, style.softness), patch.softness)
-    opacity = np.float32(_draw(rng, style.opacity))
+    softness = max(sample(rng, style.softness), patch.softness)
+    opacity = np.float32(sample(rng, style.opacity))
     chromatin = _chromatin(style, patch, u, v, shape, radius, rng)
     density = optical_density(style.colour) * chromatin[..., None]
     return NucleusDrawing(density, edge(shape, softness) * opacity, centre)
-
-
-def _draw(rng: np.random.Generator, bounds: Range) -> float:
-    return float(rng.uniform(*bounds))
 
 
 def _shape(
     style: Nucleus, u: Field, v: Field, radius: float, rng: np.random.Generator
 ) -> Field:
     """Signed distance to lobes spread over an arc and the thread between them."""
-    count = int(rng.integers(int(style.lobes[0]), int(style.lobes[1]) + 1))
+    count = sample_count(rng, style.lobes)
     if count == 1:
-        stretch = np.float32(np.sqrt(_draw(rng, style.elongation)))
+        stretch = np.float32(np.sqrt(sample(rng, style.elongation)))
         # The long axis of an off-centre nucleus lies across the cell.
         return disc(
-            u * stretch, v / stretch, (0, 0), _draw(rng, style.lobe_radius) * radius
+            u * stretch, v / stretch, (0, 0), sample(rng, style.lobe_radius) * radius
         )
-    half_angle = np.radians(_draw(rng, style.arc)) / 2
-    bend = _draw(rng, style.arc_radius) * radius
+    half_angle = np.radians(sample(rng, style.arc)) / 2
+    bend = sample(rng, style.arc_radius) * radius
     # The middle of a bent nucleus sits in the cell's middle, not that of its bend.
     u = u + np.float32(bend * np.sin(half_angle) / half_angle * 0.7)
-    shape = arc(u, v, bend, half_angle, _draw(rng, style.thread) * radius)
+    shape = arc(u, v, bend, half_angle, sample(rng, style.thread) * radius)
+    scatter = sample(rng, style.scatter)
     for angle in np.linspace(-half_angle, half_angle, count):
-        turn = angle + rng.normal(0, 0.05)
-        out = bend * rng.normal(1, 0.06)
+        turn = angle + rng.normal(0, scatter)
+        out = bend * rng.normal(1, scatter)
         place = (out * np.cos(turn), out * np.sin(turn))
-        lobe = disc(u, v, place, _draw(rng, style.lobe_radius) * radius)
+        lobe = disc(u, v, place, sample(rng, style.lobe_radius) * radius)
         shape = merge(shape, lobe, 4.0)
     return shape
-
-
-def _warp(patch: Patch, rng: np.random.Generator, grain: float) -> Field:
-    return texture(patch.shape, grain * patch.scale, rng)
 
 
 def _chromatin(
@@ -110,30 +115,28 @@ def _chromatin(
     rng: np.random.Generator,
 ) -> Field:
     """Relative strength of the stain inside the nucleus."""
-    grain = _draw(rng, style.texture_size) * patch.scale
-    amount = np.float32(_draw(rng, style.texture))
+    grain = sample(rng, style.texture_size) * patch.scale
+    amount = np.float32(sample(rng, style.texture))
     tone = amount * texture(patch.shape, grain, rng)
     tone += np.float32(0.4) * amount * texture(patch.shape, grain / 2.5, rng)
-    streak = np.float32(_draw(rng, style.streak))
+    streak = np.float32(sample(rng, style.streak))
     if streak > 0:
-        lines = texture(patch.shape, (1.5 * patch.scale, 12 * patch.scale), rng)
-        tone += streak * np.float32(0.22) * lines
+        tone += streak * np.float32(0.2) * fibres(patch, rng, 5.0)
     # The membrane gathers stain; a nucleus without one has a wide, soft border.
     if style.softness[1] < 4:
         tone += np.float32(0.20) * np.exp(-(((shape + 2.5) / 2.2) ** 2))
-    spokes = int(_draw(rng, style.spokes))
-    size = _draw(rng, style.lobe_radius) * radius
+    spokes = sample_count(rng, style.spokes)
+    size = sample(rng, style.lobe_radius) * radius
     if spokes:
         tone += _clock_face(u, v, size, spokes, rng)
-    for _ in range(
-        int(rng.integers(int(style.nucleoli[0]), int(style.nucleoli[1]) + 1))
-    ):
+    for _ in range(sample_count(rng, style.nucleoli)):
         angle, out = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.15, 0.6)
         place = (out * np.cos(angle), out * np.sin(angle))
-        spot = disc(u, v, place, _draw(rng, style.nucleolus_radius) * radius)
+        spot = disc(u, v, place, sample(rng, style.nucleolus_radius) * radius)
         tone += np.float32(0.16) * np.exp(-(((spot - 1) / 1.8) ** 2))
         tone -= np.float32(0.42) * edge(spot, 4.0)
-    return np.exp(tone).astype(np.float32)
+    strength: Field = np.exp(tone).astype(np.float32)
+    return strength
 
 
 def _clock_face(
@@ -143,4 +146,5 @@ def _clock_face(
     wave = np.cos(spokes * np.arctan2(v, u) + rng.uniform(0, 2 * np.pi))
     ring = np.exp(-(((np.hypot(u, v) / size - 0.72) / 0.26) ** 2))
     core = np.exp(-((np.hypot(u, v) / size / 0.22) ** 2))
-    return (0.42 * ring * wave + 0.25 * core - 0.08).astype(np.float32)
+    face: Field = (0.42 * ring * wave + 0.25 * core - 0.08).astype(np.float32)
+    return face
