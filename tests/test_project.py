@@ -1,0 +1,187 @@
+"""The package as others see it: metadata, manifest, licence, citation, README."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from npe2 import PluginManifest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = ROOT / "src" / "napari_cytodino" / "napari.yaml"
+SETUP = 'pip install -c constraints.txt ".[all]" && napari-cytodino demo'
+TESTS = 'pip install -c constraints.txt -e ".[all,test]" && pytest'
+BINDINGS = {"napari", "pyqt5", "pyqt6", "pyside2", "pyside6", "pyside6-essentials"}
+DISCLAIMER = (
+    "Not a medical device; not CE-IVD marked or FDA cleared.",
+    "Must not be used for diagnosis or treatment decisions.",
+    "Every classification requires confirmation by a qualified morphologist.",
+)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@cache
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads(read("pyproject.toml"))["project"]
+
+
+@cache
+def constraints() -> dict[str, str]:
+    lines = [line for line in read("constraints.txt").splitlines() if line]
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {Requirement(line).name.lower() for line in requirements}
+
+
+def version() -> str:
+    return metadata.version("napari-cytodino")
+
+
+def test_the_version_is_said_once() -> None:
+    import napari_cytodino
+
+    assert "version" in pyproject()["dynamic"]
+    assert napari_cytodino.__version__ == version()
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == version()
+
+
+def test_napari_finds_the_plugin() -> None:
+    entry = pyproject()["entry-points"]["napari.manifest"]
+    assert entry == {"napari-cytodino": "napari_cytodino:napari.yaml"}
+    assert "Framework :: napari" in pyproject()["classifiers"]
+    manifest = PluginManifest.from_distribution("napari-cytodino")
+    assert manifest.name == "napari-cytodino"
+
+
+def test_the_core_dependencies_bring_no_gui() -> None:
+    assert not names(pyproject()["dependencies"]) & BINDINGS
+
+
+def test_no_dependency_has_an_upper_cap() -> None:
+    extras = pyproject()["optional-dependencies"].values()
+    lines = [
+        *pyproject()["dependencies"],
+        *(line for extra in extras for line in extra),
+    ]
+    capped = [
+        line
+        for line in lines
+        if {s.operator for s in Requirement(line).specifier} & {"<", "<=", "==", "~="}
+    ]
+    assert capped == []
+
+
+def test_the_versions_tested_together_meet_the_requirements() -> None:
+    extras = pyproject()["optional-dependencies"]
+    lines = [*pyproject()["dependencies"], *extras["all"], *extras["train"]]
+    pins = constraints()
+    for requirement in map(Requirement, lines):
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), (
+            f"constraints.txt does not meet {requirement}"
+        )
+    assert pins["torch"] == "2.13.0"
+    assert not any("+" in pin for pin in pins.values()), "a pin of one build only"
+
+
+def test_the_manifest_is_valid() -> None:
+    command = [sys.executable, "-m", "npe2", "validate", str(MANIFEST)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_manifest_at_the_top_is_a_link() -> None:
+    link, target = ROOT / "napari.yaml", "src/napari_cytodino/napari.yaml"
+    if link.is_symlink():
+        assert link.readlink().as_posix() == target
+    else:
+        # git writes the target's path where the system has no links
+        assert sys.platform == "win32"
+        assert link.read_text(encoding="utf-8") == target
+
+
+def test_commands_in_the_manifest_exist() -> None:
+    manifest = PluginManifest.from_file(MANIFEST)
+    for command in manifest.contributions.commands or []:
+        module, _, name = (command.python_name or "").partition(":")
+        path = ROOT / "src" / (module.replace(".", "/") + ".py")
+        if not path.is_file():
+            path = path.with_suffix("") / "__init__.py"
+        words = path.read_text(encoding="utf-8")
+        assert re.search(rf"\b{re.escape(name)}\b", words), command.id
+
+
+def test_the_licence_is_whole() -> None:
+    text = read("LICENSE")
+    assert pyproject()["license"] == "BSD-3-Clause"
+    assert text.startswith("BSD 3-Clause License")
+    assert "The napari-cytodino developers" in text
+    assert "Neither the name of the copyright holder" in text
+
+
+def test_the_citation_names_its_sources() -> None:
+    citation = yaml.safe_load(read("CITATION.cff"))
+    for key in ("cff-version", "message", "title", "authors", "references"):
+        assert citation[key], key
+    assert citation["license"] == "BSD-3-Clause"
+    known = {
+        identifier["value"]
+        for reference in citation["references"]
+        for identifier in reference.get("identifiers", [])
+    } | {reference.get("doi") for reference in citation["references"]}
+    assert known >= {
+        "arXiv:2512.17930",
+        "arXiv:2508.10104",
+        "10.1182/blood.2020010568",
+        "10.17632/snkd93bnjr.1",
+    }
+    for reference in citation["references"]:
+        assert {"type", "title", "authors"} <= reference.keys()
+
+
+@pytest.mark.parametrize("command", [SETUP, TESTS])
+def test_the_readme_has_the_command(command: str) -> None:
+    assert command in read("README.md").splitlines()
+
+
+def test_ci_installs_and_tests_as_the_readme_says() -> None:
+    script = read(".ci/run")
+    install, run = TESTS.split(" && ")
+    assert install in script
+    assert f"check {run}" in script.splitlines()
+
+
+def test_the_readme_says_research_use_only() -> None:
+    text = " ".join(read("README.md").replace(">", " ").split())
+    assert "RESEARCH USE ONLY" in text
+    for sentence in DISCLAIMER:
+        assert sentence in text
+    assert text.index("RESEARCH USE ONLY") < text.index(SETUP)
+
+
+def test_pictures_of_the_readme_are_absolute_and_in_the_repository() -> None:
+    home = "https://raw.githubusercontent.com/napari-cytodino/napari-cytodino/main/"
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", read("README.md"))
+    assert pictures
+    for address in pictures:
+        # napari hub shows the README without the files beside it
+        assert address.startswith(home)
+        assert (ROOT / address.removeprefix(home)).is_file(), address
+
+
+def test_the_changelog_has_a_place_for_the_next_change() -> None:
+    assert "## [Unreleased]" in read("CHANGELOG.md")
