@@ -184,7 +184,7 @@ def read_image(path: Path | str) -> ImageSource:
             return ImageSource(
                 np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
             )
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (InputError, OSError, ValueError, SyntaxError) as error:
         raise InputError(
             f"{path} cannot be read as an image ({error}); export it anew."
         ) from error

@@ -1,0 +1,56 @@
+"""Predictions grow by batches and never turn nonsense into probabilities."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.predictions import PredictionBatch, Predictions
+
+
+def batch(rows, logits, readable=None):
+    logits = np.asarray(logits, np.float32)
+    readable = np.ones(len(logits), bool) if readable is None else np.array(readable)
+    return PredictionBatch(
+        np.asarray(rows), logits, np.ones((len(logits), 2), np.float16), readable
+    )
+
+
+def test_batches_land_on_their_rows():
+    whole = Predictions.empty(4, 3, 2).with_batch(batch([2, 0], [[1, 2, 3], [3, 2, 1]]))
+    assert whole.done.tolist() == [True, False, True, False]
+    np.testing.assert_array_equal(whole.logits[2], [1, 2, 3])
+    np.testing.assert_array_equal(whole.logits[0], [3, 2, 1])
+    assert np.isnan(whole.logits[[1, 3]]).all()
+
+
+def test_the_original_stays_as_it_was():
+    empty = Predictions.empty(1, 3, 2)
+    empty.with_batch(batch([0], [[1, 2, 3]]))
+    assert not empty.done.any()
+
+
+def test_not_finite_is_not_readable():
+    whole = Predictions.empty(3, 2, 2).with_batch(
+        batch([0, 1, 2], [[1, np.nan], [np.inf, 0], [1, 2]], [True, True, False])
+    )
+    assert not whole.readable.any()
+    assert whole.done.all()
+    assert np.isnan(whole.probabilities()).all()
+
+
+def test_probabilities_are_softmax_at_a_temperature():
+    logits = np.random.default_rng(0).normal(0, 50, (20, 5)).astype(np.float32)
+    whole = Predictions.empty(20, 5, 2).with_batch(batch(range(20), logits))
+    for temperature in (0.5, 1.0, 3.0):
+        want = softmax(logits.astype(float) / temperature, axis=1)
+        np.testing.assert_allclose(whole.probabilities(temperature), want, atol=1e-6)
+
+
+def test_a_batch_of_another_model_is_refused():
+    with pytest.raises(InputError, match="2 classes does not fit"):
+        Predictions.empty(1, 3, 2).with_batch(batch([0], [[1, 2]]))
+
+
+def test_no_cells():
+    assert Predictions.empty(0, 3, 2).probabilities().shape == (0, 3)

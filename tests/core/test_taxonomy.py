@@ -1,0 +1,116 @@
+"""The taxonomy reads what the paper says and refuses what contradicts itself."""
+
+import tomllib
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.taxonomy import Taxonomy
+
+
+@pytest.fixture
+def content():
+    folder = resources.files("napari_cytodino.core") / "taxonomies"
+    return tomllib.loads((folder / "mll21.toml").read_text(encoding="utf-8"))
+
+
+def test_mll21_is_the_papers():
+    taxonomy = Taxonomy.load("mll21")
+    assert len(taxonomy) == 21
+    assert len(taxonomy.lineages) == 8
+    assert taxonomy.codes == tuple(sorted(taxonomy.codes))
+    critical = {
+        c for c, m in zip(taxonomy.codes, taxonomy.critical_mask, strict=True) if m
+    }
+    safe = {c for c, m in zip(taxonomy.codes, taxonomy.safe_mask, strict=True) if m}
+    assert critical == {"BLA", "MYB", "PMO", "FGC", "HAC", "KSC", "ABE", "LYI"}
+    assert safe == {"NGS", "NGB", "LYT", "MON", "EOS", "BAS", "PLM", "EBO"}
+    assert {c.code for c in taxonomy.classes if not c.counted} == {
+        "ART",
+        "NIF",
+        "KSC",
+        "OTH",
+    }
+
+
+def test_granulocytic_stages_are_in_order_of_maturation():
+    taxonomy = Taxonomy.load("mll21")
+    series = [c for c in taxonomy.classes if c.lineage == "granulocytic"]
+    ordered = [c.code for c in sorted(series, key=lambda c: c.stage)]
+    assert ordered == ["BLA", "PMO", "MYB", "MMZ", "NGB", "NGS"]
+
+
+def test_index_and_lineage_agree():
+    taxonomy = Taxonomy.load("mll21")
+    for place, code in enumerate(taxonomy.codes):
+        assert taxonomy.index(code) == place
+        lineage = taxonomy.lineages[taxonomy.lineage_index[place]]
+        assert taxonomy.lineage_of(code) == lineage
+
+
+def test_dict_round_trip():
+    taxonomy = Taxonomy.load("mll21")
+    assert Taxonomy.from_dict(taxonomy.to_dict()) == taxonomy
+
+
+def test_subset_keeps_order_and_drops_empty_lineages():
+    taxonomy = Taxonomy.load("mll21").subset(["NGS", "BLA", "LYT"])
+    assert taxonomy.codes == ("BLA", "LYT", "NGS")
+    assert {g.name for g in taxonomy.lineages} == {"granulocytic", "lymphoid"}
+    np.testing.assert_array_equal(taxonomy.critical_mask, [True, False, False])
+
+
+def test_unknown_code_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'XYZ' is not a class .* ABE"):
+        Taxonomy.load("mll21").index("XYZ")
+
+
+def test_unknown_name_lists_what_ships():
+    with pytest.raises(InputError, match="mll21"):
+        Taxonomy.load("nonsense")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="check the path"):
+        Taxonomy.load(tmp_path / "mine.toml")
+
+
+def test_users_own_file(tmp_path, content):
+    folder = resources.files("napari_cytodino.core") / "taxonomies"
+    path = tmp_path / "mine.toml"
+    path.write_text((folder / "mll21.toml").read_text(encoding="utf-8"))
+    assert Taxonomy.load(path) == Taxonomy.load("mll21")
+    path.write_text("name = [")
+    with pytest.raises(InputError, match="not valid TOML"):
+        Taxonomy.load(path)
+
+
+def test_all_faults_are_told_at_once(content):
+    content["classes"][0]["colour"] = "red"
+    content["classes"][1]["lineage"] = "nowhere"
+    content["classes"][2]["code"] = content["classes"][3]["code"]
+    content["classes"][4]["risk"] = "high"
+    content["classes"][5]["name"] = "=HYPERLINK(\n)"
+    with pytest.raises(InputError) as caught:
+        Taxonomy.from_dict(content)
+    for word in ("'red'", "'nowhere'", "stands twice", "'high'", "plain text"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["", "a/b", "x" * 17, "<b>", "A B"])
+def test_hostile_codes_are_refused(content, code):
+    content["classes"][0]["code"] = code
+    with pytest.raises(InputError, match="letters or digits"):
+        Taxonomy.from_dict(content)
+
+
+def test_fields_missing_or_unknown(content):
+    del content["classes"][0]["risk"]
+    with pytest.raises(InputError, match="risk"):
+        Taxonomy.from_dict(content)
+    content["classes"][0]["risk"] = "none"
+    content["classes"][0]["colours"] = "#000000"
+    with pytest.raises(InputError, match="no field colours"):
+        Taxonomy.from_dict(content)
