@@ -1,0 +1,341 @@
+"""The only door between a model on disk and in memory; it verifies, then trusts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cytodino.core.checkpoint_files import (
+    FILES,
+    MANIFEST,
+    WEIGHTS,
+    Preprocessing,
+    read_json,
+    read_policy,
+    read_preprocessing,
+    read_taxonomy,
+    sha256,
+    verify_files,
+    write_json,
+    write_manifest,
+)
+from napari_cytodino.core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.model import CytoDinoForImageClassification
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointInfo",
+    "Preprocessing",
+    "list_checkpoints",
+    "load_checkpoint",
+    "save_checkpoint",
+]
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+"""What an id on the Hugging Face Hub looks like: owner/name."""
+
+HUB_PATTERNS = ["*.json", "*.md", "*.safetensors"]
+"""The only files that are fetched from the Hub."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint that ships with the package.
+
+    Attributes
+    ----------
+    name : str
+        What `load_checkpoint` takes.
+    title : str
+        First heading of its model card.
+    folder : Path
+        Where it lies.
+    """
+
+    name: str
+    title: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint; the weights are read when the model is asked for.
+
+    Attributes
+    ----------
+    name : str
+        Bundled name, folder name or Hub id.
+    taxonomy : Taxonomy
+        Its class order is the order of the logits.
+    preprocessing : Preprocessing
+        How crops become the model's input.
+    policy : DecisionPolicy
+        From its calibration.
+    card : str
+        The model card, in Markdown.
+    sha256 : str
+        Hash of the manifest, and so of every file.
+    folder : Path
+        Where it lies.
+    synthetic : bool
+        True where the training cells were drawn in code.
+    """
+
+    name: str
+    taxonomy: Taxonomy
+    preprocessing: Preprocessing
+    policy: DecisionPolicy
+    card: str
+    sha256: str
+    folder: Path
+    synthetic: bool = False
+
+    def model(self) -> CytoDinoForImageClassification:
+        """Build the model and fill in the weights, in float32 and evaluation mode.
+
+        Raises
+        ------
+        CheckpointError
+            When the weights changed since they were verified, or do not fit.
+        """
+        import torch
+        from safetensors.torch import load
+
+        from napari_cytodino.core.model import model_from_config
+
+        path = self.folder / WEIGHTS
+        try:
+            raw = path.read_bytes()
+            hashes = read_json(self.folder / MANIFEST)["sha256"]
+        except (OSError, KeyError) as error:
+            raise CheckpointError(
+                f"{path} can no longer be read ({error}); load the checkpoint again."
+            ) from error
+        if (
+            sha256(self.folder / MANIFEST) != self.sha256
+            or hashlib.sha256(raw).hexdigest() != hashes[WEIGHTS]
+        ):
+            raise CheckpointError(
+                f"{path} changed after it was verified; load the checkpoint again."
+            )
+        try:
+            tensors = load(raw)
+        except Exception as error:  # safetensors raises its own, undocumented kinds
+            raise CheckpointError(
+                f"{path} is no valid safetensors file ({error}); get it again."
+            ) from error
+        model = model_from_config(read_json(self.folder / "config.json"))
+        _check_tensors(tensors, model.state_dict(), path)
+        values = {k: v.to(torch.float32) for k, v in tensors.items()}
+        model.load_state_dict(values)
+        return model.eval()
+
+
+def _check_tensors(
+    tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path
+) -> None:
+    """Compare names, shapes and values with what the model needs."""
+    for kind, names in (
+        ("lacks", sorted(set(wanted) - set(tensors))),
+        ("holds the unknown", sorted(set(tensors) - set(wanted))),
+    ):
+        if names:
+            raise CheckpointError(
+                f"{path} {kind} tensor {names[0]} ({len(names)} such); the weights "
+                "belong to another config.json, so get the checkpoint again."
+            )
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"{name} in {path} has shape {tuple(tensor.shape)}, the configuration "
+                f"asks for {tuple(wanted[name].shape)}; get the checkpoint again."
+            )
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{name} in {path} holds values that are no finite numbers; "
+                "get the checkpoint again."
+            )
+
+
+def _bundled() -> Path:
+    return Path(str(resources.files("napari_cytodino"))) / "checkpoints"
+
+
+def list_checkpoints() -> list[CheckpointInfo]:
+    """Return the checkpoints that ship with the package, by name."""
+    return [
+        CheckpointInfo(card.parent.name, _title(card), card.parent)
+        for card in sorted(_bundled().glob("*/README.md"))
+    ]
+
+
+def _title(card: Path) -> str:
+    for line in card.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            return line[2:].strip()
+    return card.parent.name
+
+
+def load_checkpoint(source: str | Path) -> Checkpoint:
+    """Find a checkpoint and verify it; the weights are read later, by `model`.
+
+    Parameters
+    ----------
+    source
+        Name of a bundled checkpoint, a folder, or a Hugging Face Hub id.
+
+    Raises
+    ------
+    CheckpointError
+        One sentence with the file or value and the remedy.
+    """
+    bundled = {info.name: info.folder for info in list_checkpoints()}
+    text = str(source)
+    if text in bundled:
+        return _read(bundled[text], text)
+    if Path(source).expanduser().is_dir():
+        folder = Path(source).expanduser().resolve()
+        return _read(folder, folder.name)
+    if isinstance(source, str) and HUB_ID.fullmatch(source):
+        return _read(_fetch(source), source)
+    raise CheckpointError(
+        f"There is no checkpoint '{text}': give one of {', '.join(sorted(bundled))}, "
+        "an existing folder, or a Hugging Face Hub id such as owner/name."
+    )
+
+
+def _read(folder: Path, name: str) -> Checkpoint:
+    identity = verify_files(folder)
+    config = read_json(folder / "config.json")
+    taxonomy = read_taxonomy(config, folder / "config.json")
+    return Checkpoint(
+        name,
+        taxonomy,
+        read_preprocessing(folder),
+        read_policy(folder, taxonomy),
+        (folder / "README.md").read_text(encoding="utf-8"),
+        identity,
+        folder,
+        config.get("synthetic") is True,
+    )
+
+
+def _fetch(hub_id: str) -> Path:
+    """Download the safe files of a Hub repository, or say in words why not."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
+    except errors.GatedRepoError as error:
+        raise CheckpointError(
+            f"'{hub_id}' asks for its licence to be accepted: open "
+            f"https://huggingface.co/{hub_id}, accept, then run `hf auth login`."
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"There is no folder and no public Hub repository '{hub_id}': check the "
+            "spelling, or run `hf auth login` if it is private."
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise CheckpointError(
+            f"'{hub_id}' is no folder here and cannot be fetched without a network: "
+            "connect, or give the folder of a checkpoint."
+        ) from error
+    except (OSError, errors.HFValidationError) as error:
+        raise CheckpointError(
+            f"'{hub_id}' could not be fetched from the Hugging Face Hub ({error}); "
+            "try again, or give the folder of a checkpoint."
+        ) from error
+
+
+def save_checkpoint(
+    folder: str | Path,
+    model: CytoDinoForImageClassification,
+    taxonomy: Taxonomy,
+    preprocessing: Preprocessing,
+    policy: DecisionPolicy,
+    card: str,
+    *,
+    facts: dict[str, Any] | None = None,
+    half: bool = True,
+) -> Path:
+    """Write a checkpoint folder, whole or not at all; an older one is replaced.
+
+    Parameters
+    ----------
+    folder
+        Where to write; its parent must exist.
+    model
+        With merged weights.
+    taxonomy, preprocessing, policy, card
+        As in `Checkpoint`.
+    facts
+        What else ``calibration.json`` should tell, such as the number of cells.
+    half
+        Store the weights in half precision.
+
+    Raises
+    ------
+    CheckpointError
+        When the model's classes are not those of the taxonomy.
+    """
+    from safetensors.torch import save_file
+
+    from napari_cytodino.core.model import config_fields
+
+    target = Path(folder)
+    config = config_fields(model)
+    if config["taxonomy"] != taxonomy.to_dict():
+        raise CheckpointError(
+            f"The model was built for another taxonomy than '{taxonomy.name}' with "
+            f"{len(taxonomy)} classes; build it with this one."
+        )
+    tensors = {
+        k: (v.detach().cpu().half() if half else v.detach().cpu().float()).contiguous()
+        for k, v in model.state_dict().items()
+    }
+    calibration = {
+        **asdict(policy),
+        "dtype": "float32",
+        "classes": list(taxonomy.codes),
+    }
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
+        write_json(part / "config.json", config)
+        write_json(part / "preprocessor_config.json", asdict(preprocessing))
+        write_json(part / "calibration.json", calibration | (facts or {}))
+        (part / "README.md").write_text(card, encoding="utf-8")
+        write_manifest(part)
+        _read(part, target.name).model()
+        part.chmod(0o755)
+        if target.exists():
+            _refuse_foreign(target)
+            shutil.rmtree(target)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Keep a folder that holds anything but a checkpoint from being replaced."""
+    names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
+    foreign = sorted(names - set(FILES) - {MANIFEST})
+    if foreign:
+        raise CheckpointError(
+            f"{folder} holds {foreign[0]}, which is no part of a checkpoint; "
+            "choose another folder."
+        )

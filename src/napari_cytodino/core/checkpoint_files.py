@@ -1,0 +1,234 @@
+"""The files of a checkpoint folder: which there are, their hashes, their fields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import CheckpointError, InputError
+from napari_cytodino.core.taxonomy import Taxonomy
+
+MANIFEST = "manifest.json"
+"""Holds the sha256 of every other file."""
+
+WEIGHTS = "model.safetensors"
+"""All tensors of backbone and head, merged."""
+
+FILES = (
+    "README.md",
+    "calibration.json",
+    "config.json",
+    WEIGHTS,
+    "preprocessor_config.json",
+)
+"""What a folder holds beside its manifest: these and nothing else."""
+
+UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
+"""Files that can run code when they are read; a folder with one is refused."""
+
+BACKBONES = ("dinov3_vit", "dinov2", "dinov2_with_registers")
+"""Backbones that are built, all of them classes of transformers itself."""
+
+LARGEST_JSON = 4_000_000
+"""Bytes; a longer description is not read."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How crops become the model's input.
+
+    Attributes
+    ----------
+    size : int
+        Side of the input in pixels.
+    field_of_view : float
+        Side of the crop in image pixels, at the scale of the training crops.
+    mean, std : tuple of float
+        Of each channel, for values in 0..1.
+    microns_per_pixel : float or None
+        Of the training crops, where it is known.
+    """
+
+    size: int
+    field_of_view: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    microns_per_pixel: float | None = None
+
+    def __post_init__(self) -> None:
+        good = (
+            isinstance(self.size, int)
+            and 8 <= self.size <= 4096
+            and _positive(self.field_of_view)
+            and len(self.mean) == len(self.std) == 3
+            and all(_number(v) for v in self.mean)
+            and all(_positive(v) for v in self.std)
+            and (self.microns_per_pixel is None or _positive(self.microns_per_pixel))
+        )
+        if not good:
+            raise CheckpointError(
+                f"The preprocessing {asdict(self)} cannot be used; correct size, "
+                "field_of_view, mean, std or microns_per_pixel in "
+                "preprocessor_config.json and save the checkpoint again."
+            )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _positive(value: object) -> bool:
+    return _number(value) and value > 0  # type: ignore[operator]
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the hash of every file of the folder."""
+    hashes = {name: sha256(folder / name) for name in FILES}
+    write_json(folder / MANIFEST, {"sha256": hashes})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write indented JSON that ends in a newline; NaN is refused."""
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    CheckpointError
+        When the file is missing, overlong or no JSON object.
+    """
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise CheckpointError(
+                f"{path} is larger than {LARGEST_JSON} bytes, which no checkpoint "
+                "needs; get the checkpoint again from its source."
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path.name} is missing in {path.parent}; get the checkpoint again, whole."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}); get the checkpoint again."
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object; get the checkpoint again.")
+    return content
+
+
+def verify_files(folder: Path) -> str:
+    """Check names and hashes against the manifest; return the manifest's hash.
+
+    Raises
+    ------
+    CheckpointError
+        When a file is unsafe, missing, not listed or altered.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no folder; give a checkpoint's folder.")
+    present = {
+        str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()
+    } - {".gitattributes"}
+    for name in sorted(present):
+        if Path(name).suffix.lower() in UNSAFE:
+            raise CheckpointError(
+                f"{folder} holds {name}, which could run code when read; only "
+                "safetensors are accepted, so convert or remove it."
+            )
+    hashes = read_json(folder / MANIFEST).get("sha256")
+    if not isinstance(hashes, dict) or sorted(hashes) != sorted(FILES):
+        raise CheckpointError(
+            f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}; "
+            "save the checkpoint again with this version."
+        )
+    extra = sorted(present - set(FILES) - {MANIFEST})
+    if extra:
+        raise CheckpointError(
+            f"{folder} holds {extra[0]}, which its manifest does not list; remove it."
+        )
+    for name in FILES:
+        if name not in present:
+            raise CheckpointError(
+                f"{name} is missing in {folder}; get the checkpoint again, whole."
+            )
+        if sha256(folder / name) != hashes[name]:
+            raise CheckpointError(
+                f"{name} in {folder} was altered: its sha256 is not that of the "
+                "manifest; get the checkpoint again."
+            )
+    return sha256(folder / MANIFEST)
+
+
+def read_taxonomy(config: dict[str, Any], path: Path) -> Taxonomy:
+    """Return the taxonomy inside a configuration, after checking the model's type."""
+    backbone = config.get("backbone_config")
+    kind = backbone.get("model_type") if isinstance(backbone, dict) else None
+    if config.get("model_type") != "cytodino" or kind not in BACKBONES:
+        raise CheckpointError(
+            f"{path} describes {config.get('model_type')!r} on {kind!r}; this version "
+            f"builds 'cytodino' on one of {', '.join(BACKBONES)}."
+        )
+    try:
+        return Taxonomy.from_dict(config["taxonomy"])
+    except (InputError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} holds no valid taxonomy ({error}); save the checkpoint again."
+        ) from error
+
+
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """Read ``preprocessor_config.json``."""
+    path = folder / "preprocessor_config.json"
+    content = read_json(path)
+    try:
+        return Preprocessing(
+            content["size"],
+            content["field_of_view"],
+            tuple(content["mean"]),
+            tuple(content["std"]),
+            content.get("microns_per_pixel"),
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} lacks or misnames a field ({error}); save the checkpoint again."
+        ) from error
+
+
+def read_policy(folder: Path, taxonomy: Taxonomy) -> DecisionPolicy:
+    """Read ``calibration.json`` and compare its class order with the taxonomy's."""
+    path = folder / "calibration.json"
+    content = read_json(path)
+    if content.get("classes") != list(taxonomy.codes):
+        raise CheckpointError(
+            f"{path} was made for the classes {content.get('classes')}, the model "
+            f"gives {list(taxonomy.codes)}; calibrate the checkpoint again."
+        )
+    if content.get("dtype") != "float32":
+        raise CheckpointError(
+            f"{path} was made for {content.get('dtype')!r}, the model runs in float32; "
+            "calibrate the checkpoint again."
+        )
+    try:
+        return DecisionPolicy(
+            **{f.name: content[f.name] for f in fields(DecisionPolicy)}
+        )
+    except (KeyError, TypeError, InputError) as error:
+        raise CheckpointError(
+            f"{path} cannot be used ({error}); calibrate the checkpoint again."
+        ) from error

@@ -1,0 +1,146 @@
+"""The model: a transformers vision backbone and the query-token decoder head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch.nn import functional as F
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import ImageClassifierOutput
+
+from napari_cytodino.core.checkpoint_files import BACKBONES
+from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.head import QueryDecoderHead
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class CytoDinoConfig(PreTrainedConfig):
+    """What the model is built from.
+
+    Attributes
+    ----------
+    backbone_config : dict
+        Fields of the backbone's own configuration, with its ``model_type``.
+    taxonomy : dict
+        `Taxonomy.to_dict`; the order of its classes is the order of the logits.
+    head_layers, head_heads, head_ff_ratio, head_dropout
+        Arguments of `QueryDecoderHead`.
+    synthetic : bool
+        True where the training cells were drawn in code.
+    """
+
+    model_type = "cytodino"
+
+    backbone_config: dict[str, Any] | None = None
+    taxonomy: dict[str, Any] | None = None
+    head_layers: int = 4
+    head_heads: int = 4
+    head_ff_ratio: int = 2
+    head_dropout: float = 0.2
+    synthetic: bool = False
+
+
+def build_backbone_config(fields: dict[str, Any]) -> PreTrainedConfig:
+    """Build the configuration of a known backbone.
+
+    Raises
+    ------
+    CheckpointError
+        When its ``model_type`` is not one of `BACKBONES`.
+    """
+    kind = fields.get("model_type")
+    if kind not in BACKBONES:
+        raise CheckpointError(
+            f"The backbone's model_type is {kind!r}, which this version does not "
+            f"build; use a checkpoint with one of {', '.join(BACKBONES)}."
+        )
+    values = {k: v for k, v in fields.items() if k != "model_type"}
+    return AutoConfig.for_model(kind, **values)
+
+
+class CytoDinoForImageClassification(PreTrainedModel):
+    """Backbone and head; gives logits and an embedding for each cell."""
+
+    config_class = CytoDinoConfig
+    base_model_prefix = "backbone"
+    main_input_name = "pixel_values"
+    # transformers passes a loss factor to models that accept one; the loss has none.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: CytoDinoConfig) -> None:
+        super().__init__(config)
+        own = build_backbone_config(config.backbone_config or {})
+        self.backbone: nn.Module = AutoModel.from_config(own)
+        self.prefix = 1 + getattr(own, "num_register_tokens", 0)
+        self.head = QueryDecoderHead(
+            own.hidden_size,
+            len((config.taxonomy or {}).get("classes", ())),
+            config.head_layers,
+            config.head_heads,
+            config.head_ff_ratio,
+            config.head_dropout,
+        )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave modules as they are: backbone and head draw their own weights."""
+
+    def tokens(self, pixel_values: Tensor) -> Tensor:
+        """Return the backbone's tokens (B, T, D), class and registers first."""
+        return self.backbone(pixel_values=pixel_values).last_hidden_state
+
+    def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B, C) and embedding (B, D)."""
+        return self.head(self.tokens(pixel_values))
+
+    def forward(
+        self, pixel_values: Tensor, labels: Tensor | None = None
+    ) -> ImageClassifierOutput:
+        """Return logits, and the cross-entropy where labels are given."""
+        logits, _ = self.embed(pixel_values)
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+CONFIG_FIELDS = (
+    "backbone_config",
+    "taxonomy",
+    "head_layers",
+    "head_heads",
+    "head_ff_ratio",
+    "head_dropout",
+    "synthetic",
+)
+"""What a checkpoint's ``config.json`` holds beside its ``model_type``."""
+
+
+def config_fields(model: CytoDinoForImageClassification) -> dict[str, Any]:
+    """Return what ``config.json`` of a checkpoint holds, as plain values."""
+    fields = {name: getattr(model.config, name) for name in CONFIG_FIELDS}
+    architecture = [type(model).__name__]
+    return {"model_type": "cytodino", "architectures": architecture, **fields}
+
+
+def model_from_config(content: dict[str, Any]) -> CytoDinoForImageClassification:
+    """Build the model that ``config.json`` describes, with random weights.
+
+    Raises
+    ------
+    CheckpointError
+        When a field is missing or of a kind that no model can be built from.
+    """
+    try:
+        fields = {name: content[name] for name in CONFIG_FIELDS}
+        return CytoDinoForImageClassification(CytoDinoConfig(**fields))
+    except (AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"config.json describes no model that can be built ({error}); "
+            "get the checkpoint again."
+        ) from error

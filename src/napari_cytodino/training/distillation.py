@@ -1,0 +1,171 @@
+"""Fitting the teacher, and the student that learns labels and teacher together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_cytodino.training.augmentation import Augmentation, augment, centre
+from napari_cytodino.training.loop import fit
+from napari_cytodino.training.sampling import draw, sampling_weights
+from napari_cytodino.training.teacher import IMAGENET_MEAN, IMAGENET_STD, Teacher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_cytodino.core.model import CytoDinoForImageClassification
+    from napari_cytodino.training.data import CropSet
+    from napari_cytodino.training.loop import FitPlan
+
+
+@dataclass(frozen=True)
+class DistillPlan:
+    """How much of the student's loss comes from the teacher.
+
+    Attributes
+    ----------
+    soft : float
+        Weight of the divergence from the teacher's probabilities.
+    dense : float
+        Weight of the distance of patch tokens to the teacher's feature maps.
+    temperature : float
+        Softens both sides of the divergence.
+    """
+
+    soft: float = 1.0
+    dense: float = 1.0
+    temperature: float = 2.0
+
+
+class Views:
+    """Batches of augmented views, each a function of the seed and the step."""
+
+    def __init__(
+        self,
+        crops: CropSet,
+        side: int,
+        plan: FitPlan,
+        settings: Augmentation,
+        seed: int,
+    ) -> None:
+        self.crops, self.side, self.plan = crops, side, plan
+        self.settings, self.seed = settings, seed
+        self.weights = sampling_weights(crops.targets, crops.sources, plan.balance)
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return pixels (B, 3, S, S) in 0..1 and class indices of one step."""
+        rows = draw(self.weights, self.plan.batch, self.seed, step)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        pixels = torch.from_numpy(np.ascontiguousarray(self.crops.pixels[rows]))
+        view = augment(pixels, self.side, self.settings, generator)
+        return view, torch.from_numpy(self.crops.targets[rows])
+
+
+def normalise(
+    pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Tensor:
+    """Subtract the mean and divide by the standard deviation of each channel."""
+    centre_ = torch.tensor(mean).view(1, 3, 1, 1)
+    return (pixels - centre_) / torch.tensor(std).view(1, 3, 1, 1)
+
+
+@torch.no_grad()
+def predict(
+    logits_of: Callable[[Tensor], Tensor], crops: CropSet, side: int, batch: int = 128
+) -> NDArray[np.float32]:
+    """Return the logits of the unaugmented crops."""
+    out = []
+    for start in range(0, len(crops), batch):
+        pixels = np.ascontiguousarray(crops.pixels[start : start + batch])
+        out.append(logits_of(centre(torch.from_numpy(pixels), side)).float())
+    return torch.cat(out).numpy()
+
+
+def teacher_logits(teacher: Teacher, pixels: Tensor) -> Tensor:
+    """Return the teacher's logits for pixels in 0..1."""
+    x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _, _ = teacher(x.contiguous(memory_format=torch.channels_last))
+    return logits.float()
+
+
+def fit_teacher(
+    teacher: Teacher,
+    views: Views,
+    plan: FitPlan,
+    folder: Path,
+    watch: Callable[[dict[str, Tensor], int], dict[str, float]] | None = None,
+) -> None:
+    """Fine-tune the teacher on hard labels; it ends with its averaged weights."""
+    teacher.to(memory_format=torch.channels_last)
+
+    def loss_of(step: int) -> Tensor:
+        pixels, targets = views(step)
+        return F.cross_entropy(
+            teacher_logits(teacher, pixels), targets, label_smoothing=plan.smoothing
+        )
+
+    teacher.load_state_dict(
+        fit(teacher, loss_of, plan, folder, watch=watch, watch_every=400)
+    )
+    teacher.eval()
+
+
+def dense_target(dense: Tensor, deep: Tensor) -> Tensor:
+    """Join both feature maps on the finer grid, each channel-normalised per place."""
+    wide = F.interpolate(
+        deep, size=dense.shape[2:], mode="bilinear", align_corners=False
+    )
+    maps = [F.layer_norm(m.permute(0, 2, 3, 1), m.shape[1:2]) for m in (dense, wide)]
+    return torch.cat(maps, dim=-1).flatten(1, 2)
+
+
+class Student(nn.Module):
+    """The model to ship and the throw-away projection its patch tokens learn by."""
+
+    def __init__(
+        self, model: CytoDinoForImageClassification, width: int, dense_width: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.project = nn.Linear(width, dense_width)
+
+
+def distill_loss(
+    student: Student,
+    teacher: Teacher | None,
+    pixels: Tensor,
+    targets: Tensor,
+    normed: Tensor,
+    plan: FitPlan,
+    weights: DistillPlan,
+) -> Tensor:
+    """Return the loss of one batch: labels, teacher's probabilities, feature maps."""
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = student.model.tokens(normed)
+        logits, _ = student.model.head(tokens)
+        projected = student.project(tokens[:, student.model.prefix :])
+    loss = F.cross_entropy(logits.float(), targets, label_smoothing=plan.smoothing)
+    if teacher is None:
+        return loss
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
+        told, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
+    heat = weights.temperature
+    soft = F.kl_div(
+        F.log_softmax(logits.float() / heat, dim=1),
+        F.log_softmax(told.float() / heat, dim=1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    target = dense_target(dense.float(), deep.float())
+    distance = F.smooth_l1_loss(projected.float(), target)
+    return loss + weights.soft * heat**2 * soft + weights.dense * distance

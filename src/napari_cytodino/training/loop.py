@@ -1,0 +1,217 @@
+"""The training loop: schedule, weight average, budget in minutes, sealed states."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+STATE_EVERY = 200
+"""Steps between two states on disk."""
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How long and how fast a model learns.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps of a full run.
+    minutes : float
+        Wall-clock budget; the schedule follows whichever of the two is nearer its
+        end. 0 means steps alone, which alone is exactly repeatable.
+    batch : int
+        Crops in a step.
+    learning_rate : float
+        Peak of the cosine.
+    warmup : float
+        Share of the run in which the learning rate rises.
+    weight_decay : float
+        On matrices only; biases and norms have none.
+    clip : float
+        Largest gradient norm.
+    average : float
+        Decay of the moving average of the weights, which is what is kept.
+    smoothing : float
+        Mass that label smoothing spreads over all classes.
+    balance : float
+        1 shows each class of a source equally often, 0 leaves its frequency.
+    """
+
+    steps: int
+    minutes: float = 0.0
+    batch: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    average: float = 0.998
+    smoothing: float = 0.1
+    balance: float = 1.0
+
+
+class Average:
+    """A moving average of a model's parameters; buffers are copied as they are."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the model's weights; early steps count for more."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            kept = self.values[name]
+            if kept.is_floating_point():
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+
+def learning_rate(progress: float, plan: FitPlan) -> float:
+    """Return the rate at a point of the run, 0 at its start and 1 at its end."""
+    if progress < plan.warmup:
+        return plan.learning_rate * max(progress / plan.warmup, 0.01)
+    rest = (progress - plan.warmup) / (1 - plan.warmup)
+    return plan.learning_rate * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * rest)))
+
+
+def _optimiser(model: nn.Module, plan: FitPlan) -> torch.optim.AdamW:
+    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": plan.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98))
+
+
+def _parameters(optimiser: torch.optim.AdamW) -> list[Tensor]:
+    return [p for group in optimiser.param_groups for p in group["params"]]
+
+
+def _seal(
+    folder: Path,
+    model: nn.Module,
+    average: Average,
+    optimiser: torch.optim.AdamW,
+    facts: dict[str, object],
+) -> None:
+    """Write a state beside the old one, then put it in its place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"average.{k}": v.contiguous() for k, v in average.values.items()}
+    for number, parameter in enumerate(_parameters(optimiser)):
+        state = optimiser.state.get(parameter, {})
+        tensors |= {f"optimiser.{number}.{name}": state[name] for name in state}
+    part = folder / "state.part"
+    save_file(
+        {k: v.detach().clone() for k, v in tensors.items()},
+        part,
+        metadata={"facts": json.dumps(facts)},
+    )
+    part.replace(folder / "state.safetensors")
+
+
+def _resume(
+    folder: Path, model: nn.Module, average: Average, optimiser: torch.optim.AdamW
+) -> tuple[int, float]:
+    """Load the sealed state, if there is one: steps done and seconds spent."""
+    path = folder / "state.safetensors"
+    if not path.is_file():
+        return 0, 0.0
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+    tensors = load_file(path)
+    model.load_state_dict({k: tensors[f"model.{k}"] for k in average.values})
+    average.values = {k: tensors[f"average.{k}"] for k in average.values}
+    for number, parameter in enumerate(_parameters(optimiser)):
+        start = f"optimiser.{number}."
+        own = {
+            k.removeprefix(start): tensors[k] for k in tensors if k.startswith(start)
+        }
+        if own:
+            optimiser.state[parameter] = own
+    return int(facts["step"]), float(facts["seconds"])
+
+
+def fit(
+    model: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    plan: FitPlan,
+    folder: Path,
+    *,
+    watch: Callable[[dict[str, Tensor], int], dict[str, float]] | None = None,
+    watch_every: int = 1000,
+) -> dict[str, Tensor]:
+    """Train, resuming from ``folder`` if it holds a state; return averaged weights.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Trained in place.
+    loss_of : callable
+        Step number -> the loss of that step's batch.
+    plan : FitPlan
+        Schedule and budget.
+    folder : Path
+        Gets ``state.safetensors`` and ``log.jsonl``.
+    watch : callable, optional
+        Averaged weights and step -> figures for the log, at times.
+    watch_every : int
+        Steps between two calls of ``watch``.
+    """
+    optimiser, average = _optimiser(model, plan), Average(model, plan.average)
+    step, spent = _resume(folder, model, average, optimiser)
+    folder.mkdir(parents=True, exist_ok=True)
+    start, recent = time.monotonic() - spent, 0.0
+    while True:
+        spent = time.monotonic() - start
+        clock = spent / (60 * plan.minutes) if plan.minutes else 0.0
+        progress = max(step / plan.steps, clock)
+        if progress >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(progress, plan)
+        model.train()
+        loss = loss_of(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        optimiser.step()
+        step += 1
+        average.update(model, step)
+        recent += (float(loss.detach()) - recent) / min(step, 50)
+        facts = {"step": step, "seconds": round(spent, 1), "loss": round(recent, 4)}
+        if step % 50 == 0:
+            _log(folder, facts | {"progress": round(progress, 4)})
+        if step % STATE_EVERY == 0:
+            _seal(folder, model, average, optimiser, facts)
+        if watch is not None and step % watch_every == 0:
+            _log(folder, facts | watch(average.values, step))
+    _log(folder, {"finished": step, "seconds": round(spent, 1), "plan": asdict(plan)})
+    return average.values
+
+
+def _log(folder: Path, facts: dict[str, object]) -> None:
+    line = json.dumps(facts)
+    logger.info("%s", line)
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
