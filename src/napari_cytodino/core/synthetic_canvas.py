@@ -89,7 +89,7 @@ class Canvas:
         labels[here][sprite.mask[there]] = label
 
     def render(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Light the slide and take its picture.
+        """Light the slide and take its picture; the slide is used up by it.
 
         Parameters
         ----------
@@ -108,12 +108,16 @@ class Canvas:
         )
         gain -= np.float32(self._vignette / 2) * (rows**2 + columns**2)
         gain += np.float32(0.008) * texture(self.shape, 30.0, rng)
-        picture = np.exp(self._density * -self._stain)
+        # In place, since a large slide's absorbance fills gigabytes.
+        picture = self._density
+        picture *= -self._stain
+        np.exp(picture, out=picture)
         picture *= gain[..., None]
         picture *= self._light
         for channel in range(3):
             picture[..., channel] += np.float32(1.6) * texture(self.shape, 0.5, rng)
-        pixels: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+        np.clip(picture, 0, 255, out=picture)
+        pixels: NDArray[np.uint8] = picture.astype(np.uint8)
         return pixels
 
     def _windows(
