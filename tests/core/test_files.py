@@ -1,0 +1,56 @@
+"""A file appears whole or not at all."""
+
+import stat
+
+import pytest
+
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import whole_file
+
+
+def test_the_file_appears_when_all_is_written(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with whole_file(path) as temporary:
+            temporary.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_result_can_be_read_by_others(tmp_path):
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("x")
+    mode = stat.S_IMODE((tmp_path / "a.txt").stat().st_mode)
+    assert mode & stat.S_IRGRP
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "a.txt"
+    with pytest.raises(InputError, match="cannot be written"), whole_file(path):
+        pass
+
+
+def test_a_full_disk_is_told(tmp_path):
+    path = tmp_path / "a.txt"
+    with (
+        pytest.raises(InputError, match=r"No space left.*free space"),
+        whole_file(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
