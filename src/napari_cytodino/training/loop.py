@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE_EVERY = 200
+STATE_EVERY = 100
 """Steps between two states on disk."""
 
 
@@ -123,7 +123,10 @@ def _seal(
         tensors |= {f"optimiser.{number}.{name}": state[name] for name in state}
     part = folder / "state.part"
     save_file(
-        {k: v.detach().clone() for k, v in tensors.items()},
+        {
+            k: v.detach().clone(memory_format=torch.contiguous_format)
+            for k, v in tensors.items()
+        },
         part,
         metadata={"facts": json.dumps(facts)},
     )
