@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -86,6 +89,39 @@ def test_no_dependency_has_an_upper_cap() -> None:
     assert capped == []
 
 
+def imported(path: Path) -> set[str]:
+    """Name the top-level modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=aliases):
+                found |= {alias.name.partition(".")[0] for alias in aliases}
+            case ast.ImportFrom(module=str(module), level=0):
+                found.add(module.partition(".")[0])
+    return found
+
+
+def test_every_import_is_a_declared_requirement() -> None:
+    extras = pyproject()["optional-dependencies"].values()
+    lines = [
+        *pyproject()["dependencies"],
+        *(line for extra in extras for line in extra),
+    ]
+    declared = {name.replace("-", "_") for name in names(lines)}
+    homes = metadata.packages_distributions()
+    undeclared = {
+        f"{path.relative_to(ROOT).as_posix()}: {module}"
+        for path in MANIFEST.parent.rglob("*.py")
+        for module in imported(path) - sys.stdlib_module_names - {"napari_cytodino"}
+        if declared.isdisjoint(
+            home.lower().replace("-", "_") for home in homes.get(module, [module])
+        )
+    }
+    assert not undeclared, "\n  ".join(
+        ["imports nobody installs:", *sorted(undeclared)]
+    )
+
+
 def test_the_versions_tested_together_meet_the_requirements() -> None:
     extras = pyproject()["optional-dependencies"]
     lines = [*pyproject()["dependencies"], *extras["all"], *extras["train"]]
@@ -156,6 +192,61 @@ def test_the_citation_names_its_sources() -> None:
 @pytest.mark.parametrize("command", [SETUP, TESTS])
 def test_the_readme_has_the_command(command: str) -> None:
     assert command in read("README.md").splitlines()
+
+
+def blocks(language: str, word: str) -> list[str]:
+    """Return the README's code blocks that hold a word."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", read("README.md"), re.M | re.S)
+    return [block for block in found if word in block]
+
+
+@pytest.fixture
+def smear_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make what the README's examples name, and go there."""
+    import tifffile
+    from PIL import Image
+
+    from napari_cytodino.core.synthetic import synthetic_crops, synthetic_smear
+
+    smear = synthetic_smear((500, 600), 3, seed=1)
+    Image.fromarray(smear.image).save(tmp_path / "smear.png")
+    tifffile.imwrite(tmp_path / "cells.tif", smear.labels)
+    (tmp_path / "crops").mkdir()
+    for number, crop in enumerate(synthetic_crops(None, 1)[0][:2]):
+        Image.fromarray(crop).save(tmp_path / "crops" / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_of_the_readme_run(smear_folder: Path) -> None:
+    from typer.testing import CliRunner
+
+    from napari_cytodino.cli import app
+
+    [block] = blocks("bash", "napari-cytodino classify")
+    for line in block.splitlines():
+        command = shlex.split(line, comments=True)
+        assert command[0] == "napari-cytodino"
+        done = CliRunner().invoke(app, command[1:])
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+    written = {path.name for path in (smear_folder / "results").iterdir()}
+    assert written >= {
+        "smear.cells.csv",
+        "smear.cells.geojson",
+        "smear.differential.csv",
+        "smear.overlay.png",
+        "cells.csv",
+    }
+
+
+def test_the_python_of_the_readme_runs(
+    smear_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [block] = blocks("python", "classify")
+    (smear_folder / "readme.py").write_text(block, encoding="utf-8")
+    runpy.run_path("readme.py")
+    assert "percent" in capsys.readouterr().out
+    assert (smear_folder / "smear.geojson").is_file()
 
 
 def test_ci_installs_and_tests_as_the_readme_says() -> None:
