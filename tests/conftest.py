@@ -100,3 +100,41 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(why, pytrace=False)
         pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a checkpoint folder with a tiny random model of the real architecture."""
+    import torch
+
+    from napari_cytodino.core.checkpoint import Preprocessing, save_checkpoint
+    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.model import (
+        CytoDinoConfig,
+        CytoDinoForImageClassification,
+    )
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+    torch.manual_seed(0)
+    taxonomy = Taxonomy.load("mll21")
+    backbone = {
+        "model_type": "dinov3_vit",
+        "patch_size": 16,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_register_tokens": 1,
+        "image_size": 64,
+    }
+    config = CytoDinoConfig(
+        backbone_config=backbone, taxonomy=taxonomy.to_dict(), synthetic=True
+    )
+    return save_checkpoint(
+        tmp_path_factory.mktemp("checkpoints") / "tiny",
+        CytoDinoForImageClassification(config),
+        taxonomy,
+        Preprocessing(64, 80.0, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        DecisionPolicy(),
+        "# Tiny, random, SYNTHETIC\n",
+    )

@@ -1,0 +1,181 @@
+"""Many images: named, sharded, each with its own result, faults told and no rests."""
+
+import functools
+import json
+import operator
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from napari_cytodino.core.batch import (
+    ImageTask,
+    list_images,
+    process_crops,
+    process_image,
+    read_labels,
+    read_points,
+    shard,
+    stems,
+)
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.inference import Classifier, Job
+from napari_cytodino.core.synthetic import synthetic_smear
+
+JOB = Job(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_checkpoint):
+    return Classifier(load_checkpoint(str(tiny_checkpoint)), "cpu")
+
+
+@pytest.fixture(scope="module")
+def smear():
+    return synthetic_smear((700, 900), 5, seed=1)
+
+
+@pytest.fixture
+def picture(tmp_path, smear):
+    path = tmp_path / "in" / "smear.png"
+    path.parent.mkdir()
+    Image.fromarray(smear.image).save(path)
+    return path
+
+
+def test_labels_points_or_found(tmp_path, picture, smear, classifier):
+    labels = tmp_path / "labels.tif"
+    tifffile.imwrite(labels, smear.labels)
+    points = tmp_path / "points.csv"
+    pd.DataFrame(smear.centres, columns=["y", "x"]).to_csv(points)
+    counts = {}
+    for name, task in {
+        "labels": ImageTask(picture, labels=labels),
+        "points": ImageTask(picture, points=points),
+        "found": ImageTask(picture),
+    }.items():
+        out = tmp_path / name
+        table = process_image(task, classifier, out, stem="s", job=JOB)
+        assert {p.name for p in out.iterdir()} == {
+            "s.cells.csv", "s.cells.provenance.json", "s.differential.csv",
+            "s.overlay.png",
+        }  # fmt: skip
+        counts[name] = len(table)
+        notes = json.loads((out / "s.cells.provenance.json").read_text())
+        assert notes["image"] == "smear.png"
+    assert counts["labels"] == counts["points"] == 5
+    assert 3 <= counts["found"] <= 7
+
+
+def test_an_image_without_cells_writes_nothing(tmp_path, classifier):
+    path = tmp_path / "blank.png"
+    Image.new("RGB", (200, 200), "white").save(path)
+    out = tmp_path / "out"
+    table = process_image(ImageTask(path), classifier, out, stem="b", job=JOB)
+    assert table.empty
+    assert not out.exists()
+
+
+def test_a_bad_format_leaves_nothing_half_written(tmp_path, picture, classifier):
+    out = tmp_path / "out"
+    with pytest.raises(InputError):
+        process_image(
+            ImageTask(picture), classifier, out, stem="s", job=JOB, formats=("xyz",)
+        )
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_the_differential_file_says_where_it_is_from(tmp_path, picture, classifier):
+    process_image(ImageTask(picture), classifier, tmp_path / "o", stem="s", job=JOB)
+    counts = pd.read_csv(tmp_path / "o" / "s.differential.csv")
+    assert len(counts) == 21
+    assert counts["checkpoint"].str.startswith("tiny@").all()
+    assert counts["notice"].str.contains("research use only").all()
+
+
+def test_crops_in_folders(tmp_path, classifier):
+    folder = tmp_path / "cells"
+    for name in ("NGS/one.png", "BLA/two.png", ".hidden.png"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (90, 90), "purple").save(path)
+    (folder / "BLA" / "broken.jpg").write_bytes(b"no picture")
+    table = process_crops([folder], classifier, tmp_path / "out", job=JOB)
+    assert table["image"].tolist() == ["BLA/broken.jpg", "BLA/two.png", "NGS/one.png"]
+    assert table["status"].tolist()[0] == "rejected"
+    assert (table["status"] == "rejected").sum() == 1
+    written = pd.read_csv(tmp_path / "out" / "cells.csv")
+    assert written["image"].tolist() == table["image"].tolist()
+
+
+def test_listing(tmp_path):
+    for name in ("b.png", "a.TIF", "sub/c.jpg", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    names = [p.name for p in list_images([tmp_path])]
+    assert sorted(names) == ["a.TIF", "b.png", "c.jpg"]
+    with pytest.raises(InputError, match="no image or folder"):
+        list_images([tmp_path / "gone"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="No image found"):
+        list_images([tmp_path / "empty"])
+
+
+@given(st.sets(st.text("abc", min_size=1, max_size=6), max_size=20), st.integers(1, 5))
+def test_shards_are_a_partition(names, n):
+    from pathlib import Path
+
+    images = [Path(f"{name}.png") for name in sorted(names)]
+    parts = [shard(images, f"{i}/{n}") for i in range(1, n + 1)]
+    assert sorted(functools.reduce(operator.iadd, parts, [])) == sorted(images)
+    assert [set(shard(images[::-1], f"{i}/{n}")) for i in range(1, n + 1)] == [
+        set(part) for part in parts
+    ]
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
+def test_bad_shards(part):
+    with pytest.raises(InputError, match="names no shard"):
+        shard([], part)
+
+
+def test_stems_are_unique(tmp_path):
+    images = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "y.png"]
+    names = stems(images)
+    assert len(set(names.values())) == 3
+    assert names[images[2]] == "y"
+
+
+def test_labels_from_files(tmp_path):
+    labels = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    np.save(tmp_path / "l.npy", labels)
+    tifffile.imwrite(tmp_path / "l.tif", labels)
+    Image.fromarray(labels).save(tmp_path / "l.png")
+    for name in ("l.npy", "l.tif", "l.png"):
+        np.testing.assert_array_equal(read_labels(tmp_path / name, (3, 4)), labels)
+    with pytest.raises(InputError, match=r"has shape \(3, 4\)"):
+        read_labels(tmp_path / "l.npy", (4, 3))
+    with pytest.raises(InputError, match="no label image"):
+        read_labels(tmp_path / "gone.tif", (3, 4))
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    path = tmp_path / "l.npy"
+    np.save(path, np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(InputError, match="cannot be read as labels"):
+        read_labels(path, (3, 4))
+
+
+def test_points_from_csv(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("image,y,x\na.png,1,2\nb.png,3,4\na.png,oops,5\n")
+    assert read_points(path, tmp_path / "a.png").tolist() == [[1, 2]]
+    path.write_text("row,column\n1,2\n")
+    with pytest.raises(InputError, match="y and x are needed"):
+        read_points(path, tmp_path / "a.png")

@@ -1,0 +1,179 @@
+"""Inference gives each cell its own answer, once, whatever the batches and memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cytodino.core.cells import cells_from_labels, cells_from_points
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.crops import CropStack, iter_crops
+from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.inference import (
+    Classifier,
+    Job,
+    classify,
+    collect,
+    pick_device,
+    preprocess,
+)
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (300, 400, 3), dtype=np.uint8)
+POINTS = RNG.uniform([0, 0], [299, 399], (13, 2))
+CPU = Job(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint):
+    return load_checkpoint(str(tiny_checkpoint))
+
+
+def run(classifier, batch_size=8):
+    source = ImageSource(IMAGE)
+    cells = cells_from_points(POINTS, source.shape, diameter=40)
+    batches = classifier.run(iter_crops(source, cells, 80, batch_size))
+    return collect(batches, len(cells), classifier.checkpoint)
+
+
+def test_every_cell_once_and_equal_for_any_batch_size(checkpoint):
+    whole = run(Classifier(checkpoint, "cpu", 64), 64)
+    parts = run(Classifier(checkpoint, "cpu", 3), 5)
+    assert whole.done.all()
+    np.testing.assert_allclose(whole.logits, parts.logits, atol=1e-4)
+    assert whole.embeddings.shape == (13, 32)
+    assert np.ptp(whole.logits, axis=0).max() > 0
+
+
+@pytest.mark.parametrize("fits", [1, 2, 5])
+def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch):
+    want = run(Classifier(checkpoint, "cpu", 8))
+    classifier = Classifier(checkpoint, "cpu", 8)
+    real, seen = classifier._model.embed, []
+
+    def embed(values):
+        if len(values) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.append(len(values))
+        return real(values)
+
+    monkeypatch.setattr(classifier._model, "embed", embed)
+    got = run(classifier)
+    np.testing.assert_allclose(got.logits, want.logits, atol=1e-4)
+    assert sum(seen) == 13
+    assert classifier.batch_size <= fits
+
+
+def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch):
+    classifier = Classifier(checkpoint, "cpu", 8)
+
+    def embed(values):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(classifier._model, "embed", embed)
+    with pytest.raises(CytoDinoError, match="single cell"):
+        run(classifier)
+
+
+def test_other_errors_are_not_swallowed(checkpoint, monkeypatch):
+    classifier = Classifier(checkpoint, "cpu", 8)
+
+    def embed(values):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(classifier._model, "embed", embed)
+    with pytest.raises(RuntimeError, match="shapes"):
+        run(classifier)
+
+
+def test_nan_from_the_model_is_rejected_never_a_class(checkpoint, monkeypatch):
+    classifier = Classifier(checkpoint, "cpu", 8)
+    real = classifier._model.embed
+
+    def embed(values):
+        logits, embedding = real(values)
+        logits[0] = torch.nan
+        return logits, embedding
+
+    monkeypatch.setattr(classifier._model, "embed", embed)
+    cells = cells_from_points([[150, 200], [100, 90]], (300, 400), diameter=40)
+    table = classify(IMAGE, cells, checkpoint, job=CPU, classifier=classifier)
+    assert table["status"].tolist()[0] == "rejected"
+    assert table["cell_class"].tolist()[0] == ""
+    assert table["cell_class"].tolist()[1] != ""
+
+
+def test_cancel_stops_before_the_next_batch(checkpoint):
+    classifier = Classifier(checkpoint, "cpu", 4)
+    source = ImageSource(IMAGE)
+    cells = cells_from_points(POINTS, source.shape, diameter=40)
+    done = []
+    batches = iter_crops(source, cells, 80, 4)
+    for batch in classifier.run(batches, lambda: len(done) >= 2):
+        done.append(batch)
+    assert [len(b.rows) for b in done] == [4, 4]
+
+
+def test_preprocessing_equals_its_definition(checkpoint):
+    pixels = np.full((1, 64, 64, 3), 255, np.uint8)
+    pixels[..., 1] = 0
+    values = preprocess(pixels, checkpoint)
+    assert values.shape == (1, 3, 64, 64)
+    np.testing.assert_allclose(values[0, 0], (1 - 0.5) / 0.25, atol=1e-6)
+    np.testing.assert_allclose(values[0, 1], -2.0, atol=1e-6)
+
+
+def test_shrinking_does_not_alias(checkpoint):
+    stripes = np.zeros((1, 256, 256, 3), np.uint8)
+    stripes[:, :, ::2] = 255
+    values = preprocess(stripes, checkpoint)[0, 0, 4:-4, 4:-4]
+    assert values.abs().max() < 0.3
+
+
+def test_labels_in_table_out(checkpoint):
+    labels = np.zeros((300, 400), np.int32)
+    labels[100:140, 100:150], labels[200:240, 300:340] = 7, 3
+    seen = []
+    table = classify(
+        IMAGE, labels, checkpoint, job=CPU, name="a", progress=lambda *p: seen.append(p)
+    )
+    assert table["label"].tolist() == cells_from_labels(labels).label.tolist() == [3, 7]
+    assert seen == [(2, 2)]
+    notes = table.attrs["provenance"]
+    assert notes["synthetic"] is True
+    assert notes["settings"]["field_of_view"] == 80.0
+    assert table["checkpoint"][0] == f"tiny@{checkpoint.sha256[:12]}"
+
+
+def test_ready_made_crops(checkpoint):
+    stack = CropStack(RNG.integers(0, 256, (5, 80, 80, 3), dtype=np.uint8))
+    table = classify(stack, None, checkpoint, job=CPU)
+    assert table["label"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_field_of_view_changes_what_is_seen(checkpoint):
+    cells = cells_from_points([[150, 200]], (300, 400), diameter=40)
+    near = classify(IMAGE, cells, checkpoint, job=CPU)
+    far = classify(IMAGE, cells, checkpoint, job=Job(200.0, "cpu"))
+    assert near.filter(like="p_").to_numpy().tolist() != (
+        far.filter(like="p_").to_numpy().tolist()
+    )
+
+
+def test_bad_requests_are_refused(checkpoint):
+    with pytest.raises(InputError, match=r"\(5, 5\) do not fit"):
+        classify(IMAGE, np.ones((5, 5), int), checkpoint, job=CPU)
+    with pytest.raises(InputError, match="No cells were given"):
+        classify(IMAGE, None, checkpoint, job=CPU)
+    with pytest.raises(InputError, match="batch size of 0"):
+        Classifier(checkpoint, "cpu", 0)
+    with pytest.raises(InputError, match="'tpu' is no device"):
+        pick_device("tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_why_not_the_gpu():
+    assert pick_device("cpu").why == ""
+    assert pick_device("auto").why or pick_device("auto").kind == "mps"
+    with pytest.raises(InputError, match="'cuda' cannot be used"):
+        pick_device("cuda")
