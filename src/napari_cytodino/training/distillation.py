@@ -13,7 +13,12 @@ from torch.nn import functional as F
 from napari_cytodino.training.augmentation import Augmentation, augment, centre
 from napari_cytodino.training.loop import fit
 from napari_cytodino.training.sampling import draw, sampling_weights
-from napari_cytodino.training.teacher import IMAGENET_MEAN, IMAGENET_STD, Teacher
+from napari_cytodino.training.teacher import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    STAGES,
+    Teacher,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +133,11 @@ def dense_target(dense: Tensor, deep: Tensor) -> Tensor:
     return torch.cat(maps, dim=-1).flatten(1, 2)
 
 
+def dense_width(teacher: Teacher | None) -> int:
+    """Return the number of channels that `dense_target` gives."""
+    return sum(STAGES[i][3] for i in (4, 6)) if teacher is not None else 1
+
+
 class Student(nn.Module):
     """The model to ship and the throw-away projection its patch tokens learn by."""
 
@@ -146,7 +156,7 @@ def distill_loss(
     targets: Tensor,
     normed: Tensor,
     plan: FitPlan,
-    weights: DistillPlan,
+    weights: DistillPlan | None,
 ) -> Tensor:
     """Return the loss of one batch: labels, teacher's probabilities, feature maps."""
     with torch.autocast("cpu", torch.bfloat16):
@@ -154,7 +164,7 @@ def distill_loss(
         logits, _ = student.model.head(tokens)
         projected = student.project(tokens[:, student.model.prefix :])
     loss = F.cross_entropy(logits.float(), targets, label_smoothing=plan.smoothing)
-    if teacher is None:
+    if teacher is None or weights is None:
         return loss
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)

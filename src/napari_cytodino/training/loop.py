@@ -184,7 +184,7 @@ def fit(
     optimiser, average = _optimiser(model, plan), Average(model, plan.average)
     step, spent = _resume(folder, model, average, optimiser)
     folder.mkdir(parents=True, exist_ok=True)
-    start, recent = time.monotonic() - spent, 0.0
+    start, recent, first = time.monotonic() - spent, 0.0, step
     while True:
         spent = time.monotonic() - start
         clock = spent / (60 * plan.minutes) if plan.minutes else 0.0
@@ -201,7 +201,7 @@ def fit(
         optimiser.step()
         step += 1
         average.update(model, step)
-        recent += (float(loss.detach()) - recent) / min(step, 50)
+        recent += (float(loss.detach()) - recent) / min(step - first, 50)
         facts = {"step": step, "seconds": round(spent, 1), "loss": round(recent, 4)}
         if step % 50 == 0:
             _log(folder, facts | {"progress": round(progress, 4)})

@@ -1,0 +1,97 @@
+"""Judging a stored checkpoint on the test part, with and without the surroundings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_cytodino.core.inference import preprocess
+from napari_cytodino.training.augmentation import disc
+from napari_cytodino.training.calibration import accepted_cells
+from napari_cytodino.training.metrics import figures
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.training.data import CropSet
+
+VIEWS = ("as it is", "surroundings grey", "surroundings exchanged")
+"""The crop; its outside in the mean colour; its outside from another source."""
+
+RADIUS = 0.45
+"""Of the disc that is kept, in sides of the crop."""
+
+
+def change_surroundings(
+    pixels: NDArray[np.uint8], outside: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Keep a central disc of each crop and take the rest from ``outside``."""
+    inside = disc(pixels.shape[1], torch.full((1,), RADIUS), softness=0.01)
+    kept = inside[0, 0].numpy()[None, :, :, None]
+    mixed = kept * pixels + (1 - kept) * outside
+    return np.asarray(np.rint(mixed), dtype=np.uint8)
+
+
+def strangers(sources: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
+    """Return for each crop a crop of another source; of its own if there is one."""
+    rng = np.random.default_rng(seed)
+    chosen = np.empty(len(sources), np.int64)
+    for source in np.unique(sources):
+        own = sources == source
+        others = np.flatnonzero(~own) if (~own).any() else np.flatnonzero(own)
+        chosen[own] = rng.choice(others, size=int(own.sum()))
+    return chosen
+
+
+def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.uint8]:
+    """Return the crops of some rows as one of `VIEWS`."""
+    pixels = np.ascontiguousarray(crops.pixels[rows])
+    if view == VIEWS[0]:
+        return pixels
+    if view == VIEWS[1]:
+        sample = crops.pixels[:: max(1, len(crops) // 256)]
+        grey = np.rint(sample.mean(axis=(0, 1, 2))).astype(np.uint8)
+        return change_surroundings(pixels, np.broadcast_to(grey, pixels.shape))
+    return change_surroundings(pixels, crops.pixels[strangers(crops.sources)[rows]])
+
+
+def stored_logits(
+    checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0], batch: int = 64
+) -> NDArray[np.float32]:
+    """Return the logits that the stored weights give, in float32."""
+    model = checkpoint.model()
+    out = []
+    with torch.inference_mode():
+        for start in range(0, len(crops), batch):
+            rows = np.arange(start, min(start + batch, len(crops)))
+            values = preprocess(view_of(crops, rows, view), checkpoint)
+            out.append(model.embed(values)[0].numpy())
+    return np.concatenate(out)
+
+
+def evaluate_crops(checkpoint: Checkpoint, crops: CropSet) -> dict[str, Any]:
+    """Return the figures of each source, for each of `VIEWS`.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its stored weights are what is judged.
+    crops : CropSet
+        Test cells at the checkpoint's field of view.
+    """
+    out: dict[str, Any] = {}
+    codes = checkpoint.taxonomy.codes
+    for view in VIEWS:
+        logits = stored_logits(checkpoint, crops, view)
+        guesses = logits.argmax(axis=1)
+        taken = accepted_cells(logits, checkpoint.taxonomy, checkpoint.policy)
+        out[view] = {}
+        for source in np.unique(crops.sources):
+            own = crops.sources == source
+            out[view][str(source)] = figures(
+                crops.targets[own], guesses[own], codes, taken[own]
+            )
+    return out

@@ -1,0 +1,341 @@
+"""From a recipe to a checkpoint: data, teacher, student, calibration, card."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_cytodino.core.checkpoint import (
+    Preprocessing,
+    load_checkpoint,
+    save_checkpoint,
+)
+from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
+from napari_cytodino.core.synthetic import synthetic_crops
+from napari_cytodino.training.calibration import choose_policy, fit_temperature
+from napari_cytodino.training.card import write_card
+from napari_cytodino.training.data import CropSet, pack, read_index
+from napari_cytodino.training.distillation import (
+    Student,
+    Views,
+    dense_width,
+    distill_loss,
+    fit_teacher,
+    normalise,
+    predict,
+    teacher_logits,
+)
+from napari_cytodino.training.evaluation import evaluate_crops, stored_logits
+from napari_cytodino.training.loop import fit
+from napari_cytodino.training.metrics import confusion, macro_f1
+from napari_cytodino.training.splits import PARTS, read_split, split_sha256
+from napari_cytodino.training.teacher import Teacher, load_imagenet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.training.config import Recipe
+
+logger = logging.getLogger(__name__)
+
+WATCH_EVERY = 500
+"""Steps between two looks at the calibration cells."""
+
+
+def read_part(
+    recipe: Recipe,
+    data: Path | None,
+    parts: tuple[str, ...],
+    *,
+    packed: bool,
+    cache: Path | None = None,
+) -> CropSet:
+    """Read or draw the cells of some parts.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Names classes, split and sizes.
+    data : Path, optional
+        Folder of the real cells; needed unless the recipe is synthetic.
+    parts : tuple of str
+        Of `PARTS`.
+    packed : bool
+        True for training crops with a margin at the input's scale, False for the
+        field of view as it is.
+    cache : Path, optional
+        Where packed crops are kept.
+    """
+    if recipe.synthetic:
+        return _drawn(recipe, parts, packed=packed)
+    if data is None:
+        raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
+    part_of = read_split(recipe.split_path)
+    files = [f for f in read_index(data) if part_of.get(f.path) in parts]
+    if not files:
+        raise InputError(
+            f"None of the split's cells is in {data}: give the folder the split was "
+            "made from."
+        )
+    field = recipe.field_of_view + (recipe.margin if packed else 0)
+    side = recipe.packed_side if packed else field
+    return pack(
+        data, files, recipe.classes_in_order, field=field, side=side, cache=cache
+    )
+
+
+def _drawn(recipe: Recipe, parts: tuple[str, ...], *, packed: bool) -> CropSet:
+    """Draw synthetic crops; every part has its own seed."""
+    taxonomy = recipe.classes_in_order
+    field = recipe.field_of_view + (recipe.margin if packed else 0)
+    images, targets = [], []
+    for part in parts:
+        share = PARTS[part] / PARTS["train"]
+        seed = 1000 * recipe.seed + list(PARTS).index(part)
+        drawn, codes = synthetic_crops(
+            taxonomy.codes,
+            max(2, round(recipe.synthetic * share)),
+            size=field,
+            seed=seed,
+        )
+        images.append(drawn)
+        targets += [taxonomy.index(code) for code in codes]
+    pixels = np.concatenate(images)
+    if packed:
+        pixels = _shrink(pixels, recipe.packed_side)
+    names = tuple(f"synthetic/{'+'.join(parts)}/{i}" for i in range(len(pixels)))
+    sources = np.full(len(pixels), "synthetic")
+    return CropSet(pixels, np.array(targets, np.int64), sources, names)
+
+
+def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
+    small = []
+    for start in range(0, len(pixels), 64):
+        values = torch.from_numpy(pixels[start : start + 64]).permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(
+            values.float(), (side, side), mode="bilinear", antialias=True
+        )
+        small.append(resized.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+    return np.concatenate(small)
+
+
+def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
+    """Build the recipe's model with random weights from its seed."""
+    plan = recipe.model
+    torch.manual_seed(recipe.seed)
+    backbone = {
+        "model_type": "dinov3_vit",
+        "image_size": recipe.size,
+        "patch_size": plan.patch,
+        "hidden_size": plan.width,
+        "intermediate_size": plan.feed_forward,
+        "num_hidden_layers": plan.layers,
+        "num_attention_heads": plan.heads,
+        "num_register_tokens": plan.registers,
+        "pos_embed_rescale": plan.rescale if plan.rescale > 1 else None,
+        "drop_path_rate": plan.drop_path,
+    }
+    config = CytoDinoConfig(
+        backbone_config=backbone,
+        taxonomy=recipe.classes_in_order.to_dict(),
+        head_layers=plan.head_layers,
+        head_heads=plan.head_heads,
+        head_dropout=plan.head_dropout,
+        synthetic=bool(recipe.synthetic),
+    )
+    model = CytoDinoForImageClassification(config)
+    model.backbone.embeddings.mask_token.requires_grad_(False)
+    return model
+
+
+def _watcher(
+    recipe: Recipe, crops: CropSet, logits_of: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
+    """Return macro F1 of each source on packed, unaugmented crops."""
+    guesses = predict(logits_of, crops, recipe.size).argmax(axis=1)
+    classes = len(recipe.classes_in_order)
+    return {
+        str(source): round(
+            macro_f1(confusion(crops.targets[own], guesses[own], classes)), 4
+        )
+        for source in np.unique(crops.sources)
+        for own in [crops.sources == source]
+    }
+
+
+def get_teacher(
+    recipe: Recipe, train: CropSet, watched: CropSet, folder: Path
+) -> Teacher | None:
+    """Fine-tune the recipe's teacher, or load the one an earlier run left."""
+    plan = recipe.teacher
+    if plan is None:
+        return None
+    classes = len(recipe.classes_in_order)
+    torch.manual_seed(recipe.seed)
+    teacher = Teacher(classes)
+    stored = folder / "teacher.safetensors"
+    if stored.is_file():
+        teacher.load_state_dict(load_file(stored))
+    else:
+        from pathlib import Path
+
+        load_imagenet(teacher, Path(plan.weights))
+        views = Views(train, recipe.size, plan.fit, recipe.augmentation, recipe.seed)
+
+        def watch(weights: dict[str, Tensor], _step: int) -> dict[str, float]:
+            copy = Teacher(classes)
+            copy.load_state_dict(weights)
+            copy.eval()
+            return _watcher(recipe, watched, lambda x: teacher_logits(copy, x))
+
+        fit_teacher(teacher, views, plan.fit, folder, watch)
+        weights = {k: v.contiguous() for k, v in teacher.state_dict().items()}
+        save_file(weights, stored)
+    return teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def fit_student(
+    recipe: Recipe,
+    train: CropSet,
+    watched: CropSet,
+    teacher: Teacher | None,
+    folder: Path,
+) -> CytoDinoForImageClassification:
+    """Train the model to ship; it comes back with its averaged weights."""
+    model = new_model(recipe)
+    student = Student(model, recipe.model.width, dense_width(teacher))
+    views = Views(train, recipe.size, recipe.fit, recipe.augmentation, recipe.seed + 1)
+    weights = recipe.teacher.distill if recipe.teacher else None
+
+    def loss_of(step: int) -> Tensor:
+        pixels, targets = views(step)
+        normed = normalise(pixels, recipe.mean, recipe.std)
+        return distill_loss(
+            student, teacher, pixels, targets, normed, recipe.fit, weights
+        )
+
+    def watch(values: dict[str, Tensor], _step: int) -> dict[str, float]:
+        copy = new_model(recipe)
+        copy.load_state_dict(_own(values))
+        copy.eval()
+
+        def logits_of(pixels: Tensor) -> Tensor:
+            return copy.embed(normalise(pixels, recipe.mean, recipe.std))[0]
+
+        return _watcher(recipe, watched, logits_of)
+
+    values = fit(
+        student, loss_of, recipe.fit, folder, watch=watch, watch_every=WATCH_EVERY
+    )
+    model.load_state_dict(_own(values))
+    return model.eval()
+
+
+def _own(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the model's part of the student's weights."""
+    return {k[6:]: v for k, v in values.items() if k.startswith("model.")}
+
+
+def calibrate(
+    recipe: Recipe, checkpoint: Checkpoint, part_a: CropSet, part_b: CropSet
+) -> DecisionPolicy:
+    """Fit the temperature on part A and choose thresholds on part B."""
+    logits_a = stored_logits(checkpoint, part_a)
+    return choose_policy(
+        stored_logits(checkpoint, part_b),
+        part_b.targets,
+        part_b.sources,
+        recipe.classes_in_order,
+        temperature=fit_temperature(logits_a, part_a.targets),
+        accepted_error=recipe.accepted_error,
+    )
+
+
+def finish(
+    recipe: Recipe, model: nn.Module, data: Path | None, out: Path
+) -> dict[str, Any]:
+    """Store, calibrate, evaluate and describe a trained model.
+
+    Returns
+    -------
+    dict
+        The figures, which are those of the card.
+    """
+    taxonomy = recipe.classes_in_order
+    preprocessing = Preprocessing(
+        recipe.size, float(recipe.field_of_view), recipe.mean, recipe.std
+    )
+    digest = split_sha256(recipe.split_path) if recipe.split else ""
+    sets = {p: read_part(recipe, data, (p,), packed=False) for p in list(PARTS)[1:]}
+    counts = count_cells(recipe, sets)
+    facts = {
+        "recipe": recipe.name,
+        "split_sha256": digest,
+        "n": {p: len(s) for p, s in sets.items()},
+        "method": "temperature on calibration-a, thresholds tuned on calibration-b",
+    }
+    folder = out / "checkpoint"
+
+    def store(policy: DecisionPolicy, card: str) -> Checkpoint:
+        save_checkpoint(
+            folder, model, taxonomy, preprocessing, policy, card, facts=facts
+        )
+        return load_checkpoint(folder)
+
+    draft = store(DecisionPolicy(), f"# {recipe.title}\n")
+    policy = calibrate(recipe, draft, sets["calibration-a"], sets["calibration-b"])
+    results = evaluate_crops(store(policy, f"# {recipe.title}\n"), sets["test"])
+    store(policy, write_card(recipe, policy, counts, results, digest))
+    write_json(out / "metrics.json", results)
+    return results
+
+
+def count_cells(recipe: Recipe, sets: dict[str, CropSet]) -> dict[str, dict[str, int]]:
+    """Return the number of cells by source and part, training included."""
+    counts = {
+        str(source): {p: int((s.sources == source).sum()) for p, s in sets.items()}
+        for source in np.unique(sets["test"].sources)
+    }
+    for source, by_part in counts.items():
+        if recipe.synthetic:
+            train = recipe.synthetic * len(recipe.classes_in_order)
+        else:
+            split = read_split(recipe.split_path)
+            train = sum(
+                part == "train" and path.startswith(f"{source}/")
+                for path, part in split.items()
+            )
+        counts[source] = {"train": train, **by_part}
+    return counts
+
+
+def train_recipe(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
+    """Run a recipe from data to checkpoint, taking up whatever ``out`` holds already."""
+    out.mkdir(parents=True, exist_ok=True)
+    resolved = json.loads(json.dumps(asdict(recipe)))
+    stored = out / "recipe.json"
+    if stored.is_file() and json.loads(stored.read_text("utf-8")) != resolved:
+        raise InputError(
+            f"{out} holds a run of another recipe: choose an empty folder, or give the "
+            f"settings in {stored}."
+        )
+    write_json(stored, resolved)
+    cache = out / "cache"
+    train = read_part(recipe, data, ("train",), packed=True, cache=cache)
+    watched = read_part(recipe, data, ("calibration-a",), packed=True, cache=cache)
+    teacher = get_teacher(recipe, train, watched, out / "teacher")
+    model = fit_student(recipe, train, watched, teacher, out / "student")
+    return finish(recipe, model, data, out)
