@@ -1,0 +1,108 @@
+"""The card of one cell: its crop, the five likeliest classes, lineage and reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_cytodino.widgets import ui
+from napari_cytodino.widgets.bars import ProbabilityBars
+from napari_cytodino.widgets.card import STATUS_WORDS, describe
+from napari_cytodino.widgets.marks import SIGNS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_cytodino.widgets.controller import Controller
+
+LINES = 8
+"""Side of the picture, in lines of text."""
+
+
+class CardPanel(QWidget):
+    """What is known of the cell that was clicked."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._session = controller.session
+        self._clicks = controller.clicks
+        self.title = ui.heading("Cell")
+        self.picture = QLabel()
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.picture.setAccessibleName("Picture of the cell")
+        side = ui.line_height(self) * LINES
+        self.picture.setFixedSize(side, side)
+        self.bars = ProbabilityBars()
+        self.facts = ui.hint("Click a cell in the image.")
+        self.cut = QCheckBox("C&ut out a cell where I click on a bare spot")
+        self.cut.setToolTip(
+            "A cell without segmentation is cut out around the click, classified at "
+            "once and added to the layer 'Clicked cells'."
+        )
+        top = QHBoxLayout()
+        top.addWidget(self.picture, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self.bars, 1, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.title)
+        layout.addLayout(top)
+        layout.addWidget(self.facts)
+        layout.addWidget(self.cut)
+        self.cut.toggled.connect(self._toggle)
+        self._session.selected.connect(self.refresh)
+        self._session.results.connect(self.refresh)
+        self._clicks.crop.connect(self._show_crop)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the selected cell."""
+        row = self._session.selected_row
+        chosen = row is not None and row < self._session.cells_count
+        self.picture.setVisible(chosen)
+        self.bars.setVisible(chosen)
+        if row is None or not chosen:
+            self.title.setText("Cell")
+            self.facts.setText("Click a cell in the image to see what it is, and why.")
+            return
+        card = describe(self._session, row)
+        words = f"{SIGNS.get(card.status, '')} {STATUS_WORDS[card.status]}".strip()
+        self.title.setText(f"{card.title}: {words}")
+        self.bars.show_entries(card.likeliest)
+        facts = [
+            card.lineage and f"Lineage: {card.lineage}",
+            card.reason and f"Reason: {card.reason}",
+        ]
+        self.facts.setText("\n".join(fact for fact in facts if fact))
+
+    def _show_crop(self, pixels: npt.NDArray[np.uint8] | None) -> None:
+        if pixels is None:
+            self.picture.setPixmap(QPixmap())
+            self.picture.setText("unreadable" if self._session.selected_row else "")
+            return
+        ratio = self.picture.devicePixelRatioF()
+        side = round(self.picture.width() * ratio)
+        pixmap = to_pixmap(pixels).scaled(
+            side,
+            side,
+            Qt.AspectRatioMode.KeepAspectRatio,
+            Qt.TransformationMode.SmoothTransformation,
+        )
+        pixmap.setDevicePixelRatio(ratio)
+        self.picture.setPixmap(pixmap)
+
+    def _toggle(self, on: bool) -> None:
+        self._clicks.cut_bare_spots = on
+
+
+def to_pixmap(pixels: npt.NDArray[Any]) -> QPixmap:
+    """Return (h, w, 3) uint8 as a picture for Qt."""
+    solid = np.ascontiguousarray(pixels)
+    height, width = solid.shape[:2]
+    image = QImage(
+        solid.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
+    )
+    return QPixmap.fromImage(image.copy())

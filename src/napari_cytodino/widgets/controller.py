@@ -1,0 +1,200 @@
+"""Carry intentions of the panels to the worker; follow the viewer's layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.widgets import notices, work
+from napari_cytodino.widgets.clicks import Clicks
+from napari_cytodino.widgets.layers import bare_reader, cells_reader, source_spec
+from napari_cytodino.widgets.picture import Picture
+from napari_cytodino.widgets.preferences import read_preferences
+from napari_cytodino.widgets.requests import ClassifyRequest, Progress, RunState
+from napari_cytodino.widgets.run import Run
+from napari_cytodino.widgets.runner import Runner
+from napari_cytodino.widgets.watch import LayerWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.widgets.session import Session
+
+BUSY = "Something is running; wait for it or press Cancel."
+
+
+class Controller:
+    """What the dock can do, without any widget.
+
+    Parameters
+    ----------
+    viewer
+        As napari hands it to plugins.
+    """
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        self.viewer, self.session = viewer, session
+        self.runner = Runner()
+        self.picture = Picture(viewer, session)
+        self.run = Run(session, self.picture, self.runner)
+        self.watch = LayerWatch(viewer, self._changed, self._removed)
+        self.clicks = Clicks(self)
+        session.display.connect(self.run.redraw)
+        session.results.connect(self._on_results)
+
+    def find(self) -> None:
+        """Find stained nucleated cells in the chosen image."""
+        session = self.session
+
+        def start() -> None:
+            spec = source_spec(
+                session.image, self.point(), channel_axis=session.channel_axis
+            )
+            frame = self.picture.image_frame(self.point())
+            generation = session.generation
+            session.set_state(RunState.FINDING, Progress())
+            self.runner.start(
+                lambda cancelled: work.find_steps(spec.open),
+                on_step=lambda labels: self._found(generation, labels, frame),
+                on_error=notices.tell,
+                on_end=self._idle,
+            )
+
+        self.attempt(start)
+
+    def classify(self, rows: Sequence[int] | None = None) -> None:
+        """Classify all cells, or some rows of those that were read already."""
+
+        def start() -> None:
+            if rows is None:
+                self.picture.place(self.point())
+            self.run.start(self._request(rows))
+
+        self.attempt(start)
+
+    def read_cells(self, then: Callable[[], None]) -> None:
+        """Read the cells without classifying them, then go on."""
+
+        def start() -> None:
+            self.picture.place(self.point())
+            self.run.start(self._request(()), then)
+
+        self.attempt(start)
+
+    def open_checkpoint(self) -> None:
+        """Open the chosen checkpoint, to show its card and its classes."""
+        source = self.session.checkpoint
+
+        def opened(checkpoint: Checkpoint) -> None:
+            if self.session.checkpoint is source:
+                self.session.open_checkpoint(checkpoint)
+
+        def start() -> None:
+            self.session.set_state(RunState.OPENING, Progress())
+            self.runner.start(
+                lambda cancelled: _once(work.open_checkpoint, source),
+                on_step=opened,
+                on_error=notices.tell,
+                on_end=self._idle,
+            )
+
+        self.attempt(start)
+
+    def cancel(self) -> None:
+        """Stop after the batch under way; what is done stays."""
+        if self.session.busy:
+            self.session.set_state(RunState.STOPPING)
+            self.runner.cancel()
+
+    def attempt(self, start: Callable[[], None]) -> None:
+        """Start something unless another thing runs; errors become notifications."""
+        if self.runner.busy:
+            notices.say(BUSY)
+            return
+        try:
+            start()
+        except CytoDinoError as error:
+            self.session.set_state(RunState.IDLE)
+            notices.tell(error)
+
+    def point(self) -> tuple[float, ...]:
+        """Return the viewer's place along all its axes, in world coordinates."""
+        return tuple(float(p) for p in self.viewer.dims.point)
+
+    def close(self) -> None:
+        """Stop all work and let go of the viewer."""
+        self.runner.abandon()
+        self.clicks.close()
+        self.watch.close()
+
+    def _request(self, rows: Sequence[int] | None) -> ClassifyRequest:
+        session, preferences = self.session, read_preferences()
+        session.min_confidence = preferences.min_confidence
+        reading: Any = session.reading
+        if rows is None or reading is None:
+            reading = self._reader(bare=rows is not None or session.clicked is not None)
+        return ClassifyRequest(
+            session.generation,
+            reading,
+            session.checkpoint,
+            session.field_of_view,
+            preferences.device,
+            preferences.batch_size,
+            session.clicked,
+            None if rows is None else tuple(rows),
+        )
+
+    def _reader(self, *, bare: bool) -> Any:
+        session, point = self.session, self.point()
+        if session.cells_layer is None and bare:
+            return bare_reader(session.image, point, channel_axis=session.channel_axis)
+        return cells_reader(
+            session.image,
+            session.cells_layer,
+            point,
+            channel_axis=session.channel_axis,
+        )
+
+    def _on_results(self) -> None:
+        if self.session.predictions is None:
+            self.picture.clear()
+
+    def _idle(self, cancelled: bool) -> None:
+        self.session.set_state(RunState.IDLE)
+
+    def _found(self, generation: int, labels: Any, frame: Any) -> None:
+        if self.session.current(generation):
+            layer = self.picture.drawing.add_found(labels, frame)
+            self.session.choose(cells_layer=layer)
+            self.session.message.emit(f"{int(labels.max())} cells were found.")
+
+    def _changed(self, layer: Any) -> None:
+        session = self.session
+        chosen = layer is session.image or layer is session.cells_layer
+        if not chosen or session.stale:
+            return
+        if session.reading is None and not session.busy:
+            return
+        session.invalidate(
+            f"Layer '{layer.name}' changed; press Classify to bring results up to date."
+        )
+        self.runner.cancel()
+
+    def _removed(self, layer: Any) -> None:
+        session = self.session
+        if layer is not session.image and layer is not session.cells_layer:
+            return
+        if session.busy:
+            session.message.emit(
+                f"Layer '{layer.name}' was deleted, so the run was stopped."
+            )
+            self.runner.cancel()
+        if layer is session.image:
+            session.choose(image=None, cells_layer=None)
+        else:
+            session.choose(cells_layer=None)
+
+
+def _once(do: Callable[[Any], Any], what: Any) -> Iterator[Any]:
+    yield do(what)

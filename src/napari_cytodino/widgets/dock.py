@@ -1,0 +1,124 @@
+"""The dock "CytoDINO": panels around one session, nothing computed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_cytodino.widgets import ui
+from napari_cytodino.widgets.card_panel import CardPanel
+from napari_cytodino.widgets.cells_panel import CellsPanel
+from napari_cytodino.widgets.checkpoint_panel import CheckpointPanel
+from napari_cytodino.widgets.controller import Controller
+from napari_cytodino.widgets.export_panel import ExportPanel
+from napari_cytodino.widgets.legend_panel import LegendPanel
+from napari_cytodino.widgets.preferences import read_preferences
+from napari_cytodino.widgets.run_panel import RunPanel
+from napari_cytodino.widgets.session import Session
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from qtpy.QtGui import QCloseEvent
+
+NOTICE = "Research use only. Not for diagnosis; an expert confirms every cell."
+
+FIRST_CHECKPOINT = "starter"
+"""What is open at first, where the preferences name nothing else."""
+
+
+class CytoDinoDock(QWidget):
+    """Classify the cells of an image layer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that this dock belongs to.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.session = Session()
+        self.controller = Controller(viewer, self.session)
+        self.cells = CellsPanel(self.controller)
+        self.checkpoint = CheckpointPanel(self.controller)
+        self.run = RunPanel(self.controller)
+        self.legend = LegendPanel(self.controller)
+        self.card = CardPanel(self.controller)
+        self.export = ExportPanel(self.controller)
+        self.notice = ui.hint(NOTICE)
+        self._lay_out()
+        self._add_shortcuts()
+        controller = self.controller
+        self.destroyed.connect(lambda: controller.close())
+        chosen = read_preferences().default_checkpoint or FIRST_CHECKPOINT
+        self.checkpoint.choose(chosen)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Stop all work when the dock is closed for good."""
+        self.controller.close()
+        super().closeEvent(event)
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.addWidget(self.cells)
+        column.addWidget(self.checkpoint)
+        column.addWidget(self.run)
+        column.addWidget(line())
+        column.addWidget(self.legend, 1)
+        column.addWidget(line())
+        column.addWidget(self.card)
+        column.addWidget(line())
+        column.addWidget(self.export)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Column(inside), 1)
+        layout.addWidget(self.notice)
+
+    def _add_shortcuts(self) -> None:
+        for keys, act in (
+            ("Ctrl+Return", self.run.classify.click),
+            ("Escape", self.run.cancel.click),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+
+
+class Column(QScrollArea):
+    """Scrolls up and down only, and is as wide as its content needs."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width of the content, with room for the scroll bar."""
+        wanted = self.widget().minimumSizeHint().width()
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(wanted + bar, ui.line_height(self) * 12)
+
+    def sizeHint(self) -> QSize:
+        """Return the size of the content."""
+        wanted = self.widget().sizeHint().height()
+        return QSize(self.minimumSizeHint().width(), wanted)
+
+    def event(self, event: QEvent) -> bool:
+        """Follow the content's width, which themes and fonts change."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().event(event))
+
+
+def line() -> QFrame:
+    """Return a thin line between sections."""
+    frame = QFrame()
+    frame.setFrameShape(QFrame.Shape.HLine)
+    frame.setFrameShadow(QFrame.Shadow.Sunken)
+    return frame

@@ -1,0 +1,287 @@
+"""Draw the classes: layers of our own above the user's, which stay untouched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.widgets.layers import unwrap
+from napari_cytodino.widgets.marks import LabelPainter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from napari_cytodino.core.cells import Cells
+    from napari_cytodino.widgets.frame import Frame
+    from napari_cytodino.widgets.marks import Marks
+    from napari_cytodino.widgets.requests import CellsReading
+
+CLASSES = "Classes"
+SPOTS = "Cells: classes"
+REVIEW = "Review"
+CLICKED = "Clicked cells"
+FOUND = "Found cells"
+
+CONTOUR_LIMIT = 4_000_000
+"""Above this many pixels cells are filled: outlines cost seconds at 8192 x 8192."""
+
+OUTLINE = 1 / 22
+"""Width of an outline, as a share of the median cell's side."""
+
+RING = 1.25
+"""Diameter of a ring around a cell, in sides of its box."""
+
+BADGE = 0.3
+"""Side of a badge, as a share of the median cell's side."""
+
+SYMBOLS = {"?": "square", "~": "disc", "×": "diamond"}
+"""Shape of the badge of each sign."""
+
+SIGN_TEXT = {
+    "string": "{sign}",
+    "size": 10,
+    "color": "#101010",
+    "anchor": "center",
+}
+
+FEW = 0.2
+"""Up to this share of changed cells, their boxes alone are painted anew."""
+
+
+class Drawing:
+    """Our layers of one viewer; a layer that the user deletes is drawn anew later."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layers: dict[str, Any] = {}
+        self._painter: LabelPainter | None = None
+        self._labels: npt.NDArray[Any] | None = None
+        self._levels: list[npt.NDArray[np.uint8]] = []
+        self._values = np.zeros(0, np.uint8)
+
+    def owns(self, layer: Any) -> bool:
+        """Say whether this is one of our layers."""
+        return any(unwrap(layer) is own for own in self._layers.values())
+
+    @property
+    def found(self) -> Any:
+        """The layer of cells that were found, if it is in the viewer."""
+        return self.layer(FOUND)
+
+    def layer(self, name: str) -> Any:
+        """Return our layer of this name while it is in the viewer, else None."""
+        own = self._layers.get(name)
+        return own if own is not None and own in self._viewer.layers else None
+
+    def clear(self) -> None:
+        """Remove our layers, but not the cells that were found."""
+        for name in (CLASSES, SPOTS, REVIEW, CLICKED):
+            own = self.layer(name)
+            if own is not None:
+                self._viewer.layers.remove(own)
+            self._layers.pop(name, None)
+        self._painter, self._labels, self._levels = None, None, []
+
+    def add_found(self, labels: npt.NDArray[Any], frame: Frame) -> Any:
+        """Add cells that were found as a Labels layer on the image."""
+        layer = unwrap(
+            self._viewer.add_labels(frame.lift(labels), name=FOUND, **frame.placement)
+        )
+        self._layers[FOUND] = layer
+        return layer
+
+    def draw_labels(
+        self, layer: Any, reading: CellsReading, marks: Marks, frame: Frame
+    ) -> None:
+        """Show the classes of cells that come from a label image."""
+        values = np.zeros(len(reading.cells), np.uint8)
+        main = marks.rows < len(values)
+        values[marks.rows[main]] = marks.values[main]
+        if self._painter is None or self._labels is not reading.labels:
+            self._painter = LabelPainter(reading.cells.label)
+            self._labels, self._levels = reading.labels, []
+        if self.layer(CLASSES) is None or not self._levels:
+            self._repaint(layer, values, frame)
+            self._add_classes(marks, frame, reading)
+        else:
+            self._paint(layer, reading, values, frame)
+        self._values = values
+        own = self._layers[CLASSES]
+        colours = _colour_dict(marks)
+        if not _same_colours(own.colormap.color_dict, colours):
+            own.colormap = _direct(colours)
+        own.refresh(extent=False)
+
+    def _add_classes(self, marks: Marks, frame: Frame, reading: CellsReading) -> None:
+        old = self.layer(CLASSES)
+        if old is not None:
+            self._viewer.layers.remove(old)
+        active = self._viewer.layers.selection.active
+        data = [frame.lift(level) for level in self._levels]
+        layer = unwrap(
+            self._viewer.add_labels(
+                data if len(data) > 1 else data[0],
+                multiscale=len(data) > 1,
+                name=CLASSES,
+                colormap=_direct(_colour_dict(marks)),
+                opacity=0.9,
+                **frame.placement,
+            )
+        )
+        layer.editable = False
+        small = data[0].size <= CONTOUR_LIMIT
+        boxes = reading.label_boxes
+        side = float(np.median(_sides(boxes))) if boxes is not None else 0.0
+        layer.contour = max(2, round(side * OUTLINE)) if small else 0
+        layer.opacity = 0.9 if small else 0.5
+        self._layers[CLASSES] = layer
+        restore_active(self._viewer, active)
+
+    def _paint(
+        self,
+        layer: Any,
+        reading: CellsReading,
+        values: npt.NDArray[np.uint8],
+        frame: Frame,
+    ) -> None:
+        changed = np.flatnonzero(values != self._values)
+        few = len(changed) <= max(8, FEW * len(values))
+        if len(self._levels) > 1 or not few or reading.label_boxes is None:
+            self._repaint(layer, values, frame)
+            return
+        assert reading.labels is not None
+        for row in changed:
+            top, left, bottom, right = reading.label_boxes[row]
+            window = np.s_[top:bottom, left:right]
+            mask = reading.labels[window] == reading.cells.label[row]
+            self._levels[0][window][mask] = values[row]
+
+    def _repaint(self, layer: Any, values: npt.NDArray[np.uint8], frame: Frame) -> None:
+        assert self._painter is not None
+        assert self._labels is not None
+        levels = [self._labels]
+        if layer.multiscale:
+            levels += [np.asarray(lvl[frame.plane]) for lvl in list(layer.data)[1:]]
+        painted = [self._painter.paint(level, values) for level in levels]
+        if not self._levels:
+            self._levels = painted
+        else:
+            for old, new in zip(self._levels, painted, strict=True):
+                old[...] = new
+
+    def draw_spots(
+        self,
+        name: str,
+        cells: Cells,
+        marks: Marks,
+        rows: Sequence[int],
+        frame: Frame,
+        table: pd.DataFrame,
+    ) -> None:
+        """Show the classes of points, boxes, crops or clicked cells as rings."""
+        picked = np.flatnonzero(np.isin(marks.rows, np.asarray(rows)))
+        chosen = marks.rows[picked]
+        look: dict[str, Any] = {
+            "symbol": "disc",
+            "size": _sides(cells.bbox[chosen]) * RING,
+            "face_color": "transparent",
+            "border_color": marks.colours[picked],
+            "shown": marks.shown[picked],
+        }
+        features = table.iloc[picked].reset_index(drop=True)
+        self._points(
+            name, frame.lift_points(cells.centre[chosen], chosen), look, features, frame
+        )
+
+    def draw_review(
+        self, cells: Cells, marks: Marks, frame: Frame, table: pd.DataFrame
+    ) -> None:
+        """Put a badge at flagged cells; its shape and sign tell why, not its colour."""
+        picked = np.flatnonzero(marks.signs != "")
+        rows = marks.rows[picked]
+        features = table.iloc[picked][["label", "status", "reason"]]
+        features = features.reset_index(drop=True).assign(sign=marks.signs[picked])
+        sides = _sides(cells.bbox)
+        look = {
+            "symbol": [SYMBOLS[sign] for sign in features["sign"]],
+            "size": float(np.median(sides)) * BADGE,
+            "face_color": "#FFFFFF",
+            "border_color": "#101010",
+        }
+        corners = cells.bbox[rows][:, [0, 3]].astype(float)
+        self._points(
+            REVIEW, frame.lift_points(corners, rows), look, features, frame, text=True
+        )
+
+    def _points(
+        self,
+        name: str,
+        data: npt.NDArray[np.float64],
+        look: dict[str, Any],
+        features: pd.DataFrame,
+        frame: Frame,
+        *,
+        text: bool = False,
+    ) -> None:
+        """Make a Points layer, or update it and keep what the user set on it."""
+        layer = self.layer(name)
+        if layer is not None:
+            layer.data = data
+            layer.features = features
+            for key, value in look.items():
+                if len(data) or key == "symbol":
+                    setattr(layer, key, value)
+            return
+        if len(data) == 0:
+            return
+        active = self._viewer.layers.selection.active
+        layer = unwrap(
+            self._viewer.add_points(
+                data,
+                ndim=data.shape[1],
+                name=name,
+                features=features,
+                border_width=0.08 if text else 0.05,
+                text=dict(SIGN_TEXT) if text else None,
+                **look,
+                **frame.placement,
+            )
+        )
+        layer.editable = False
+        self._layers[name] = layer
+        restore_active(self._viewer, active)
+
+
+def restore_active(viewer: Any, layer: Any) -> None:
+    """Make the layer active again that adding one of ours pushed aside."""
+    if layer is not None and layer in viewer.layers:
+        viewer.layers.selection.active = unwrap(layer)
+
+
+def _sides(boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return np.asarray(sides, float)
+
+
+def _colour_dict(marks: Marks) -> dict[int | None, npt.NDArray[np.float64]]:
+    colours: dict[int | None, Any] = {
+        place: np.array(colour, float) for place, colour in enumerate(marks.palette)
+    }
+    colours[None] = np.zeros(4)
+    return colours
+
+
+def _same_colours(one: Any, other: dict[int | None, npt.NDArray[np.float64]]) -> bool:
+    return set(one) == set(other) and all(
+        np.allclose(one[key], other[key], atol=1e-3) for key in other
+    )
+
+
+def _direct(colours: dict[int | None, npt.NDArray[np.float64]]) -> Any:
+    from napari.utils.colormaps import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict=colours)

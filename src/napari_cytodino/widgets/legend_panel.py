@@ -1,0 +1,200 @@
+"""The legend: classes by lineage with swatch, code, name, count, and a tick to hide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_cytodino.core.colours import (
+    MODES,
+    NONE,
+    STATUS_COLOURS,
+    Colour,
+    class_colours,
+    lineage_colours,
+    rgba,
+)
+from napari_cytodino.widgets import ui
+from napari_cytodino.widgets.card import STATUS_WORDS
+from napari_cytodino.widgets.marks import OPEN, SIGNS, UNSETTLED, counts
+
+if TYPE_CHECKING:
+    from napari_cytodino.core.taxonomy import CellClass, Taxonomy
+    from napari_cytodino.widgets.controller import Controller
+
+KEY = Qt.ItemDataRole.UserRole
+
+HELP = {
+    "class": "",
+    "lineage": "Cells take the colour of their lineage.",
+    "confidence": "Dark blue is unsure, yellow is sure.",
+    "status": "",
+}
+"""What is said under the legend for each colour mode."""
+
+
+class LegendPanel(QWidget):
+    """Tree of lineages and classes, and the choice of what colours mean."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._session = controller.session
+        self.mode = QComboBox()
+        self.mode.setAccessibleName("What colours show")
+        self.mode.addItems(list(MODES))
+        label = QLabel("Colour &by")
+        label.setBuddy(self.mode)
+        self.tree = QTreeWidget()
+        self.tree.setAccessibleName("Legend: untick a class to hide its cells")
+        self.tree.setHeaderLabels(["Class", "Name", "Cells"])
+        self.tree.setUniformRowHeights(True)
+        self.tree.setIndentation(ui.line_height(self))
+        self.tree.setMinimumHeight(ui.line_height(self) * 9)
+        header = self.tree.header()
+        for column, mode in enumerate(
+            ("ResizeToContents", "Stretch", "ResizeToContents")
+        ):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode[mode])
+        header.setStretchLastSection(False)
+        self.note = ui.hint()
+        self._items: dict[str, QTreeWidgetItem] = {}
+        self._groups: dict[str, QTreeWidgetItem] = {}
+        self._built: tuple[object, str] = (None, "")
+        form = ui.form()
+        form.addRow(label, self.mode)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.tree, 1)
+        layout.addWidget(self.note)
+        self.mode.currentTextChanged.connect(lambda mode: self._session.show(mode=mode))
+        self.tree.itemChanged.connect(self._ticked)
+        for signal in (
+            self._session.chosen,
+            self._session.results,
+            self._session.display,
+        ):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring tree and counts up to date."""
+        taxonomy = self._session.taxonomy
+        with signals_blocked(self.tree):
+            if self._built != (taxonomy, self._session.mode):
+                self._build(taxonomy)
+                self._built = (taxonomy, self._session.mode)
+            self._count()
+        with signals_blocked(self.mode):
+            self.mode.setCurrentText(self._session.mode)
+        self.note.setText(self._note())
+
+    def _build(self, taxonomy: Taxonomy | None) -> None:
+        self.tree.clear()
+        self._items, self._groups = {}, {}
+        if taxonomy is None:
+            return
+        by_class, by_lineage = class_colours(taxonomy), lineage_colours(taxonomy)
+        for lineage in taxonomy.lineages:
+            colour = by_lineage[lineage.name]
+            group = self._item(self.tree, "", lineage.title, colour, "")
+            group.setFirstColumnSpanned(False)
+            self._groups[lineage.name] = group
+            for cell in taxonomy.classes:
+                if cell.lineage == lineage.name:
+                    shown = colour if self._session.mode == "lineage" else None
+                    self._add(group, cell, shown or by_class[cell.code])
+            open_key = OPEN + lineage.name
+            self._items[open_key] = self._item(
+                group, "~", "stage open", self._open_colour(colour), open_key
+            )
+            group.setExpanded(True)
+        self._items[UNSETTLED] = self._item(self.tree, "–", "no class", NONE, UNSETTLED)
+
+    def _open_colour(self, lineage: Colour) -> Colour:
+        return lineage if self._session.mode == "lineage" else NONE
+
+    def _add(self, group: QTreeWidgetItem, cell: CellClass, colour: Colour) -> None:
+        self._items[cell.code] = self._item(
+            group, cell.code, cell.name, colour, cell.code
+        )
+
+    def _item(
+        self, parent: object, code: str, name: str, colour: Colour, key: str
+    ) -> QTreeWidgetItem:
+        item = QTreeWidgetItem(parent, [code, name, ""])
+        item.setData(0, KEY, key)
+        flags = item.flags() | Qt.ItemFlag.ItemIsUserCheckable
+        item.setFlags(flags if key else flags | Qt.ItemFlag.ItemIsAutoTristate)
+        hidden = key in self._session.hidden
+        item.setCheckState(
+            0, Qt.CheckState.Unchecked if hidden else Qt.CheckState.Checked
+        )
+        if self._session.mode in ("class", "lineage"):
+            text = self.palette().color(QPalette.ColorRole.WindowText)
+            item.setIcon(1, ui.swatch(colour, ui.line_height(self), text))
+        item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
+        item.setToolTip(1, name)
+        if not key:
+            font = item.font(1)
+            font.setBold(True)
+            item.setFont(1, font)
+            item.setFont(2, font)
+        return item
+
+    def _count(self) -> None:
+        numbers = counts(self._session.table)
+        known = len(self._session.table) > 0
+        for key, item in self._items.items():
+            count = numbers.get(key, 0)
+            item.setText(2, str(count) if known else "")
+            special = key.startswith(OPEN) or key == UNSETTLED
+            item.setHidden(special and not count)
+        for group in self._groups.values():
+            total = sum(
+                int(group.child(i).text(2) or 0) for i in range(group.childCount())
+            )
+            group.setText(2, str(total) if known else "")
+
+    def _note(self) -> str:
+        session = self._session
+        if session.taxonomy is None:
+            return "The classes appear here when a checkpoint is open."
+        notes = [HELP[session.mode]] if HELP[session.mode] else []
+        number = session.table["status"].value_counts()
+        signs = [
+            f"{SIGNS[s]} {STATUS_WORDS[s]}: {number.get(s, 0)}".strip()
+            for s in STATUS_COLOURS
+            if number.get(s, 0)
+        ]
+        if signs:
+            notes.append("   ".join(signs))
+        if session.opened is not None and session.opened.synthetic:
+            notes.append("SYNTHETIC checkpoint: of no meaning for real cells.")
+        return "\n".join(notes)
+
+    def _ticked(self, item: QTreeWidgetItem, column: int) -> None:
+        hidden = frozenset(
+            key
+            for key, entry in self._items.items()
+            if entry.checkState(0) == Qt.CheckState.Unchecked
+        )
+        if column == 0 and hidden != self._session.hidden:
+            self._session.show(hidden=hidden)
+
+
+def status_colour(status: str) -> Colour:
+    """Return the colour of a status."""
+    return rgba(STATUS_COLOURS[status]) if status in STATUS_COLOURS else NONE

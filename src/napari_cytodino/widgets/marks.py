@@ -1,0 +1,125 @@
+"""How each classified cell looks, as pure values: colour, visibility, sign."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.core.colours import NONE, Colour, keys, palette
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+SIGNS = {"auto": "", "lineage_only": "~", "review": "?", "rejected": "×"}
+"""What is written beside a cell of each status, so that colour is not all there is."""
+
+OPEN = "stage open: "
+"""Begins the group of cells whose lineage is sure and whose stage is not."""
+
+UNSETTLED = "no class"
+"""The group of cells that have neither class nor lineage."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The look of M classified cells, in the order of the table.
+
+    Attributes
+    ----------
+    rows : (M,) int64
+        Rows of the session's cells.
+    values : (M,) uint8
+        Place of the colour in `palette`, from 1; 0 where the cell is hidden.
+    palette
+        The few colours in use; the first one, of place 0, is transparent.
+    signs : (M,) object
+        One of `SIGNS`; empty where the cell is hidden or needs none.
+    """
+
+    rows: npt.NDArray[np.int64]
+    values: npt.NDArray[np.uint8]
+    palette: tuple[Colour, ...]
+    signs: npt.NDArray[np.object_]
+
+    @property
+    def shown(self) -> npt.NDArray[np.bool_]:
+        """True for cells whose class is not hidden."""
+        return self.values > 0
+
+    @property
+    def colours(self) -> npt.NDArray[np.float64]:
+        """Red, green, blue, alpha of each cell."""
+        return np.array(self.palette, float)[self.values]
+
+
+def groups(table: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return the legend entry of each row: class, open stage of a lineage, or none."""
+    final = table["final_class"].to_numpy(object)
+    lineage = table["lineage"].to_numpy(object)
+    stage_open = (table["status"] == "lineage_only").to_numpy(bool)
+    other = np.where(stage_open, OPEN + lineage, UNSETTLED)
+    return np.where(final != "", final, other) if len(table) else final
+
+
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """Return how many cells each legend entry has."""
+    names, numbers = np.unique(groups(table).astype(str), return_counts=True)
+    return {str(k): int(v) for k, v in zip(names, numbers, strict=True)}
+
+
+def marks(
+    table: pd.DataFrame,
+    done: npt.NDArray[np.bool_],
+    taxonomy: Taxonomy,
+    mode: str,
+    hidden: frozenset[str],
+) -> Marks:
+    """Return how the rows of the table look in this colour mode.
+
+    Parameters
+    ----------
+    done
+        Which of the session's cells the rows of the table are.
+    """
+    colours = palette(taxonomy, mode)
+    place = {key: i for i, key in enumerate(colours, start=1)}
+    other = len(colours) + 1
+    values = np.array([place.get(k, other) for k in keys(table, mode)], np.uint8)
+    shown = np.array([g not in hidden for g in groups(table)], bool)
+    signs = np.array([SIGNS.get(s, "") for s in table["status"]], object)
+    return Marks(
+        np.flatnonzero(done),
+        np.where(shown, values, 0).astype(np.uint8),
+        ((0.0, 0.0, 0.0, 0.0), *colours.values(), NONE),
+        np.where(shown, signs, "") if len(table) else signs,
+    )
+
+
+class LabelPainter:
+    """Turns label ids into values, whatever the ids; made once a label image."""
+
+    def __init__(self, ids: npt.NDArray[np.int64]) -> None:
+        self._ids = ids
+        last = int(ids.max(initial=0))
+        self._dense = last <= 4 * len(ids) + 1_000_000
+        self._size = last + 1
+
+    def paint(
+        self, labels: npt.NDArray[Any], values: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """Return the value of each pixel; 0 where its id is none of the ids."""
+        if self._dense:
+            table = np.zeros(self._size + 1, np.uint8)
+            table[self._ids] = values
+            inside = np.clip(labels, 0, self._size).astype(np.int64, copy=False)
+            return np.asarray(table[inside])
+        place = np.searchsorted(self._ids, labels.ravel())
+        place = np.minimum(place, len(self._ids) - 1)
+        found = self._ids[place] == labels.ravel()
+        painted: npt.NDArray[np.uint8] = np.where(found, values[place], 0)
+        return painted.astype(np.uint8).reshape(labels.shape)

@@ -1,0 +1,98 @@
+"""Bring the session's table onto the canvas and into `features`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.widgets.drawing import CLICKED, SPOTS, Drawing
+from napari_cytodino.widgets.features import write_features
+from napari_cytodino.widgets.frame import Frame
+from napari_cytodino.widgets.layers import CROPS, kind_of
+from napari_cytodino.widgets.marks import marks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_cytodino.widgets.marks import Marks
+    from napari_cytodino.widgets.session import Session
+
+
+class Picture:
+    """What of a session is on the canvas, and in which plane."""
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        self._viewer, self._session = viewer, session
+        self.drawing = Drawing(viewer)
+        self._image_frame: Frame | None = None
+        self._cells_frame: Frame | None = None
+
+    def image_frame(self, point: Sequence[float]) -> Frame:
+        """Return where pixels of the image lie at this place of the viewer."""
+        session = self._session
+        crops = session.cells_layer == CROPS
+        return Frame(session.image, point, session.channel_axis, crops=crops)
+
+    def place(self, point: Sequence[float]) -> None:
+        """Remember the plane that the viewer shows, for results to come."""
+        session = self._session
+        self._image_frame = self._cells_frame = None
+        if session.image is None:
+            return
+        self._image_frame = self.image_frame(point)
+        if kind_of(session.cells_layer) == "labels":
+            self._cells_frame = Frame(session.cells_layer, point)
+
+    def in_plane(self, point: Sequence[float]) -> bool:
+        """Say whether the viewer shows the plane that the results are of."""
+        frame = self._image_frame
+        return frame is not None and self.image_frame(point).plane == frame.plane
+
+    def clear(self) -> None:
+        """Take earlier results off the canvas."""
+        self.drawing.clear()
+
+    def marks(self) -> Marks | None:
+        """Return how the classified cells look now."""
+        session = self._session
+        if session.predictions is None or session.taxonomy is None:
+            return None
+        return marks(
+            session.table,
+            session.predictions.done,
+            session.taxonomy,
+            session.mode,
+            session.hidden,
+        )
+
+    def draw(self) -> None:
+        """Draw the table, or nothing where there is none."""
+        session, frame = self._session, self._image_frame
+        look = self.marks()
+        if look is None or frame is None or session.cells is None:
+            return
+        main = range(session.main_count)
+        reading = session.reading
+        if reading is not None and reading.labels is not None:
+            layer = session.cells_layer
+            if self._cells_frame is not None and layer in self._viewer.layers:
+                self.drawing.draw_labels(layer, reading, look, self._cells_frame)
+        else:
+            self.drawing.draw_spots(
+                SPOTS, session.cells, look, main, frame, session.table
+            )
+        clicked = range(session.main_count, len(session.cells))
+        self.drawing.draw_spots(
+            CLICKED, session.cells, look, clicked, frame, session.table
+        )
+        self.drawing.draw_review(session.cells, look, frame, session.table)
+
+    def write_features(self) -> None:
+        """Write the rows of the user's layer into its `features`."""
+        session = self._session
+        layer = session.cells_layer
+        if session.predictions is None or layer not in self._viewer.layers:
+            return
+        rows = np.flatnonzero(session.predictions.done)
+        write_features(layer, session.table[rows < session.main_count])

@@ -1,0 +1,117 @@
+"""One worker at a time: starts steps, hands them over, cancels together."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass
+class _Link:
+    """What a worker's signals may reach.
+
+    Qt keeps slots alive that Python's collector cannot see, so they hold nothing but
+    this, and it is emptied at the end.
+    """
+
+    on_step: Callable[[Any], None] | None
+    on_error: Callable[[BaseException], None] | None
+    on_end: Callable[[bool], None] | None
+
+    def step(self, what: Any) -> None:
+        if self.on_step is not None:
+            self.on_step(what)
+
+    def error(self, error: BaseException) -> None:
+        if self.on_error is not None:
+            self.on_error(error)
+
+    def clear(self) -> None:
+        self.on_step = self.on_error = self.on_end = None
+
+
+class Runner:
+    """Runs generators in a worker thread; what they yield arrives on the GUI thread.
+
+    Only one of them runs at a time. What an abandoned one still yields is not handed
+    over.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Any = None
+        self._link: _Link | None = None
+        self._token = threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        """True while a worker runs."""
+        return self._worker is not None
+
+    def start(
+        self,
+        steps: Callable[[Callable[[], bool]], Iterator[Any]],
+        *,
+        on_step: Callable[[Any], None],
+        on_error: Callable[[BaseException], None],
+        on_end: Callable[[bool], None],
+    ) -> None:
+        """Start the generator that `steps` returns.
+
+        Parameters
+        ----------
+        steps
+            Called in the worker with a function that says whether to stop.
+        on_end
+            Called last, with True when the run was cancelled.
+
+        Raises
+        ------
+        RuntimeError
+            When another one runs.
+        """
+        from napari.qt.threading import create_worker
+
+        if self.busy:
+            raise RuntimeError("a worker is running; cancel it first")
+        token = self._token = threading.Event()
+        link = self._link = _Link(on_step, on_error, self._ender(token, on_end))
+
+        def generate() -> Iterator[Any]:
+            yield from steps(token.is_set)
+
+        worker = create_worker(generate, _start_thread=False, _ignore_errors=True)
+        worker.yielded.connect(link.step)
+        worker.errored.connect(link.error)
+        worker.finished.connect(lambda: link.on_end and link.on_end(token.is_set()))
+        self._worker = worker
+        worker.start()
+
+    def _ender(
+        self, token: threading.Event, on_end: Callable[[bool], None]
+    ) -> Callable[[bool], None]:
+        def ended(cancelled: bool) -> None:
+            if self._token is token:
+                self._release()
+                on_end(cancelled)
+
+        return ended
+
+    def _release(self) -> None:
+        if self._link is not None:
+            self._link.clear()
+        self._worker, self._link = None, None
+
+    def cancel(self) -> None:
+        """Ask the worker to stop after the batch under way."""
+        self._token.set()
+        if self._worker is not None:
+            self._worker.quit()
+
+    def abandon(self) -> None:
+        """Stop the worker and hear nothing of it any more."""
+        self.cancel()
+        self._release()

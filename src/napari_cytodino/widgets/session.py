@@ -1,0 +1,256 @@
+"""The state of one viewer: what is chosen, what was found, what is running; no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from psygnal import Signal
+
+from napari_cytodino.core.predictions import Predictions
+from napari_cytodino.core.table import COLUMNS, build_table
+from napari_cytodino.widgets.requests import Progress, RunState, join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_cytodino.core.cells import Cells
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.predictions import PredictionBatch
+    from napari_cytodino.core.taxonomy import Taxonomy
+    from napari_cytodino.widgets.requests import CellsReading
+
+UNKNOWN_SIDE = 128
+"""Side of a crop in pixels before a checkpoint is open."""
+
+
+class Session:
+    """What one viewer's dock knows; panels observe it and never each other."""
+
+    chosen = Signal()
+    """Another image, cells layer, checkpoint or field of view."""
+    results = Signal()
+    """The cells, their predictions or the policy changed."""
+    display = Signal()
+    """The colour mode or the hidden classes changed."""
+    run = Signal()
+    """The run state or the progress changed."""
+    selected = Signal()
+    """Another cell is looked at."""
+    message = Signal(str)
+    """A sentence for the user that is no error."""
+
+    def __init__(self) -> None:
+        self.image: Any = None
+        self.cells_layer: Any = None
+        self.channel_axis: int | None = None
+        self.checkpoint: Checkpoint | str = ""
+        self.field_of_view: float | None = None
+        self.min_confidence = 0.0
+        self.device_text = ""
+        self.generation = 0
+        self.reading: CellsReading | None = None
+        self.cells: Cells | None = None
+        self.predictions: Predictions | None = None
+        self.table = empty_table()
+        self.partial = False
+        self.stale = ""
+        self.mode = "class"
+        self.hidden: frozenset[str] = frozenset()
+        self.state = RunState.IDLE
+        self.progress = Progress()
+        self.selected_row: int | None = None
+        self.main_count = 0
+
+    @property
+    def opened(self) -> Checkpoint | None:
+        """The checkpoint, once it is open."""
+        return None if isinstance(self.checkpoint, str) else self.checkpoint
+
+    @property
+    def taxonomy(self) -> Taxonomy | None:
+        """The classes of the open checkpoint."""
+        return self.opened.taxonomy if self.opened else None
+
+    @property
+    def policy(self) -> DecisionPolicy | None:
+        """The checkpoint's policy with the user's own threshold, if there is one."""
+        if self.opened is None:
+            return None
+        policy = self.opened.policy
+        if self.min_confidence > 0:
+            policy = replace(policy, min_confidence=self.min_confidence, guarantee="")
+        return policy
+
+    def crop_side(self) -> int:
+        """Return the side of a crop in image pixels, as far as it is known."""
+        default = self.opened.preprocessing.field_of_view if self.opened else 0
+        return round(self.field_of_view or default or UNKNOWN_SIDE)
+
+    @property
+    def cells_count(self) -> int:
+        """How many cells there are, classified or not."""
+        return 0 if self.cells is None else len(self.cells)
+
+    @property
+    def busy(self) -> bool:
+        """True while a worker runs."""
+        return self.state is not RunState.IDLE
+
+    def choose(self, **choices: Any) -> None:
+        """Set some of image, cells_layer, channel_axis, checkpoint, field_of_view.
+
+        Results of an earlier choice are forgotten, and their late answers dropped.
+        """
+        unknown = set(choices) - {
+            "image",
+            "cells_layer",
+            "channel_axis",
+            "checkpoint",
+            "field_of_view",
+        }
+        if unknown:
+            raise TypeError(f"A session has no choice named {sorted(unknown)}.")
+        changed = {k: v for k, v in choices.items() if getattr(self, k) is not v}
+        if not changed:
+            return
+        for name, value in changed.items():
+            setattr(self, name, value)
+        if set(changed) & {"image", "cells_layer", "channel_axis"}:
+            self.forget()
+        elif "checkpoint" in changed:
+            self.generation += 1
+            self._drop_predictions()
+        elif self.busy or self.predictions is not None:
+            self.invalidate("The field of view changed; press Classify.")
+        self.chosen.emit()
+
+    def open_checkpoint(self, checkpoint: Checkpoint, device_text: str = "") -> None:
+        """Take the checkpoint that the worker opened; forgets another one's answers."""
+        previous = self.opened
+        if previous is not None and previous.sha256 != checkpoint.sha256:
+            self._drop_predictions()
+        self.checkpoint = checkpoint
+        self.device_text = device_text or self.device_text
+        self.chosen.emit()
+
+    def forget(self) -> None:
+        """Drop the cells and all that is known of them."""
+        self.generation += 1
+        self.reading, self.cells, self.main_count = None, None, 0
+        self.stale = ""
+        self.selected_row = None
+        self._drop_predictions()
+        self.selected.emit()
+
+    def _drop_predictions(self) -> None:
+        self.predictions, self.partial = None, False
+        self.table = empty_table()
+        self.results.emit()
+
+    def invalidate(self, why: str) -> None:
+        """Make answers under way late, because what they are about has changed."""
+        self.generation += 1
+        self.stale = why
+        self.message.emit(why)
+        self.run.emit()
+
+    def set_state(self, state: RunState, progress: Progress | None = None) -> None:
+        """Say what the worker is doing."""
+        self.state = state
+        self.progress = progress or self.progress
+        self.run.emit()
+
+    def current(self, generation: int) -> bool:
+        """Say whether an answer of this generation still fits."""
+        return generation == self.generation
+
+    @property
+    def clicked(self) -> Cells | None:
+        """The cells that were clicked on bare spots."""
+        if self.cells is None or len(self.cells) == self.main_count:
+            return None
+        return self.cells.take(np.arange(self.main_count, len(self.cells)))
+
+    def take_cells(self, reading: CellsReading, *, anew: bool = True) -> None:
+        """Take the cells that the worker read; cells that were clicked stay last."""
+        self.cells = join(reading.cells, self.clicked)
+        self.reading = reading
+        self.main_count = len(reading.cells)
+        self.stale = ""
+        if anew:
+            self._drop_predictions()
+
+    def add_cell(self, cell: Cells) -> int:
+        """Append one cell that was cut out around a click; returns its row."""
+        known = self.cells if self.cells is not None else cell.take(np.zeros(0, int))
+        self.cells = join(known, cell)
+        if self.predictions is not None:
+            self.predictions = _longer(self.predictions, len(self.cells))
+        return len(self.cells) - 1
+
+    def receive(self, generation: int, batches: Sequence[PredictionBatch]) -> bool:
+        """Take answers of the worker; False when they came too late and are dropped."""
+        if not self.current(generation) or self.cells is None:
+            return False
+        if not batches:
+            return True
+        if self.predictions is None:
+            first = batches[0]
+            self.predictions = Predictions.empty(
+                len(self.cells), first.logits.shape[1], first.embeddings.shape[1]
+            )
+        self.predictions = self.predictions.with_batches(list(batches))
+        self.rebuild()
+        return True
+
+    def rebuild(self) -> None:
+        """Compute the table anew from predictions and policy."""
+        if self.predictions is None or self.cells is None or self.opened is None:
+            self.table = empty_table()
+        else:
+            assert self.policy is not None
+            self.table = build_table(
+                self.cells, self.predictions, self.opened.taxonomy, self.policy
+            )
+            self.partial = not bool(self.predictions.done.all())
+        self.results.emit()
+
+    def set_min_confidence(self, value: float) -> None:
+        """Override the least confidence of the policy; 0 takes the checkpoint's."""
+        if value != self.min_confidence:
+            self.min_confidence = value
+            self.rebuild()
+
+    def show(
+        self, *, mode: str | None = None, hidden: frozenset[str] | None = None
+    ) -> None:
+        """Change what colours mean and which classes are hidden."""
+        self.mode = self.mode if mode is None else mode
+        self.hidden = self.hidden if hidden is None else hidden
+        self.display.emit()
+
+    def select(self, row: int | None) -> None:
+        """Look at another cell."""
+        self.selected_row = row
+        self.selected.emit()
+
+
+def empty_table() -> pd.DataFrame:
+    """Return a cell table without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+
+
+def _longer(predictions: Predictions, count: int) -> Predictions:
+    grown = Predictions.empty(
+        count, predictions.logits.shape[1], predictions.embeddings.shape[1]
+    )
+    known = len(predictions)
+    grown.logits[:known] = predictions.logits
+    grown.embeddings[:known] = predictions.embeddings
+    grown.done[:known] = predictions.done
+    grown.readable[:known] = predictions.readable
+    return grown

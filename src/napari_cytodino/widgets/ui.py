@@ -1,0 +1,77 @@
+"""Small pieces that the panels share: hints, swatches, sizes that follow the font."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QRectF, Qt
+from qtpy.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPixmap
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+if TYPE_CHECKING:
+    from napari_cytodino.core.colours import Colour
+
+
+def line_height(widget: QWidget) -> int:
+    """Return the height of a line of text, the unit of all our sizes."""
+    return QFontMetrics(widget.font()).lineSpacing()
+
+
+def hint(text: str = "") -> QLabel:
+    """Return a label for a sentence that may wrap and may be copied."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
+    return label
+
+
+def heading(text: str) -> QLabel:
+    """Return the title of a section."""
+    label = QLabel(text)
+    font = label.font()
+    font.setBold(True)
+    label.setFont(font)
+    return label
+
+
+def form() -> QFormLayout:
+    """Return an empty form whose fields take the width there is."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+    return layout
+
+
+def row(*widgets: QWidget) -> QHBoxLayout:
+    """Return widgets side by side; the first takes the room that is left."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    for place, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if place == 0 else 0)
+    return layout
+
+
+def qcolor(colour: Colour) -> QColor:
+    """Return a colour for Qt."""
+    return QColor.fromRgbF(*(float(part) for part in colour))
+
+
+def swatch(colour: Colour, side: int, text: QColor) -> QIcon:
+    """Return a square of a colour, outlined so that it shows on any background."""
+    pixmap = QPixmap(side * 2, side * 2)
+    pixmap.setDevicePixelRatio(2)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    edge = QColor(text)
+    edge.setAlphaF(0.5)
+    painter.setPen(edge)
+    painter.setBrush(qcolor(colour))
+    painter.drawRoundedRect(QRectF(1, 1, side - 2, side - 2), 2, 2)
+    painter.end()
+    return QIcon(pixmap)
