@@ -145,12 +145,14 @@ def classify(
         str, typer.Option("--format", help="csv, parquet, geojson, h5ad; with commas.")
     ] = "csv",
     out: Out = Path("cytodino-out"),
+    workers: Annotated[int, typer.Option(help="Local processes.", min=0)] = 0,
+    scheduler: Annotated[str, typer.Option(help="Address of a dask scheduler.")] = "",
     shard: Annotated[
         str | None, typer.Option(help="Part i/n of the images, for job arrays.")
     ] = None,
 ) -> None:
     """Classify the cells of images; without labels, points or crops they are found."""
-    from napari_cytodino.core import batch
+    from napari_cytodino.core import batch, cluster
     from napari_cytodino.core.checkpoint import load_checkpoint
     from napari_cytodino.core.inference import Classifier, Job
 
@@ -166,8 +168,8 @@ def classify(
         pairs = dict(zip(files, labels, strict=True)) if labels else {}
         mine = batch.shard(files, shard) if shard else files
         job = Job(field_of_view, device, batch_size)
-        classifier = Classifier(load_checkpoint(checkpoint), device, batch_size)
         if crops:
+            classifier = Classifier(load_checkpoint(checkpoint), device, batch_size)
             with _bar("crops") as progress:
                 table = batch.process_crops(
                     images, classifier, out, job=job, formats=wanted, progress=progress
@@ -175,39 +177,31 @@ def classify(
             _tell(table, out / f"cells.{wanted[0]}", classifier)
             return
         tasks = [batch.ImageTask(f, pairs.get(f), points) for f in mine]
-        _classify_all(tasks, classifier, out, job, wanted)
+        # A wrong checkpoint or device is told once, before any image is read.
+        cluster.classifier_for(checkpoint, device, batch_size)
+        run = cluster.Run(checkpoint, out, job, wanted)
+        _classify_all(tasks, run, workers=workers, scheduler=scheduler)
 
 
-def _classify_all(
-    tasks: list[Any], classifier: Any, out: Path, job: Any, formats: tuple[str, ...]
-) -> None:
+def _classify_all(tasks: list[Any], run: Any, *, workers: int, scheduler: str) -> None:
     from tqdm import tqdm
 
-    from napari_cytodino.core import batch
+    from napari_cytodino.core.cluster import process_all
 
-    names = batch.stems([task.image for task in tasks])
-    failed: list[str] = []
-    cells = flagged = empty = 0
-    for task in tqdm(tasks, unit="image", disable=None):
-        try:
-            table = batch.process_image(
-                task, classifier, out, stem=names[task.image], job=job, formats=formats
-            )
-        except CytoDinoError as error:
-            if len(tasks) == 1:
-                raise
-            failed.append(f"{task.image}: {error}")
-            continue
-        cells += len(table)
-        empty += table.empty
-        flagged += 0 if table.empty else int((table["status"] != "auto").sum())
+    outcomes = process_all(tasks, run, workers=workers, scheduler=scheduler)
+    done = list(tqdm(outcomes, total=len(tasks), unit="image", disable=None))
+    failed = [outcome for outcome in done if outcome.error]
+    if len(failed) == len(tasks) == 1:
+        raise InputError(failed[0].error)
+    good = [outcome for outcome in done if not outcome.error]
+    empty = sum(outcome.cells == 0 for outcome in good)
     typer.echo(
-        f"{cells} cells in {len(tasks) - len(failed)} images, {flagged} of them "
-        f"flagged for an expert; {empty} images hold no cell. Results: {out}\n"
-        f"{RESEARCH_USE}"
+        f"{sum(o.cells for o in good)} cells in {len(good)} images, "
+        f"{sum(o.flagged for o in good)} of them flagged for an expert; {empty} images "
+        f"hold no cell. Results: {run.out}\n{RESEARCH_USE}"
     )
-    for line in failed:
-        typer.echo(f"Left out: {line}", err=True)
+    for outcome in failed:
+        typer.echo(f"Left out: {outcome.image}: {outcome.error}", err=True)
     if failed:
         raise typer.Exit(2)
 
