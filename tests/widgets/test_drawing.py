@@ -1,0 +1,167 @@
+"""Our own layers, for every kind of cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cytodino.core.colours import MODES
+from napari_cytodino.widgets.drawing import CLASSES, CLICKED, REVIEW, SPOTS
+from napari_cytodino.widgets.layers import CROPS
+
+
+def classes(viewer: Any) -> Any:
+    return viewer.layers[CLASSES]
+
+
+def test_the_class_layer_is_above_and_the_labels_untouched(
+    chosen: Any, smear: Any
+) -> None:
+    labels = chosen.session.cells_layer
+    colormap, opacity = labels.colormap, labels.opacity
+    chosen.classify()
+    layer = classes(chosen.viewer)
+    assert layer.data.dtype == np.uint8
+    assert not layer.editable
+    assert len(layer.colormap.color_dict) <= 24
+    np.testing.assert_array_equal(labels.data, smear.labels)
+    assert labels.colormap is colormap
+    assert labels.opacity == opacity
+    assert ((layer.data > 0) == (smear.labels > 0)).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pixels_have_the_colour_of_their_cell(chosen: Any, mode: str) -> None:
+    chosen.classify()
+    chosen.session.show(mode=mode)
+    layer, look = classes(chosen.viewer), chosen.controller.picture.marks()
+    for row, colour in zip(look.rows, look.colours, strict=True):
+        mask = chosen.session.cells_layer.data == chosen.session.cells.label[row]
+        values = np.unique(layer.data[mask])
+        assert len(values) == 1
+        shown = layer.colormap.map(values)[0]
+        np.testing.assert_allclose(shown, colour, atol=0.01)
+
+
+def test_recolouring_keeps_the_layer_and_no_undo(chosen: Any) -> None:
+    chosen.classify()
+    layer = classes(chosen.viewer)
+    before = layer.data.copy()
+    chosen.session.show(mode="status")
+    assert classes(chosen.viewer) is layer
+    assert (layer.data != before).any()
+    layer.undo()
+    assert (layer.data != before).any(), "nothing of ours is in the undo history"
+
+
+def test_hidden_classes_vanish(chosen: Any) -> None:
+    chosen.classify()
+    look = chosen.controller.picture.marks()
+    name = chosen.session.table["final_class"][0]
+    chosen.session.show(hidden=frozenset({name}))
+    label = int(chosen.session.table["label"][0])
+    mask = chosen.session.cells_layer.data == label
+    assert (classes(chosen.viewer).data[mask] == 0).all()
+    assert look.shown.all()
+
+
+def test_flagged_cells_have_a_shape_and_a_sign(chosen: Any) -> None:
+    chosen.classify()
+    review = chosen.viewer.layers[REVIEW]
+    table = chosen.session.table
+    flagged = table[table["status"] != "auto"]
+    assert 0 < len(flagged) < len(table)
+    assert review.features["label"].tolist() == flagged["label"].tolist()
+    assert set(review.features["sign"]) <= {"?", "~", "×"}
+    assert "" not in review.features["reason"].tolist()
+    assert {str(s) for s in review.symbol} == {"square"}
+
+
+def test_a_deleted_layer_is_drawn_anew(chosen: Any) -> None:
+    chosen.classify()
+    chosen.viewer.layers.remove(CLASSES)
+    chosen.viewer.layers.remove(REVIEW)
+    chosen.session.show(mode="lineage")
+    assert classes(chosen.viewer).data.any()
+    assert REVIEW in chosen.viewer.layers
+
+
+def test_the_active_layer_stays_active(chosen: Any) -> None:
+    chosen.viewer.layers.selection.active = chosen.session.image
+    chosen.classify()
+    assert chosen.viewer.layers.selection.active is chosen.session.image
+
+
+@pytest.mark.parametrize("kind", ["points", "shapes"])
+def test_points_and_boxes_get_rings(bench: Any, smear: Any, kind: str) -> None:
+    image = bench.viewer.add_image(smear.image, scale=(0.5, 0.5))
+    spots = smear.centres / 2
+    if kind == "points":
+        cells = bench.viewer.add_points(spots)
+    else:
+        box = np.array([[-9, -9], [-9, 9], [9, 9], [9, -9]])
+        cells = bench.viewer.add_shapes([spot + box for spot in spots])
+    bench.choose(image, cells)
+    bench.classify()
+    rings = bench.viewer.layers[SPOTS]
+    world = np.array([rings.data_to_world(spot) for spot in rings.data])
+    np.testing.assert_allclose(world, spots, atol=0.3)
+    look = bench.controller.picture.marks()
+    np.testing.assert_allclose(rings.border_color, look.colours, atol=0.01)
+    assert CLASSES not in bench.viewer.layers
+    assert (
+        cells.features["final_class"].tolist() == rings.features["final_class"].tolist()
+    )
+
+
+def test_crops_get_one_ring_each(bench: Any, smear: Any) -> None:
+    image = bench.viewer.add_image(
+        np.stack([smear.image[i : i + 64, :64] for i in range(4)])
+    )
+    bench.choose(image, CROPS)
+    bench.classify()
+    rings = bench.viewer.layers[SPOTS]
+    assert rings.data[:, 0].tolist() == [0, 1, 2, 3]
+    assert rings.features["label"].tolist() == [1, 2, 3, 4]
+
+
+def test_one_plane_of_a_stack_is_drawn_in_that_plane(bench: Any, smear: Any) -> None:
+    image = bench.viewer.add_image(np.stack([smear.image] * 3), scale=(2, 1, 1))
+    labels = bench.viewer.add_labels(np.stack([smear.labels] * 3), scale=(2, 1, 1))
+    bench.choose(image, labels)
+    bench.viewer.dims.set_point(0, 2)
+    bench.classify()
+    layer = classes(bench.viewer)
+    assert layer.data.shape == (1, *smear.labels.shape)
+    y, x = np.argwhere(smear.labels == 1)[0]
+    for z, there in ((0, False), (2, True), (4, False)):
+        assert bool(layer.get_value((z, y, x), world=True)) is there
+
+
+def test_multiscale_labels(bench: Any, smear: Any) -> None:
+    image = bench.viewer.add_image(
+        [smear.image, smear.image[::2, ::2]], multiscale=True
+    )
+    pyramid = [smear.labels, smear.labels[::2, ::2]]
+    bench.choose(image, bench.viewer.add_labels(pyramid, multiscale=True))
+    bench.classify()
+    layer = classes(bench.viewer)
+    assert layer.multiscale
+    for level, labels in zip(layer.data, pyramid, strict=True):
+        assert ((np.asarray(level) > 0) == (labels > 0)).all()
+    bench.session.show(hidden=frozenset(bench.session.table["final_class"]))
+    assert (
+        not np.asarray(layer.data[0]).any()
+        or (bench.session.table["final_class"] == "").any()
+    )
+
+
+def test_clicked_cells_have_a_layer_of_their_own(chosen: Any) -> None:
+    chosen.classify()
+    chosen.controller.clicks.cut_bare_spots = True
+    chosen.controller.clicks.click((5.0, 5.0))
+    chosen.wait()
+    layer = chosen.viewer.layers[CLICKED]
+    assert layer.features["label"].tolist() == [int(chosen.session.cells.label[-1])]

@@ -1,0 +1,132 @@
+"""The session: choices, generations, late answers, partial results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cytodino.core.cells import cells_from_points
+from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.predictions import PredictionBatch
+from napari_cytodino.widgets.requests import CellsReading
+from napari_cytodino.widgets.session import Session
+
+
+@pytest.fixture
+def session(demo: Any) -> Session:
+    made = Session()
+    made.open_checkpoint(demo)
+    spots = np.array([[20.0, 20.0], [50.0, 50.0], [80.0, 20.0]])
+    cells = cells_from_points(spots, (100, 100), diameter=10)
+    source = ImageSource(np.zeros((100, 100, 3), np.uint8))
+    made.take_cells(CellsReading(cells, source))
+    return made
+
+
+def batch(*rows: int) -> PredictionBatch:
+    logits = np.zeros((len(rows), 21), np.float32)
+    logits[:, 3] = 9
+    return PredictionBatch(
+        np.array(rows),
+        logits,
+        np.zeros((len(rows), 4), np.float16),
+        np.ones(len(rows), bool),
+    )
+
+
+def test_answers_of_this_generation_fill_the_table(session: Session) -> None:
+    heard: list[int] = []
+    session.results.connect(lambda: heard.append(len(session.table)))
+    assert session.receive(session.generation, [batch(2, 0)])
+    assert session.table["label"].tolist() == [1, 3]
+    assert session.partial
+    assert session.receive(session.generation, [batch(1)])
+    assert session.table["label"].tolist() == [1, 2, 3]
+    assert not session.partial
+    assert heard == [2, 3]
+
+
+def test_late_answers_are_dropped(session: Session) -> None:
+    asked = session.generation
+    words: list[str] = []
+    session.message.connect(words.append)
+    session.invalidate("Layer 'cells' changed.")
+    assert not session.receive(asked, [batch(0)])
+    assert len(session.table) == 0
+    assert words == ["Layer 'cells' changed."]
+    assert session.stale == "Layer 'cells' changed."
+
+
+@pytest.mark.parametrize("name", ["image", "cells_layer", "channel_axis"])
+def test_another_input_forgets_the_cells(session: Session, name: str) -> None:
+    session.receive(session.generation, [batch(0)])
+    before = session.generation
+    session.choose(**{name: 1})
+    assert session.generation > before
+    assert session.cells is None
+    assert len(session.table) == 0
+
+
+def test_another_checkpoint_forgets_answers_but_not_cells(session: Session) -> None:
+    session.receive(session.generation, [batch(0)])
+    session.choose(checkpoint="starter")
+    assert session.predictions is None
+    assert session.cells_count == 3
+
+
+def test_another_field_of_view_makes_results_stale(session: Session) -> None:
+    session.receive(session.generation, [batch(0)])
+    session.choose(field_of_view=90.0)
+    assert "field of view" in session.stale
+    assert session.crop_side() == 90
+
+
+def test_unknown_choice_is_an_error(session: Session) -> None:
+    with pytest.raises(TypeError, match="colour"):
+        session.choose(colour="red")
+
+
+def test_clicked_cells_follow_with_labels_of_their_own(session: Session) -> None:
+    assert session.cells is not None
+    session.receive(session.generation, [batch(0, 1, 2)])
+    row = session.add_cell(session.cells.take(np.array([0])))
+    assert row == 3
+    assert session.cells.label.tolist() == [1, 2, 3, 4]
+    assert session.clicked is not None
+    assert len(session.table) == 3
+    session.receive(session.generation, [batch(3)])
+    assert session.table["label"].tolist() == [1, 2, 3, 4]
+    assert session.reading is not None
+    session.take_cells(session.reading)
+    assert session.cells_count == 4, "a new run keeps what was clicked"
+
+
+def test_own_threshold_replaces_the_policy_and_its_promise(session: Session) -> None:
+    session.receive(session.generation, [batch(0)])
+    assert session.table["status"].tolist() == ["auto"]
+    session.set_min_confidence(1.0)
+    assert session.table["status"].tolist() != ["auto"]
+    assert session.policy is not None
+    assert session.policy.guarantee == ""
+
+
+def test_display_and_selection_are_announced(session: Session) -> None:
+    heard: list[str] = []
+    session.display.connect(lambda: heard.append(session.mode))
+    session.selected.connect(lambda: heard.append(str(session.selected_row)))
+    session.show(mode="lineage")
+    session.select(1)
+    assert heard == ["lineage", "1"]
+
+
+def test_session_imports_no_qt() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, napari_cytodino.widgets.session;"
+        "sys.exit(any(m in sys.modules for m in ('qtpy', 'PyQt6', 'napari', 'torch')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,116 @@
+"""The slow steps, without Qt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cytodino.core.cells import cells_from_crops, cells_from_labels
+from napari_cytodino.core.crops import CropStack
+from napari_cytodino.core.errors import CheckpointError, InputError
+from napari_cytodino.core.images import ImageSource
+from napari_cytodino.widgets import work
+from napari_cytodino.widgets.requests import CellsReading, ClassifyRequest
+
+
+@pytest.fixture
+def reading(smear: Any) -> CellsReading:
+    source = ImageSource(smear.image)
+    return CellsReading(cells_from_labels(smear.labels), source, smear.labels)
+
+
+def request(demo: Any, reading: Any, **more: Any) -> ClassifyRequest:
+    return ClassifyRequest(0, reading, demo, None, "cpu", 4, **more)
+
+
+def test_the_real_model_answers_every_cell(demo: Any, reading: CellsReading) -> None:
+    steps = list(
+        work.classify_steps(request(demo, lambda side: reading), work.Models())
+    )
+    assert isinstance(steps[0], work.Opened)
+    assert steps[0].device.startswith("CPU")
+    assert steps[1] is reading
+    rows = np.concatenate([batch.rows for batch in steps[2:]])
+    assert sorted(rows.tolist()) == list(range(len(reading.cells)))
+    assert np.isfinite(steps[2].logits).all()
+
+
+@pytest.mark.usefixtures("classifier")
+def test_some_rows_only(demo: Any, reading: CellsReading) -> None:
+    made = request(demo, reading, rows=(4, 1))
+    steps = list(work.classify_steps(made, work.Models()))
+    assert [type(step).__name__ for step in steps] == ["Opened", "PredictionBatch"]
+    assert sorted(steps[1].rows.tolist()) == [1, 4]
+
+
+def test_no_rows_means_reading_only(demo: Any, reading: CellsReading) -> None:
+    made = request(demo, lambda side: reading, rows=())
+    assert len(list(work.classify_steps(made, work.Models()))) == 2
+
+
+def test_cancelled_before_the_model(demo: Any, reading: CellsReading) -> None:
+    made = request(demo, lambda side: reading)
+    assert len(list(work.classify_steps(made, work.Models(), lambda: True))) == 2
+
+
+@pytest.mark.usefixtures("classifier")
+def test_crops_of_a_stack_by_row(demo: Any, smear: Any) -> None:
+    crops = np.stack([np.full((32, 32, 3), i * 20, np.uint8) for i in range(5)])
+    reading = CellsReading(cells_from_crops(5, 32), CropStack(crops))
+    batches = list(work.crop_batches(reading, reading.cells, np.array([3, 1]), 16, 8))
+    assert batches[0].rows.tolist() == [0, 1]
+    assert batches[0].pixels[:, 0, 0, 0].tolist() == [60, 20]
+    assert work.crop_picture(reading, reading.cells, 2, 16)[0, 0, 0] == 40
+
+
+def test_unreadable_pixels_have_no_picture() -> None:
+    image = np.full((50, 50, 3), np.nan, np.float32)
+    image[:10] = 0.5
+    labels = np.zeros((50, 50), int)
+    labels[30:40, 30:40] = 1
+    reading = CellsReading(cells_from_labels(labels), ImageSource(image))
+    assert work.crop_picture(reading, reading.cells, 0, 16) is None
+
+
+def test_an_unknown_checkpoint_is_named(reading: CellsReading) -> None:
+    made = ClassifyRequest(0, reading, "no-such", None, "cpu", 4)
+    with pytest.raises(CheckpointError, match="no-such"):
+        list(work.classify_steps(made, work.Models()))
+
+
+def test_finding_says_what_is_wrong(smear: Any) -> None:
+    (labels,) = work.find_steps(lambda: ImageSource(smear.image))
+    assert labels.shape == smear.labels.shape
+    assert labels.max() >= 3
+    grey = ImageSource(smear.image[..., 0])
+    with pytest.raises(InputError, match="grey"):
+        list(work.find_steps(lambda: grey))
+    empty = ImageSource(np.full((60, 60, 3), 240, np.uint8))
+    with pytest.raises(InputError, match="No stained"):
+        list(work.find_steps(lambda: empty))
+
+
+def test_a_click_cuts_the_cell_under_it(smear: Any) -> None:
+    y, x = smear.centres[0]
+    cell = work.cut_cell(ImageSource(smear.image), y, x, 80.0)
+    assert len(cell) == 1
+    top, left, bottom, right = cell.bbox[0]
+    assert top <= y < bottom
+    assert left <= x < right
+    assert np.hypot(*(cell.centre[0] - (y, x))) < 30
+
+
+def test_one_model_is_loaded_once(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_cytodino.core import inference
+
+    made: list[Any] = []
+    monkeypatch.setattr(
+        inference, "Classifier", lambda *args, **kwargs: made.append(args) or object()
+    )
+    models = work.Models()
+    first = models.classifier(demo, "cpu", 4)
+    assert models.classifier(demo, "cpu", 4) is first
+    assert models.classifier(demo, "cpu", 8) is not first
+    assert len(made) == 2
