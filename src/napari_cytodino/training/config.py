@@ -75,11 +75,14 @@ class TeacherPlan:
         How it is fine-tuned.
     distill : DistillPlan
         What the student learns from it.
+    augmentation : Augmentation
+        Of the views it is fine-tuned on.
     """
 
     weights: str
     fit: FitPlan
     distill: DistillPlan = field(default_factory=DistillPlan)
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True)

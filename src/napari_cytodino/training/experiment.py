@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WATCH_EVERY = 500
+WATCH_EVERY = 1000
 """Steps between two looks at the calibration cells."""
 
 
@@ -193,7 +193,7 @@ def get_teacher(
         from pathlib import Path
 
         load_imagenet(teacher, Path(plan.weights))
-        views = Views(train, recipe.size, plan.fit, recipe.augmentation, recipe.seed)
+        views = Views(train, recipe.size, plan.fit, plan.augmentation, recipe.seed)
 
         def watch(weights: dict[str, Tensor], _step: int) -> dict[str, float]:
             copy = Teacher(classes)
