@@ -153,34 +153,44 @@ def classify(
 ) -> None:
     """Classify the cells of images; without labels, points or crops they are found."""
     from napari_cytodino.core import batch, cluster
-    from napari_cytodino.core.checkpoint import load_checkpoint
-    from napari_cytodino.core.inference import Classifier, Job
+    from napari_cytodino.core.inference import Job
 
     with _one_sentence():
-        wanted = _formats(formats)
         if sum((bool(labels), points is not None, crops)) > 1:
             raise InputError("Give one of --labels, --points and --crops, not several.")
-        files = batch.list_images(images)
-        if labels and len(labels) != len(files):
-            raise InputError(
-                f"{len(labels)} label images for {len(files)} images; give one each."
-            )
-        pairs = dict(zip(files, labels, strict=True)) if labels else {}
-        mine = batch.shard(files, shard) if shard else files
         job = Job(field_of_view, device, batch_size)
-        if crops:
-            classifier = Classifier(load_checkpoint(checkpoint), device, batch_size)
-            with _bar("crops") as progress:
-                table = batch.process_crops(
-                    images, classifier, out, job=job, formats=wanted, progress=progress
-                )
-            _tell(table, out / f"cells.{wanted[0]}", classifier)
-            return
-        tasks = [batch.ImageTask(f, pairs.get(f), points) for f in mine]
+        run = cluster.Run(checkpoint, out, job, _formats(formats))
+        tasks = batch.pair_images(batch.list_images(images), labels or [], points)
+        tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
-        cluster.classifier_for(checkpoint, device, batch_size)
-        run = cluster.Run(checkpoint, out, job, wanted)
-        _classify_all(tasks, run, workers=workers, scheduler=scheduler)
+        classifier = cluster.classifier_for(checkpoint, device, batch_size)
+        if crops:
+            _classify_crops([task.image for task in tasks], images, classifier, run)
+        else:
+            _classify_all(tasks, run, workers=workers, scheduler=scheduler)
+
+
+def _classify_crops(
+    files: list[Path], folders: list[Path], classifier: Any, run: Any
+) -> None:
+    from napari_cytodino.core.batch import process_crops
+
+    with _bar("crops") as progress:
+        table = process_crops(
+            files,
+            classifier,
+            run.out,
+            folders=folders,
+            job=run.job,
+            formats=run.formats,
+            progress=progress,
+        )
+    flagged = int((table["status"] != "auto").sum())
+    typer.echo(
+        f"{len(table)} cells, {flagged} of them flagged for an expert; checkpoint "
+        f"{classifier.checkpoint.name} on {classifier.device.name}. "
+        f"Table: {run.out / f'cells.{run.formats[0]}'}\n{RESEARCH_USE}"
+    )
 
 
 def _classify_all(tasks: list[Any], run: Any, *, workers: int, scheduler: str) -> None:
@@ -204,15 +214,6 @@ def _classify_all(tasks: list[Any], run: Any, *, workers: int, scheduler: str) -
         typer.echo(f"Left out: {outcome.image}: {outcome.error}", err=True)
     if failed:
         raise typer.Exit(2)
-
-
-def _tell(table: Any, path: Path, classifier: Any) -> None:
-    flagged = int((table["status"] != "auto").sum())
-    typer.echo(
-        f"{len(table)} cells, {flagged} of them flagged for an expert; checkpoint "
-        f"{classifier.checkpoint.name} on {classifier.device.name}. Table: {path}\n"
-        f"{RESEARCH_USE}"
-    )
 
 
 def _formats(text: str) -> tuple[str, ...]:

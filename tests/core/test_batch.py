@@ -1,8 +1,7 @@
 """Many images: named, sharded, each with its own result, faults told and no rests."""
 
-import functools
 import json
-import operator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from PIL import Image
 from napari_cytodino.core.batch import (
     ImageTask,
     list_images,
+    pair_images,
     process_crops,
     process_image,
     read_labels,
@@ -105,7 +105,9 @@ def test_crops_in_folders(tmp_path, classifier):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (90, 90), "purple").save(path)
     (folder / "BLA" / "broken.jpg").write_bytes(b"no picture")
-    table = process_crops([folder], classifier, tmp_path / "out", job=JOB)
+    table = process_crops(
+        list_images([folder]), classifier, tmp_path / "out", folders=[folder], job=JOB
+    )
     assert table["image"].tolist() == ["BLA/broken.jpg", "BLA/two.png", "NGS/one.png"]
     assert table["status"].tolist()[0] == "rejected"
     assert (table["status"] == "rejected").sum() == 1
@@ -129,14 +131,12 @@ def test_listing(tmp_path):
 
 @given(st.sets(st.text("abc", min_size=1, max_size=6), max_size=20), st.integers(1, 5))
 def test_shards_are_a_partition(names, n):
-    from pathlib import Path
-
-    images = [Path(f"{name}.png") for name in sorted(names)]
-    parts = [shard(images, f"{i}/{n}") for i in range(1, n + 1)]
-    assert sorted(functools.reduce(operator.iadd, parts, [])) == sorted(images)
-    assert [set(shard(images[::-1], f"{i}/{n}")) for i in range(1, n + 1)] == [
-        set(part) for part in parts
-    ]
+    tasks = [ImageTask(Path(f"{name}.png")) for name in sorted(names)]
+    parts = [shard(tasks, f"{i}/{n}") for i in range(1, n + 1)]
+    assert {t.image for part in parts for t in part} == {t.image for t in tasks}
+    assert sum(map(len, parts)) == len(tasks)
+    backwards = [shard(tasks[::-1], f"{i}/{n}") for i in range(1, n + 1)]
+    assert [set(part) for part in backwards] == [set(part) for part in parts]
 
 
 @pytest.mark.parametrize("part", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
@@ -179,3 +179,15 @@ def test_points_from_csv(tmp_path):
     path.write_text("row,column\n1,2\n")
     with pytest.raises(InputError, match="y and x are needed"):
         read_points(path, tmp_path / "a.png")
+
+
+def test_pairs():
+    images = [Path("a.png"), Path("b.png")]
+    tasks = pair_images(images, [Path("1.tif"), Path("2.tif")])
+    assert [(t.image.name, t.labels.name) for t in tasks] == [
+        ("a.png", "1.tif"),
+        ("b.png", "2.tif"),
+    ]
+    assert [t.labels for t in pair_images(images, [])] == [None, None]
+    with pytest.raises(InputError, match="1 label images for 2 images"):
+        pair_images(images, [Path("1.tif")])

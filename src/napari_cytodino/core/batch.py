@@ -74,8 +74,29 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def shard(images: Sequence[Path], part: str) -> list[Path]:
-    """Return part ``i/n`` (from 1) of the images, the same for any order of them.
+def pair_images(
+    images: Sequence[Path], labels: Sequence[Path], points: Path | None = None
+) -> list[ImageTask]:
+    """Return a task for each image, with its label image where there are some.
+
+    Raises
+    ------
+    InputError
+        When there are label images, but not one for each image.
+    """
+    if labels and len(labels) != len(images):
+        raise InputError(
+            f"{len(labels)} label images for {len(images)} images; give one each."
+        )
+    pairs: Sequence[Path | None] = labels or [None] * len(images)
+    return [
+        ImageTask(image, label, points)
+        for image, label in zip(images, pairs, strict=True)
+    ]
+
+
+def shard(tasks: Sequence[ImageTask], part: str) -> list[ImageTask]:
+    """Return part ``i/n`` (from 1) of the tasks, the same for any order of them.
 
     Raises
     ------
@@ -87,9 +108,9 @@ def shard(images: Sequence[Path], part: str) -> list[Path]:
     if not whole or not 1 <= int(number) <= int(count):
         raise InputError(f"'{part}' names no shard; write i/n with 1 <= i <= n.")
     return [
-        image
-        for image in images
-        if int(hashlib.sha256(image.name.encode()).hexdigest(), 16) % int(count)
+        task
+        for task in tasks
+        if int(hashlib.sha256(task.image.name.encode()).hexdigest(), 16) % int(count)
         == int(number) - 1
     ]
 
@@ -239,25 +260,25 @@ class CropFolder:
 
 
 def process_crops(
-    folders: Sequence[Path],
+    files: Sequence[Path],
     classifier: Classifier,
     out: Path,
     *,
     job: Job,
+    folders: Sequence[Path] = (),
     formats: Sequence[str] = ("csv",),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Classify single-cell images and write one table for all, and its differential.
 
-    The column `image` holds the path relative to the folder given.
+    The column `image` holds the path relative to the one of `folders` it lies in.
     """
-    files = list_images(folders)
     table = classify(
         CropFolder(files),
         None,
         classifier.checkpoint,
         job=job,
-        name=", ".join(str(f) for f in folders),
+        name=", ".join(str(f) for f in folders or files),
         classifier=classifier,
         progress=progress,
     )
