@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_cytodino.core import finding
+from napari_cytodino.core import finding, staining
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.finding import cell_at, find_cells, nucleus_mask
 
@@ -153,7 +153,7 @@ def test_a_large_image_is_read_in_tiles_and_cells_on_seams_are_counted_once(
     for y, x in centres:
         disc(canvas, y, x, 20, NUCLEUS)
     canvas = shown(canvas)
-    monkeypatch.setattr(finding, "SAMPLED_WHOLE", 100_000)
+    monkeypatch.setattr(staining, "SAMPLED_WHOLE", 100_000)
     source = Source(canvas)
     labels = find_cells(source, diameter=50)
     assert sorted(labels[c] for c in centres) == [1, 2, 3, 4, 5]
