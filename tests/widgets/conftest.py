@@ -72,7 +72,12 @@ def classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
     from napari_cytodino.widgets import work
 
     fake = FakeClassifier()
-    monkeypatch.setattr(work.Models, "classifier", lambda self, *args: fake)
+
+    def stand_in(self: Any, checkpoint: Checkpoint, *args: Any) -> FakeClassifier:
+        fake.classes = len(checkpoint.taxonomy)
+        return fake
+
+    monkeypatch.setattr(work.Models, "classifier", stand_in)
     return fake
 
 

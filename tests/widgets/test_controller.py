@@ -14,7 +14,7 @@ from napari_cytodino.widgets.export_panel import whole_table
 
 def test_without_image_or_cells_one_sentence(bench: Any, told: list[str]) -> None:
     bench.controller.classify()
-    assert "No cells are chosen" in told.pop() or told
+    assert "No cells are chosen" in told[-1]
     bench.controller.find()
     assert "No image" in told[-1]
     assert not bench.session.busy
@@ -75,17 +75,16 @@ def test_export_equals_the_screen(
         np.testing.assert_allclose(on_screen, [colours[label]], atol=0.01)
         y, x = np.argwhere(mask).mean(axis=0)
         assert exported.loc[label, ["y", "x"]].tolist() == pytest.approx([y, x])
-        assert (features.loc[label, "final_class"] or "") == exported.loc[
-            label, "final_class"
-        ]
+        shown = features["final_class"].fillna("").loc[label]
+        assert shown == exported.loc[label, "final_class"]
         assert features.loc[label, "status"] == exported.loc[label, "status"]
     assert features.loc[ids[0], "theirs"] == "a"
 
 
 def test_closing_lets_go_of_the_viewer(chosen: Any) -> None:
     callbacks = chosen.viewer.mouse_drag_callbacks
-    assert len(callbacks) == 1
+    before = len(callbacks)
     chosen.controller.close()
-    assert len(callbacks) == 0
+    assert len(callbacks) == before - 1
     chosen.viewer.layers.clear()
     assert chosen.session.image is not None

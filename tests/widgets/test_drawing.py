@@ -76,7 +76,8 @@ def test_flagged_cells_have_a_shape_and_a_sign(chosen: Any) -> None:
     assert review.features["label"].tolist() == flagged["label"].tolist()
     assert set(review.features["sign"]) <= {"?", "~", "×"}
     assert "" not in review.features["reason"].tolist()
-    assert {str(s) for s in review.symbol} == {"square"}
+    shapes = {"review": "square", "lineage_only": "disc", "rejected": "diamond"}
+    assert [str(s) for s in review.symbol] == [shapes[s] for s in flagged["status"]]
 
 
 def test_a_deleted_layer_is_drawn_anew(chosen: Any) -> None:
@@ -112,7 +113,8 @@ def test_points_and_boxes_get_rings(bench: Any, smear: Any, kind: str) -> None:
     np.testing.assert_allclose(rings.border_color, look.colours, atol=0.01)
     assert CLASSES not in bench.viewer.layers
     assert (
-        cells.features["final_class"].tolist() == rings.features["final_class"].tolist()
+        cells.features["final_class"].fillna("").tolist()
+        == rings.features["final_class"].tolist()
     )
 
 
@@ -137,6 +139,7 @@ def test_one_plane_of_a_stack_is_drawn_in_that_plane(bench: Any, smear: Any) -> 
     assert layer.data.shape == (1, *smear.labels.shape)
     y, x = np.argwhere(smear.labels == 1)[0]
     for z, there in ((0, False), (2, True), (4, False)):
+        bench.viewer.dims.set_point(0, z)
         assert bool(layer.get_value((z, y, x), world=True)) is there
 
 

@@ -79,12 +79,23 @@ def test_painting_meanwhile_makes_answers_late(chosen: Any, classifier: Any) -> 
     classifier.release(10)
     chosen.wait()
     assert "changed" in chosen.session.stale
-    assert chosen.messages[-1] == "Answers came too late and were dropped."
+    assert "answers under way are dropped" in chosen.messages[-1]
     assert len(chosen.session.table) < 6
     classifier.held = False
     chosen.classify()
     assert chosen.session.stale == ""
     assert len(chosen.session.table) == 7
+
+
+def test_another_choice_meanwhile_makes_answers_late(
+    chosen: Any, classifier: Any
+) -> None:
+    begin(chosen, classifier, 1)
+    chosen.session.choose(cells_layer=None)
+    classifier.release(10)
+    chosen.wait()
+    assert chosen.messages[-1] == "Answers came too late and were dropped."
+    assert len(chosen.session.table) == 0
 
 
 def test_only_one_run_at_a_time(chosen: Any, classifier: Any, told: list[str]) -> None:

@@ -94,10 +94,16 @@ def test_it_stops_between_steps(qtbot: Any, log: Log, how: str) -> None:
 
 
 def test_nothing_is_kept_alive(qtbot: Any) -> None:
-    log, runner = Log(), Runner()
-    log.start(runner, lambda cancelled: iter([1]))
-    qtbot.waitUntil(lambda: log.ends == [False])
-    ghost = weakref.ref(log)
-    del log
+    runner, ghosts = Runner(), []
+
+    def run() -> None:
+        log = Log()
+        ghosts.append(weakref.ref(log))
+        log.start(runner, lambda cancelled: iter([1]))
+
+    run()
+    qtbot.waitUntil(lambda: not runner.busy)
+    qtbot.wait(20)
+    (ghost,) = ghosts
     gc.collect()
     assert ghost() is None

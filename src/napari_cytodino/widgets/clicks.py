@@ -105,9 +105,12 @@ class Clicks:
             yield work.cut_cell(source, y, x, diameter)
 
         def add(cell: Cells) -> None:
-            if session.current(generation):
+            if not session.current(generation):
+                return
+            known = pointer.box_at(session, 0, *(float(v) for v in cell.centre[0]))
+            if known is None:
                 added.append(session.add_cell(cell))
-                session.select(added[0])
+            session.select(added[0] if known is None else known)
 
         def end(cancelled: bool) -> None:
             session.set_state(RunState.IDLE)

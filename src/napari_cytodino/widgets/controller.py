@@ -176,20 +176,24 @@ class Controller:
             return
         if session.reading is None and not session.busy:
             return
-        session.invalidate(
-            f"Layer '{layer.name}' changed; press Classify to bring results up to date."
+        busy = session.busy
+        dropped = "answers under way are dropped; " if busy else ""
+        why = (
+            f"Layer '{layer.name}' changed; {dropped}press Classify to bring results "
+            "up to date."
         )
-        self.runner.cancel()
+        session.invalidate(why)
+        if busy:
+            self.run.drop(why)
 
     def _removed(self, layer: Any) -> None:
         session = self.session
         if layer is not session.image and layer is not session.cells_layer:
             return
         if session.busy:
-            session.message.emit(
-                f"Layer '{layer.name}' was deleted, so the run was stopped."
+            self.run.drop(
+                f"Layer '{layer.name}' was deleted; answers under way are dropped."
             )
-            self.runner.cancel()
         if layer is session.image:
             session.choose(image=None, cells_layer=None)
         else:

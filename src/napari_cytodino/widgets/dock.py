@@ -28,6 +28,9 @@ NOTICE = "Research use only. Not for diagnosis; an expert confirms every cell."
 FIRST_CHECKPOINT = "starter"
 """What is open at first, where the preferences name nothing else."""
 
+WIDTH = 21
+"""Of the dock in heights of a line, so that it stays the same when results come."""
+
 
 class CytoDinoDock(QWidget):
     """Classify the cells of an image layer.
@@ -100,7 +103,9 @@ class Column(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:
         """Return the width of the content, with room for the scroll bar."""
-        wanted = self.widget().minimumSizeHint().width()
+        wanted = max(
+            self.widget().minimumSizeHint().width(), ui.line_height(self) * WIDTH
+        )
         bar = self.verticalScrollBar().sizeHint().width()
         return QSize(wanted + bar, ui.line_height(self) * 12)
 

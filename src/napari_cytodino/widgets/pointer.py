@@ -66,7 +66,7 @@ def row_at(session: Session, position: Sequence[float]) -> int | None:
             found = np.flatnonzero(reading.cells.label == label)
             return int(found[0]) if len(found) else None
         first = session.main_count
-    return _box_at(session, first, *pixel_at(session, position))
+    return box_at(session, first, *pixel_at(session, position))
 
 
 def _label_at(session: Session, position: Sequence[float]) -> int:
@@ -80,7 +80,7 @@ def _label_at(session: Session, position: Sequence[float]) -> int:
     return int(labels[y, x]) if inside else 0
 
 
-def _box_at(session: Session, first: int, y: float, x: float) -> int | None:
+def box_at(session: Session, first: int, y: float, x: float) -> int | None:
     """Return the cell with the nearest centre among those whose box holds y, x."""
     assert session.cells is not None
     boxes = session.cells.bbox[first:]

@@ -23,6 +23,8 @@ PAUSE = 0.2
 SHARE = 4
 """A drawing waits this many times as long as the last one took."""
 
+LATE = "Answers came too late and were dropped."
+
 
 class Run:
     """Hands the worker's answers to the session, as long as they fit."""
@@ -33,7 +35,7 @@ class Run:
         self._request: ClassifyRequest | None = None
         self._then: Callable[[], None] | None = None
         self._pending: list[PredictionBatch] = []
-        self._late = False
+        self._why = LATE
         self._began = self._drawn_at = self._cost = 0.0
         self._first = 0
 
@@ -42,7 +44,7 @@ class Run:
     ) -> None:
         """Start the worker; `then` is called when it ends well."""
         self._request, self._then, self._pending = request, then, []
-        self._began, self._first, self._late = 0.0, 0, False
+        self._began, self._first, self._why = 0.0, 0, LATE
         total = 0 if request.rows is None else len(request.rows)
         self._session.set_state(RunState.OPENING, Progress(0, total))
         models = self._models
@@ -52,6 +54,12 @@ class Run:
             on_error=self._failed,
             on_end=self._ended,
         )
+
+    def drop(self, why: str) -> None:
+        """Stop the worker, because its answers no longer fit, and say why."""
+        self._why = why
+        self._session.message.emit(why)
+        self._runner.cancel()
 
     def redraw(self) -> None:
         """Draw the table in the colours that are chosen."""
@@ -63,7 +71,6 @@ class Run:
     def _step(self, step: Any) -> None:
         assert self._request is not None
         if not self._session.current(self._request.generation):
-            self._late = True
             self._runner.cancel()
         elif isinstance(step, work.Opened):
             self._session.open_checkpoint(step.checkpoint, step.device)
@@ -113,15 +120,17 @@ class Run:
     def _ended(self, cancelled: bool) -> None:
         session, request, then = self._session, self._request, self._then
         assert request is not None
-        if session.current(request.generation):
-            self._flush()
-            self._picture.write_features()
-            if cancelled and request.rows is None:
-                session.message.emit(_stopped(session))
-        elif self._late or self._pending:
-            session.message.emit("Answers came too late and were dropped.")
-        self._request, self._then, self._pending = None, None, []
-        session.set_state(RunState.IDLE)
+        try:
+            if session.current(request.generation):
+                self._flush()
+                self._picture.write_features()
+                if cancelled and request.rows is None:
+                    session.message.emit(_stopped(session))
+            else:
+                session.message.emit(self._why)
+        finally:
+            self._request, self._then, self._pending = None, None, []
+            session.set_state(RunState.IDLE)
         if session.selected_row is not None:
             session.selected.emit()
         if then is not None and not cancelled:

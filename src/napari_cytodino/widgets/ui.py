@@ -32,6 +32,7 @@ def hint(text: str = "") -> QLabel:
 def heading(text: str) -> QLabel:
     """Return the title of a section."""
     label = QLabel(text)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     font = label.font()
     font.setBold(True)
     label.setFont(font)

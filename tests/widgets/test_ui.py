@@ -1,0 +1,36 @@
+"""Shared pieces follow the font and wrap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QPushButton, QWidget
+
+from napari_cytodino.widgets import ui
+
+
+def test_hints_wrap_instead_of_widening(qtbot: Any) -> None:
+    label = ui.hint("a long sentence " * 20)
+    qtbot.addWidget(label)
+    assert label.wordWrap()
+    assert label.minimumSizeHint().width() < 300
+    assert label.heightForWidth(200) > label.heightForWidth(800)
+
+
+def test_swatches_have_the_colour_and_an_edge() -> None:
+    icon = ui.swatch((1.0, 0.0, 0.0, 1.0), 16, QColor("white"))
+    image = icon.pixmap(16, 16).toImage()
+    assert image.pixelColor(image.width() // 2, image.height() // 2).red() == 255
+    assert ui.qcolor((0.0, 1.0, 0.0, 1.0)).green() == 255
+
+
+def test_the_first_widget_takes_the_room(qtbot: Any) -> None:
+    host, wide, narrow = QWidget(), QPushButton("a"), QPushButton("b")
+    qtbot.addWidget(host)
+    host.setLayout(ui.row(wide, narrow))
+    host.resize(600, 40)
+    host.show()
+    assert wide.width() > 3 * narrow.width()
+    assert ui.line_height(host) > 5
+    assert ui.heading("x").font().bold()
