@@ -117,7 +117,7 @@ def _demo_files(out: Path) -> None:
     right = (table["cell_class"].to_numpy() == np.array(smear.codes)).mean()
     typer.echo(
         f"SYNTHETIC demo: {len(table)} drawn cells classified, {right:.0%} as drawn, "
-        f"{(table['status'] == 'review').sum()} flagged for an expert.\n"
+        f"{(table['status'] != 'auto').sum()} flagged for an expert.\n"
         f"Table:        {out / 'synthetic-smear.cells.csv'}\n"
         f"Differential: {out / 'synthetic-smear.differential.csv'}\n"
         f"Picture:      {out / 'synthetic-smear.overlay.png'}\n{RESEARCH_USE}"

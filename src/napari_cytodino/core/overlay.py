@@ -51,7 +51,8 @@ def draw_overlay(
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     side = np.median(boxes[:, 2] - boxes[:, 0]) / step if len(boxes) else 20
-    font = ImageFont.load_default(size=max(11, min(28, float(side) * 0.28)))
+    letters = max(11.0, min(28.0, float(side) * 0.28))
+    font = ImageFont.load_default(size=letters)
     colours = class_colours(taxonomy_of(table))
     for row, box in zip(table.to_dict("records"), boxes / step, strict=True):
         flagged = row["status"] != "auto"
@@ -64,7 +65,7 @@ def draw_overlay(
             text,
             fill="black",
             font=font,
-            anchor="lb" if box[0] > 16 else "lt",
+            anchor="lb" if box[0] > letters + 6 else "lt",
             stroke_width=3,
             stroke_fill="white",
         )
