@@ -140,7 +140,8 @@ class Checkpoint:
         _check_tensors(tensors, model.state_dict(), path)
         values = {k: v.to(torch.float32) for k, v in tensors.items()}
         model.load_state_dict(values)
-        return model.eval()
+        model.eval()
+        return model
 
 
 def _check_tensors(
@@ -321,6 +322,7 @@ def save_checkpoint(
         write_manifest(part)
         _read(part, target.name).model()
         part.chmod(0o755)
+        (part / WEIGHTS).chmod(0o644)
         if target.exists():
             _refuse_foreign(target)
             shutil.rmtree(target)

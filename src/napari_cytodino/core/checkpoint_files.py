@@ -61,14 +61,13 @@ class Preprocessing:
     microns_per_pixel: float | None = None
 
     def __post_init__(self) -> None:
+        scale = [] if self.microns_per_pixel is None else [self.microns_per_pixel]
+        positive = [self.size, self.field_of_view, *self.std, *scale]
         good = (
-            isinstance(self.size, int)
-            and 8 <= self.size <= 4096
-            and _positive(self.field_of_view)
-            and len(self.mean) == len(self.std) == 3
-            and all(_number(v) for v in self.mean)
-            and all(_positive(v) for v in self.std)
-            and (self.microns_per_pixel is None or _positive(self.microns_per_pixel))
+            {len(self.mean), len(self.std)} == {3}
+            and all(_number(v) for v in (*positive, *self.mean))
+            and min(positive) > 0
+            and self.size in range(8, 4097)
         )
         if not good:
             raise CheckpointError(
@@ -80,10 +79,6 @@ class Preprocessing:
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _positive(value: object) -> bool:
-    return _number(value) and value > 0  # type: ignore[operator]
 
 
 def sha256(path: Path) -> str:

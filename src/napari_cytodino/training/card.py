@@ -1,7 +1,9 @@
-"""The model card: its words come from here, its figures from the evaluation."""
+"""The model card: its words come from a template, its figures from the evaluation."""
 
 from __future__ import annotations
 
+from importlib import resources
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,9 +14,6 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 """What stands between them is written by the evaluation, and compared with it."""
-
-LICENCE = "cc-by-4.0"
-"""Of the weights; it follows from the data's licences."""
 
 SOURCES = {
     "mll-marrow": (
@@ -27,6 +26,33 @@ SOURCES = {
     ),
 }
 """Each data set by the folder it lies in."""
+
+TAUGHT = (
+    "An EfficientNet-Lite0 with ImageNet weights was fine-tuned on the training part "
+    "and distilled into it (labels, softened answers and feature maps)."
+)
+"""Said of a model that had a teacher."""
+
+SPLIT = (
+    "Split, saved in the package as `training/recipes/{name}`: whole background groups "
+    "of the marrow (the nearest thing to a slide id; there are no patient ids), each "
+    "class of the blood in equal shares with near-duplicates kept together."
+)
+"""Said of a model of real cells."""
+
+DRAWN = (
+    "SYNTHETIC cells drawn in code by `napari_cytodino.core.synthetic`, {n} a class "
+    "for training, others for calibration and test. No real cell was seen. It "
+    "recognises drawings, not disease."
+)
+"""Said of a model of synthetic cells."""
+
+CITE = (
+    "CC BY 4.0. Name Matek et al. 2021 (Blood, 10.1182/blood.2020010568) and Acevedo "
+    "et al. 2020 (Data in Brief, 10.1016/j.dib.2020.105474), whose images, changed as "
+    "said above, it was trained on. The ImageNet weights were Apache-2.0."
+)
+"""The licence of weights made from these data."""
 
 
 def _percent(value: float) -> str:
@@ -41,12 +67,13 @@ def _summary(results: Mapping[str, Any]) -> list[str]:
     ]
     for view, by_source in results.items():
         for source, r in by_source.items():
+            low, high = r["macro_f1_low"], r["macro_f1_high"]
+            macro = f"{r['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
             lines.append(
                 f"| {view} | {source} | {r['n']} | {r['classes']} | "
-                f"{r['accuracy']:.3f} | {r['macro_f1']:.3f} ({r['macro_f1_low']:.3f} to "
-                f"{r['macro_f1_high']:.3f}) | {r['weighted_f1']:.3f} | "
-                f"{_percent(r['accepted'])} % | {r['accepted_wrong']} of "
-                f"{r['accepted_n']} |"
+                f"{r['accuracy']:.3f} | {macro} | "
+                f"{r['weighted_f1']:.3f} | {_percent(r['accepted'])} % | "
+                f"{r['accepted_wrong']} of {r['accepted_n']} |"
             )
     return lines
 
@@ -83,43 +110,20 @@ def figures_of(card: str) -> str:
     return card.split(BEGIN, 1)[1].split(END, 1)[0].strip()
 
 
-def _data(recipe: Recipe, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    if recipe.synthetic:
-        lines = [
-            "SYNTHETIC cells drawn in code by `napari_cytodino.core.synthetic`, "
-            f"{recipe.synthetic} a class for training, others for calibration and test.",
-            "No real cell was seen. It recognises drawings, not disease.",
-        ]
-    else:
-        lines = [f"- `{s}`: {SOURCES[s]}" for s in sorted(counts)]
-        lines += [
-            "",
-            "Split, saved as `training/recipes/"
-            + recipe.split
-            + "` in the package: whole "
-            "background groups of the marrow (the nearest thing to a slide id; there are "
-            "no patient ids), each class of the blood in equal shares with "
-            "near-duplicates kept together.",
-        ]
+def _counts(counts: Mapping[str, Mapping[str, int]]) -> str:
     parts = list(next(iter(counts.values())))
-    lines += [
-        "",
-        "| source | " + " | ".join(parts) + " |",
-        "|---" * (len(parts) + 1) + "|",
-    ]
+    lines = ["| source | " + " | ".join(parts) + " |", "|---" * (len(parts) + 1) + "|"]
     for source, by_part in sorted(counts.items()):
         cells = " | ".join(str(by_part[p]) for p in parts)
         lines.append(f"| {source} | {cells} |")
-    return lines
+    return "\n".join(lines)
 
 
-def _limits(recipe: Recipe) -> list[str]:
+def _data(recipe: Recipe, sources: list[str]) -> str:
     if recipe.synthetic:
-        return ["- Not for any cell that was ever alive: for demonstrations and tests."]
-    return [
-        *(f"- {line}" for line in recipe.limits),
-        "- Thresholds are tuned, no guarantee.",
-    ]
+        return DRAWN.format(n=recipe.synthetic)
+    lines = [f"- `{source}`: {SOURCES[source]}" for source in sources]
+    return "\n".join([*lines, "", SPLIT.format(name=recipe.split)])
 
 
 def write_card(
@@ -144,51 +148,27 @@ def write_card(
     split_sha256 : str
         Of the saved split; empty with synthetic cells.
     """
-    taught = (
-        "An EfficientNet-Lite0 with ImageNet weights was fine-tuned on the training part "
-        "and distilled into it (labels, softened answers and feature maps)."
-        if recipe.teacher
-        else "It learnt from labels alone."
-    )
+    folder = resources.files("napari_cytodino.training")
+    template = Template((folder / "card.md").read_text(encoding="utf-8"))
     plan = recipe.model
-    sections = [
-        f"---\nlicense: {LICENCE}\nlibrary_name: transformers\n"
-        "pipeline_tag: image-classification\n---",
-        f"# {recipe.title}",
-        "**Research use only. Not a medical device; never for a diagnosis or a decision "
-        "about a person's care.**",
-        "## Model",
-        f"DINOv3 ViT architecture trained from scratch ({plan.layers} layers, width "
-        f"{plan.width}, patches of {plan.patch} px, input {recipe.size} px = "
-        f"{recipe.field_of_view} px of the 250 px crops) with a query-token decoder head "
-        f"({plan.head_layers} layers). {taught} Weights stored in half precision, run in "
-        f"float32. Made by `python -m napari_cytodino.training train {recipe.name}`.",
-        "## Data",
-        "\n".join(_data(recipe, counts)),
-        "## Figures",
-        "Test part, stored weights, one crop a cell, printed by `python -m "
-        f"napari_cytodino.training evaluate {recipe.name} --data DATA --out OUT`. The "
-        "surroundings are what lies outside a central disc of 0.45 sides radius.",
-        f"{BEGIN}\n\n{figures_block(results)}\n\n{END}",
-        "## Decisions",
-        f"Temperature {policy.temperature} (calibration part A); a class is accepted from "
-        f"{policy.min_confidence}, a lineage from {policy.min_lineage}, chosen on part B "
-        f"so that at most {_percent(recipe.accepted_error)} % of the accepted cells of "
-        "each source were wrong there. Tuned, no guarantee."
-        + (f" Split sha256 `{split_sha256}`." if split_sha256 else ""),
-        "## Limits",
-        "\n".join(_limits(recipe)),
-        "## Licence",
-        _licence(recipe),
-    ]
-    return "\n\n".join(sections) + "\n"
-
-
-def _licence(recipe: Recipe) -> str:
-    if recipe.synthetic:
-        return "CC BY 4.0."
-    return (
-        "CC BY 4.0. Name Matek et al. 2021 (Blood, 10.1182/blood.2020010568) and "
-        "Acevedo et al. 2020 (Data in Brief, 10.1016/j.dib.2020.105474), whose images, "
-        "changed as said above, it was trained on."
+    return template.substitute(
+        title=recipe.title,
+        name=recipe.name,
+        layers=plan.layers,
+        width=plan.width,
+        patch=plan.patch,
+        size=recipe.size,
+        field=recipe.field_of_view,
+        head_layers=plan.head_layers,
+        taught=TAUGHT if recipe.teacher else "It learnt from labels alone.",
+        data=_data(recipe, sorted(counts)),
+        counts=_counts(counts),
+        figures=f"{BEGIN}\n\n{figures_block(results)}\n\n{END}",
+        temperature=policy.temperature,
+        min_confidence=policy.min_confidence,
+        min_lineage=policy.min_lineage,
+        accepted_error=_percent(recipe.accepted_error),
+        split=f"Split sha256 `{split_sha256}`." if split_sha256 else "",
+        limits="\n".join(f"- {line}" for line in recipe.limits),
+        licence="CC BY 4.0." if recipe.synthetic else CITE,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ def fit_teacher(
     watch: Callable[[dict[str, Tensor], int], dict[str, float]] | None = None,
 ) -> None:
     """Fine-tune the teacher on hard labels; it ends with its averaged weights."""
-    teacher.to(memory_format=torch.channels_last)
+    teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss_of(step: int) -> Tensor:
         pixels, targets = views(step)
@@ -149,33 +150,79 @@ class Student(nn.Module):
         self.project = nn.Linear(width, dense_width)
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """One batch as the student meets it.
+
+    Attributes
+    ----------
+    pixels : Tensor
+        (B, 3, S, S) in 0..1.
+    targets : Tensor
+        (B,) class indices.
+    logits, dense : Tensor or None
+        The teacher's answer, and its feature maps as `dense_target` joins them.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    logits: Tensor | None = None
+    dense: Tensor | None = None
+
+
+def lesson(views: Views, teacher: Teacher | None, step: int) -> Lesson:
+    """Return the batch of a step with what the teacher says about it."""
+    pixels, targets = views(step)
+    if teacher is None:
+        return Lesson(pixels, targets)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
+        told, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
+    return Lesson(
+        pixels, targets, told.float(), dense_target(dense.float(), deep.float())
+    )
+
+
+class Ahead:
+    """Lessons prepared in a second thread while the student learns."""
+
+    def __init__(self, views: Views, teacher: Teacher | None) -> None:
+        self.views, self.teacher = views, teacher
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: dict[int, Future[Lesson]] = {}
+
+    def __call__(self, step: int) -> Lesson:
+        """Return the lesson of a step and begin the next two."""
+        for wanted in range(step, step + 3):
+            if wanted not in self._waiting:
+                self._waiting[wanted] = self._pool.submit(
+                    lesson, self.views, self.teacher, wanted
+                )
+        return self._waiting.pop(step).result()
+
+
 def distill_loss(
     student: Student,
-    teacher: Teacher | None,
-    pixels: Tensor,
-    targets: Tensor,
+    taught: Lesson,
     normed: Tensor,
     plan: FitPlan,
-    weights: DistillPlan | None,
+    weights: DistillPlan,
 ) -> Tensor:
     """Return the loss of one batch: labels, teacher's probabilities, feature maps."""
     with torch.autocast("cpu", torch.bfloat16):
         tokens = student.model.tokens(normed)
         logits, _ = student.model.head(tokens)
         projected = student.project(tokens[:, student.model.prefix :])
-    loss = F.cross_entropy(logits.float(), targets, label_smoothing=plan.smoothing)
-    if teacher is None or weights is None:
+    logits = logits.float()
+    loss = F.cross_entropy(logits, taught.targets, label_smoothing=plan.smoothing)
+    if taught.logits is None or taught.dense is None:
         return loss
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
-        told, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
     heat = weights.temperature
     soft = F.kl_div(
-        F.log_softmax(logits.float() / heat, dim=1),
-        F.log_softmax(told.float() / heat, dim=1),
+        F.log_softmax(logits / heat, dim=1),
+        F.log_softmax(taught.logits / heat, dim=1),
         log_target=True,
         reduction="batchmean",
     )
-    target = dense_target(dense.float(), deep.float())
-    distance = F.smooth_l1_loss(projected.float(), target)
+    distance = F.smooth_l1_loss(projected.float(), taught.dense)
     return loss + weights.soft * heat**2 * soft + weights.dense * distance

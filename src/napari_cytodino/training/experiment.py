@@ -25,6 +25,8 @@ from napari_cytodino.training.calibration import choose_policy, fit_temperature
 from napari_cytodino.training.card import write_card
 from napari_cytodino.training.data import CropSet, pack, read_index
 from napari_cytodino.training.distillation import (
+    Ahead,
+    DistillPlan,
     Student,
     Views,
     dense_width,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.training.config import Recipe
@@ -157,7 +159,9 @@ def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
         synthetic=bool(recipe.synthetic),
     )
     model = CytoDinoForImageClassification(config)
-    model.backbone.embeddings.mask_token.requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if name.endswith("mask_token"):
+            parameter.requires_grad_(False)
     return model
 
 
@@ -218,14 +222,13 @@ def fit_student(
     model = new_model(recipe)
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = Views(train, recipe.size, recipe.fit, recipe.augmentation, recipe.seed + 1)
-    weights = recipe.teacher.distill if recipe.teacher else None
+    ahead = Ahead(views, teacher)
+    weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
 
     def loss_of(step: int) -> Tensor:
-        pixels, targets = views(step)
-        normed = normalise(pixels, recipe.mean, recipe.std)
-        return distill_loss(
-            student, teacher, pixels, targets, normed, recipe.fit, weights
-        )
+        taught = ahead(step)
+        normed = normalise(taught.pixels, recipe.mean, recipe.std)
+        return distill_loss(student, taught, normed, recipe.fit, weights)
 
     def watch(values: dict[str, Tensor], _step: int) -> dict[str, float]:
         copy = new_model(recipe)
@@ -265,7 +268,10 @@ def calibrate(
 
 
 def finish(
-    recipe: Recipe, model: nn.Module, data: Path | None, out: Path
+    recipe: Recipe,
+    model: CytoDinoForImageClassification,
+    data: Path | None,
+    out: Path,
 ) -> dict[str, Any]:
     """Store, calibrate, evaluate and describe a trained model.
 
@@ -323,7 +329,7 @@ def count_cells(recipe: Recipe, sets: dict[str, CropSet]) -> dict[str, dict[str,
 
 
 def train_recipe(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
-    """Run a recipe from data to checkpoint, taking up whatever ``out`` holds already."""
+    """Run a recipe from data to checkpoint, taking up what ``out`` holds already."""
     out.mkdir(parents=True, exist_ok=True)
     resolved = json.loads(json.dumps(asdict(recipe)))
     stored = out / "recipe.json"

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -112,7 +112,7 @@ def _seal(
     model: nn.Module,
     average: Average,
     optimiser: torch.optim.AdamW,
-    facts: dict[str, object],
+    facts: Mapping[str, object],
 ) -> None:
     """Write a state beside the old one, then put it in its place."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def fit(
         model.train()
         loss = loss_of(step)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         optimiser.step()
         step += 1
@@ -213,7 +213,7 @@ def fit(
     return average.values
 
 
-def _log(folder: Path, facts: dict[str, object]) -> None:
+def _log(folder: Path, facts: Mapping[str, object]) -> None:
     line = json.dumps(facts)
     logger.info("%s", line)
     with (folder / "log.jsonl").open("a", encoding="utf-8") as file:

@@ -1,0 +1,267 @@
+"""Checkpoints: the round trip, and everything that must be refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from huggingface_hub import errors
+from safetensors.torch import load_file, save_file
+
+from napari_cytodino.core.checkpoint import (
+    HUB_PATTERNS,
+    Preprocessing,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from napari_cytodino.core.checkpoint_files import FILES, WEIGHTS, write_manifest
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
+from napari_cytodino.core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TAXONOMY = Taxonomy.load("mll21")
+POLICY = DecisionPolicy(temperature=1.2, min_confidence=0.7)
+INPUT = Preprocessing(32, 192.0, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+
+
+def small_model() -> CytoDinoForImageClassification:
+    torch.manual_seed(0)
+    backbone = {
+        "model_type": "dinov3_vit",
+        "image_size": 32,
+        "patch_size": 16,
+        "hidden_size": 24,
+        "intermediate_size": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    return CytoDinoForImageClassification(
+        CytoDinoConfig(
+            backbone_config=backbone,
+            taxonomy=TAXONOMY.to_dict(),
+            head_layers=1,
+            head_heads=2,
+        )
+    ).eval()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "mine"
+    save_checkpoint(target, small_model(), TAXONOMY, INPUT, POLICY, "# Mine\n")
+    return target
+
+
+def test_round_trip(folder: Path) -> None:
+    loaded, model = load_checkpoint(folder), small_model()
+    assert (loaded.name, loaded.taxonomy, loaded.policy) == ("mine", TAXONOMY, POLICY)
+    assert (loaded.preprocessing, loaded.card) == (INPUT, "# Mine\n")
+    again = loaded.model()
+    assert not again.training
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name].half().float())
+
+
+def test_full_precision_is_exact(tmp_path: Path) -> None:
+    model = small_model()
+    save_checkpoint(
+        tmp_path / "full", model, TAXONOMY, INPUT, POLICY, "# F\n", half=False
+    )
+    pixels = torch.randn(2, 3, 32, 32)
+    again = load_checkpoint(tmp_path / "full").model()
+    assert torch.equal(again(pixels).logits, model(pixels).logits)
+
+
+def test_bundled_checkpoints_load_and_are_small() -> None:
+    bundled = list_checkpoints()
+    assert {info.name for info in bundled} == {"demo", "starter"}
+    size = sum(p.stat().st_size for info in bundled for p in info.folder.iterdir())
+    assert size <= 20e6
+    for info in bundled:
+        loaded = load_checkpoint(info.name)
+        assert loaded.synthetic == (info.name == "demo")
+        assert ("SYNTHETIC" in info.title) == loaded.synthetic
+        side = loaded.preprocessing.size
+        logits, _ = loaded.model().embed(torch.zeros(1, 3, side, side))
+        assert logits.shape == (1, len(loaded.taxonomy))
+
+
+def test_loading_imports_no_torch() -> None:
+    code = (
+        "import sys; from napari_cytodino.core.checkpoint import load_checkpoint;"
+        "load_checkpoint('demo'); raise SystemExit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=f"{name} is missing"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_file_is_named(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name} .*altered"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "a.pt", "deep/x.PKL"])
+def test_a_pickle_is_refused(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(CheckpointError, match="could run code"):
+        load_checkpoint(folder)
+
+
+def test_an_unlisted_file_is_refused(folder: Path) -> None:
+    (folder / "notes.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"notes\.txt"):
+        load_checkpoint(folder)
+
+
+def test_no_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    with pytest.raises(CheckpointError, match=r"manifest\.json is missing"):
+        load_checkpoint(folder)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS)
+    write_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda t: t.pop("head.query"), "lacks tensor head.query"),
+        (lambda t: t.update(extra=torch.zeros(1)), "unknown tensor extra"),
+        (lambda t: t.update({"head.query": torch.zeros(1, 1, 7)}), "shape"),
+        (lambda t: t["head.query"].fill_(torch.nan), "no finite numbers"),
+        (lambda t: t.update({"head.query": t["head.query"].int()}), "no finite"),
+    ],
+)
+def test_weights_that_do_not_fit(
+    folder: Path, change: Callable[[dict[str, Any]], None], word: str
+) -> None:
+    rewrite(folder, change)
+    with pytest.raises(CheckpointError, match=word):
+        load_checkpoint(folder).model()
+
+
+def test_weights_that_are_no_safetensors(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"\xff" * 64)
+    write_manifest(folder)
+    with pytest.raises(CheckpointError, match="no valid safetensors"):
+        load_checkpoint(folder).model()
+
+
+def test_weights_that_change_after_verification(folder: Path) -> None:
+    loaded = load_checkpoint(folder)
+    rewrite(folder, lambda t: t["head.query"].add_(1))
+    with pytest.raises(CheckpointError, match="changed after"):
+        loaded.model()
+
+
+def test_wrong_taxonomy_writes_nothing(tmp_path: Path) -> None:
+    other = TAXONOMY.subset(TAXONOMY.codes[:3])
+    with pytest.raises(CheckpointError, match="another taxonomy"):
+        save_checkpoint(tmp_path / "x", small_model(), other, INPUT, POLICY, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_leaves_the_old_one(folder: Path) -> None:
+    before = load_checkpoint(folder).sha256
+    model = small_model()
+    with torch.no_grad():
+        model.head.query.fill_(torch.inf)
+    with pytest.raises(CheckpointError, match="no finite"):
+        save_checkpoint(folder, model, TAXONOMY, INPUT, POLICY, "# New\n")
+    assert load_checkpoint(folder).sha256 == before
+    assert [p.name for p in folder.parent.iterdir()] == ["mine"]
+
+
+def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("years", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"thesis\.docx"):
+        save_checkpoint(tmp_path, small_model(), TAXONOMY, INPUT, POLICY, "")
+    assert (tmp_path / "thesis.docx").read_text("utf-8") == "years"
+
+
+def test_unknown_names_list_the_known() -> None:
+    with pytest.raises(CheckpointError, match="demo, starter"):
+        load_checkpoint("nothing")
+
+
+def hub_error(kind: type[Exception]) -> Exception:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "from the Hub")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (errors.GatedRepoError, "licence"),
+        (errors.RepositoryNotFoundError, "spelling"),
+        (errors.LocalEntryNotFoundError, "without a network"),
+        (errors.HfHubHTTPError, "could not be fetched"),
+    ],
+)
+def test_hub_faults_in_words(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception], word: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise hub_error(kind)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(CheckpointError, match=f"owner/name.*{word}"):
+        load_checkpoint("owner/name")
+
+
+def test_only_safe_files_are_fetched(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    asked = {}
+
+    def fetch(repo: str, *, allow_patterns: list[str]) -> str:
+        asked[repo] = allow_patterns
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert load_checkpoint("owner/name").name == "owner/name"
+    assert asked == {"owner/name": HUB_PATTERNS}
+    assert not any("bin" in pattern for pattern in HUB_PATTERNS)
+
+
+def test_a_link_into_a_cache_is_followed(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "blobs"
+    shutil.move(str(folder / WEIGHTS), store)
+    (folder / WEIGHTS).symlink_to(store)
+    assert load_checkpoint(folder).model() is not None
+
+
+def test_the_hash_names_the_content(folder: Path) -> None:
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    assert load_checkpoint(folder).sha256 == digest
+    listed = json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
+    assert set(listed) == set(FILES)

@@ -1,0 +1,71 @@
+"""The commands: figures equal to the card's, faults with exit code 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.training.card import figures_of
+from napari_cytodino.training.commands import app
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+RUNNER = CliRunner()
+
+
+def test_evaluate_prints_exactly_the_figures_of_the_card(
+    smoke_run: Path, tmp_path: Path
+) -> None:
+    folder = smoke_run / "checkpoint"
+    result = RUNNER.invoke(app, ["evaluate", str(folder), "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    card = figures_of(load_checkpoint(folder).card)
+    assert card in result.output
+    assert "The model card says the same." in result.output
+    assert (tmp_path / "figures.md").read_text("utf-8") == card + "\n"
+    assert (tmp_path / "metrics.json").read_bytes() == (
+        smoke_run / "metrics.json"
+    ).read_bytes()
+
+
+def test_train_runs_through_and_says_where(tmp_path: Path) -> None:
+    result = RUNNER.invoke(
+        app,
+        ["train", "smoke", "--out", str(tmp_path / "run"), "--set", "fit.steps=1"],
+    )
+    assert result.exit_code == 0, result.output
+    assert "| as it is | synthetic | 6 | 3 |" in result.output
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").synthetic
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "nothing"], "no recipe 'nothing'"),
+        (["train", "starter"], "--data DIR"),
+        (["train", "smoke", "--set", "fit.steps=x"], "steps"),
+        (["evaluate", "nothing"], "no checkpoint 'nothing'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], word: str
+) -> None:
+    result = RUNNER.invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert word in result.output
+    assert result.output.count("Error:") == 1
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the real cells in {DATA}")
+def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
+    tmp_path: Path,
+) -> None:
+    result = RUNNER.invoke(
+        app, ["evaluate", "starter", "--data", str(DATA), "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "The model card says the same." in result.output

@@ -1,0 +1,82 @@
+"""Recipes: read, changed, and refused with the field's name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.config import load_recipe, recipe_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = sorted(p.stem for p in recipe_folder().glob("*.toml"))
+
+
+def test_the_recipes_of_the_shipped_checkpoints_are_here() -> None:
+    assert {"demo", "smoke", "starter"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_valid(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert bool(recipe.synthetic) == ("SYNTHETIC" in recipe.title)
+    assert recipe.packed_side > recipe.size
+    assert len(recipe.classes_in_order) == len(recipe.classes or [0] * 21)
+
+
+def test_the_margin_has_the_scale_of_the_input() -> None:
+    recipe = load_recipe("starter")
+    scale = recipe.size / recipe.field_of_view
+    assert recipe.packed_side / (recipe.field_of_view + recipe.margin) == pytest.approx(
+        scale
+    )
+
+
+def test_set_reaches_nested_and_new_tables() -> None:
+    recipe = load_recipe(
+        "smoke",
+        ["fit.steps=7", "fit.learning_rate=1", "augmentation.hue=0.5", "title=X y"],
+    )
+    assert (recipe.fit.steps, recipe.fit.learning_rate) == (7, 1.0)
+    assert isinstance(recipe.fit.learning_rate, float)
+    assert recipe.augmentation.hue == 0.5
+    assert recipe.title == "X y"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("fit.setps=7", "unknown field 'setps'"),
+        ("fit.steps=many", "steps is 'many'"),
+        ("fit.steps=1.5", r"steps is 1\.5"),
+        ("mean=[1, 2]", "mean"),
+        ("fit", "key=value"),
+        ("size.x=1", "size is a value"),
+        ("size=30", "no multiple of"),
+        ("split=x.csv", "exactly one"),
+    ],
+)
+def test_faulty_changes_are_named(change: str, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        load_recipe("smoke", [change])
+
+
+def test_files_are_read_and_faults_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text((recipe_folder() / "smoke.toml").read_text("utf-8"), "utf-8")
+    assert load_recipe(str(path)) == load_recipe("smoke")
+    path.write_text("name = ", "utf-8")
+    with pytest.raises(InputError, match="not valid TOML"):
+        load_recipe(str(path))
+    path.write_text('name = "x"\ntitle = "y"\n', "utf-8")
+    with pytest.raises(InputError, match="lacks 'fit'"):
+        load_recipe(str(path))
+
+
+def test_unknown_recipes_list_the_known() -> None:
+    with pytest.raises(InputError, match="demo, smoke, starter"):
+        load_recipe("nothing")

@@ -1,0 +1,126 @@
+"""Distillation: what each term of the loss wants, and views that repeat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cytodino.training.augmentation import Augmentation
+from napari_cytodino.training.config import load_recipe
+from napari_cytodino.training.data import CropSet
+from napari_cytodino.training.distillation import (
+    Ahead,
+    DistillPlan,
+    Lesson,
+    Student,
+    Views,
+    dense_target,
+    dense_width,
+    distill_loss,
+    fit_teacher,
+    lesson,
+    normalise,
+    predict,
+    teacher_logits,
+)
+from napari_cytodino.training.experiment import new_model
+from napari_cytodino.training.loop import FitPlan
+from napari_cytodino.training.teacher import Teacher
+
+PLAN = FitPlan(steps=2, batch=4)
+RECIPE = load_recipe("smoke")
+
+
+@pytest.fixture
+def crops() -> CropSet:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 40, 40, 3), np.uint8)
+    names = tuple(str(i) for i in range(9))
+    return CropSet(pixels, np.arange(9) % 3, np.full(9, "lab"), names)
+
+
+def test_views_repeat_by_step(crops: CropSet) -> None:
+    views = Views(crops, 32, PLAN, Augmentation(), seed=1)
+    pixels, targets = views(3)
+    again, same = Views(crops, 32, PLAN, Augmentation(), seed=1)(3)
+    assert pixels.shape == (4, 3, 32, 32)
+    assert torch.equal(pixels, again)
+    assert torch.equal(targets, same)
+    assert not torch.equal(pixels, views(4)[0])
+
+
+def test_normalise_by_channel() -> None:
+    pixels = torch.tensor([0.5, 0.2, 0.9]).view(1, 3, 1, 1)
+    values = normalise(pixels, (0.5, 0.1, 1.0), (1.0, 0.1, 0.5))
+    assert values.flatten().tolist() == pytest.approx([0.0, 1.0, -0.2])
+
+
+def test_predict_covers_every_crop_once(crops: CropSet) -> None:
+    logits = predict(lambda x: x.mean(dim=(2, 3)), crops, 32, batch=4)
+    inner = crops.pixels[:, 4:36, 4:36].mean(axis=(1, 2)) / 255
+    assert np.allclose(logits, inner, atol=1e-5)
+
+
+def test_dense_target_joins_both_maps_on_the_finer_grid() -> None:
+    teacher = Teacher(3)
+    target = dense_target(torch.randn(2, 112, 4, 4), torch.randn(2, 320, 2, 2))
+    assert target.shape == (2, 16, dense_width(teacher))
+    assert target[..., :112].mean(dim=-1).abs().max() < 1e-4
+    assert dense_width(None) == 1
+
+
+def test_lessons_ahead_are_those_of_their_steps(crops: CropSet) -> None:
+    torch.manual_seed(0)
+    views, teacher = Views(crops, 32, PLAN, Augmentation(), seed=1), Teacher(3).eval()
+    ahead = Ahead(views, teacher)
+    for step in (0, 1, 2, 7):
+        given, expected = ahead(step), lesson(views, teacher, step)
+        assert torch.equal(given.pixels, expected.pixels)
+        assert torch.equal(given.targets, expected.targets)
+        assert given.logits is not None
+        assert torch.equal(given.logits, expected.logits)
+        assert given.dense is not None
+        assert given.dense.shape == (4, 4, dense_width(teacher))
+    assert lesson(views, None, 0).logits is None
+
+
+def losses(weights: DistillPlan, teacher: Teacher | None) -> float:
+    torch.manual_seed(0)
+    student = Student(new_model(RECIPE), RECIPE.model.width, dense_width(teacher))
+    student.eval()
+    pixels = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, 1, 2, 0])
+    told = None if teacher is None else teacher(pixels)
+    taught = Lesson(pixels, targets)
+    if told is not None:
+        dense = dense_target(told[1], told[2]).detach()
+        taught = Lesson(pixels, targets, told[0].detach(), dense)
+    loss = distill_loss(student, taught, pixels, PLAN, weights)
+    loss.backward()
+    learns = student.project.weight.grad
+    assert (learns is not None and bool(learns.any())) == (
+        teacher is not None and weights.dense > 0
+    )
+    return float(loss.detach())
+
+
+def test_each_term_adds_to_the_loss() -> None:
+    torch.manual_seed(1)
+    teacher = Teacher(3).eval()
+    labels = losses(DistillPlan(), None)
+    none = losses(DistillPlan(soft=0, dense=0), teacher)
+    soft = losses(DistillPlan(soft=1, dense=0), teacher)
+    both = losses(DistillPlan(soft=1, dense=1), teacher)
+    assert none == pytest.approx(labels)
+    assert labels < soft < both
+
+
+def test_teacher_learns_and_ends_in_evaluation_mode(crops: CropSet, tmp_path) -> None:
+    torch.manual_seed(0)
+    teacher = Teacher(3)
+    before = teacher.classify.weight.clone()
+    fit_teacher(teacher, Views(crops, 32, PLAN, Augmentation(), 0), PLAN, tmp_path)
+    assert not teacher.training
+    assert not torch.equal(teacher.classify.weight, before)
+    assert teacher_logits(teacher, torch.rand(2, 3, 32, 32)).dtype == torch.float32

@@ -1,0 +1,74 @@
+"""Evaluation: which pixels are changed, and figures of the stored weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.inference import preprocess
+from napari_cytodino.training.data import CropSet
+from napari_cytodino.training.evaluation import (
+    VIEWS,
+    change_surroundings,
+    evaluate_crops,
+    stored_logits,
+    strangers,
+    view_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def two_labs(n: int = 6) -> CropSet:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 100, (2 * n, 192, 192, 3), np.uint8)
+    pixels[n:] += 150
+    sources = np.array(["dark"] * n + ["light"] * n)
+    names = tuple(str(i) for i in range(2 * n))
+    return CropSet(pixels, np.arange(2 * n) % 3, sources, names)
+
+
+def test_the_disc_stays_and_the_corners_go() -> None:
+    pixels = np.full((2, 64, 64, 3), 200, np.uint8)
+    mixed = change_surroundings(pixels, np.zeros_like(pixels))
+    assert (mixed[:, 20:44, 20:44] == 200).all()
+    assert (mixed[:, :4, :4] == 0).all()
+
+
+def test_strangers_come_from_the_other_source() -> None:
+    sources = np.array(["a", "a", "b", "b", "b"])
+    assert (sources[strangers(sources)] != sources).all()
+    alone = np.array(["a", "a"])
+    assert set(strangers(alone)) <= {0, 1}
+
+
+def test_views_differ_outside_only() -> None:
+    crops, rows = two_labs(), np.array([0, 7])
+    plain, grey, other = (view_of(crops, rows, view) for view in VIEWS)
+    assert np.array_equal(plain, crops.pixels[rows])
+    for changed in (grey, other):
+        assert np.array_equal(changed[:, 80:112, 80:112], plain[:, 80:112, 80:112])
+        assert not np.array_equal(changed[:, :8, :8], plain[:, :8, :8])
+    assert grey[:, :4, :4].std() == 0 or len(np.unique(grey[:, :4, :4])) <= 3
+    assert other[0, :4, :4].min() >= 150
+    assert other[1, :4, :4].max() < 100
+
+
+def test_stored_logits_are_those_of_the_loaded_model(smoke_run: Path) -> None:
+    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
+    logits = stored_logits(checkpoint, crops, batch=4)
+    with torch.inference_mode():
+        whole = checkpoint.model()(preprocess(crops.pixels, checkpoint)).logits
+    assert np.allclose(logits, whole.numpy(), atol=1e-5)
+
+
+def test_every_view_and_source_has_figures(smoke_run: Path) -> None:
+    found = evaluate_crops(load_checkpoint(smoke_run / "checkpoint"), two_labs(3))
+    assert list(found) == list(VIEWS)
+    for by_source in found.values():
+        assert set(by_source) == {"dark", "light"}
+        assert all(r["n"] == 3 for r in by_source.values())

@@ -1,0 +1,116 @@
+"""The whole way from a recipe to a checkpoint, in seconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.checkpoint_files import read_json
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.config import load_recipe
+from napari_cytodino.training.experiment import (
+    count_cells,
+    get_teacher,
+    new_model,
+    read_part,
+    train_recipe,
+)
+from napari_cytodino.training.teacher import Teacher
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_cytodino.training.config import Recipe
+
+
+def test_a_run_leaves_recipe_logs_checkpoint_and_figures(
+    smoke_run: Path, smoke_recipe: Recipe
+) -> None:
+    assert json.loads((smoke_run / "recipe.json").read_text("utf-8"))["name"] == "smoke"
+    log = (smoke_run / "student" / "log.jsonl").read_text("utf-8")
+    assert f'"finished": {smoke_recipe.fit.steps}' in log
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    assert checkpoint.synthetic
+    assert checkpoint.taxonomy == smoke_recipe.classes_in_order
+    facts = read_json(checkpoint.folder / "calibration.json")
+    assert facts["recipe"] == "smoke"
+    assert facts["n"] == {"calibration-a": 6, "calibration-b": 6, "test": 6}
+    assert (smoke_run / "metrics.json").is_file()
+
+
+def test_training_changed_the_weights(smoke_run: Path, smoke_recipe: Recipe) -> None:
+    fresh = new_model(smoke_recipe).state_dict()
+    trained = load_checkpoint(smoke_run / "checkpoint").model().state_dict()
+    assert set(fresh) == set(trained)
+    assert (trained["head.query"] - fresh["head.query"]).abs().max() > 1e-4
+
+
+def test_another_recipe_does_not_take_up_a_run(
+    smoke_run: Path, smoke_recipe: Recipe
+) -> None:
+    with pytest.raises(InputError, match="another recipe"):
+        train_recipe(replace(smoke_recipe, seed=9), None, smoke_run)
+
+
+def test_parts_of_drawn_cells_share_no_image(smoke_recipe: Recipe) -> None:
+    parts = [
+        read_part(smoke_recipe, None, (p,), packed=False)
+        for p in ("train", "calibration-a", "test")
+    ]
+    assert parts[0].pixels.shape[1:] == (192, 192, 3)
+    seen = [{crop.tobytes() for crop in part.pixels} for part in parts]
+    assert not seen[0] & seen[1]
+    assert not seen[1] & seen[2]
+    packed = read_part(smoke_recipe, None, ("train",), packed=True)
+    assert packed.pixels.shape[1] == smoke_recipe.packed_side
+    assert np.array_equal(packed.targets, parts[0].targets)
+
+
+def test_real_cells_need_a_folder_that_fits_the_split(tmp_path: Path) -> None:
+    recipe = load_recipe("starter")
+    with pytest.raises(InputError, match="--data"):
+        read_part(recipe, None, ("test",), packed=False)
+    (tmp_path / "cells.csv").write_text(
+        "dataset,path,code,background_group\nlab,x.png,BLA,\n", encoding="utf-8"
+    )
+    with pytest.raises(InputError, match="None of the split's cells"):
+        read_part(recipe, tmp_path, ("test",), packed=False)
+
+
+def test_counts_by_source_and_part(smoke_recipe: Recipe) -> None:
+    sets = {"test": read_part(smoke_recipe, None, ("test",), packed=False)}
+    assert count_cells(smoke_recipe, sets) == {"synthetic": {"train": 12, "test": 6}}
+
+
+def test_the_seed_decides_the_first_weights(smoke_recipe: Recipe) -> None:
+    first, again = new_model(smoke_recipe), new_model(smoke_recipe)
+    other = new_model(replace(smoke_recipe, seed=5))
+    query = "head.query"
+    assert torch.equal(first.state_dict()[query], again.state_dict()[query])
+    assert not torch.equal(first.state_dict()[query], other.state_dict()[query])
+
+
+def test_rescale_of_one_turns_the_position_noise_off(smoke_recipe: Recipe) -> None:
+    on = replace(smoke_recipe, model=replace(smoke_recipe.model, rescale=2.0))
+    assert new_model(smoke_recipe).backbone.config.pos_embed_rescale is None
+    assert new_model(on).backbone.config.pos_embed_rescale == 2.0
+
+
+def test_a_stored_teacher_is_taken_up(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    recipe = load_recipe("starter")
+    stored = Teacher(len(recipe.classes))
+    save_file(stored.state_dict(), tmp_path / "teacher.safetensors")
+    crops = read_part(load_recipe("smoke"), None, ("test",), packed=True)
+    teacher = get_teacher(recipe, crops, crops, tmp_path)
+    assert teacher is not None
+    assert not teacher.training
+    assert torch.equal(teacher.classify.weight, stored.classify.weight)
+    assert get_teacher(load_recipe("smoke"), crops, crops, tmp_path) is None

@@ -1,0 +1,124 @@
+"""The loop: schedule, average, budget, and a resumed run that equals a whole one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+from napari_cytodino.training import loop
+from napari_cytodino.training.loop import Average, FitPlan, fit, learning_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+
+
+def loss_for(model: nn.Module) -> Callable[[int], torch.Tensor]:
+    def loss_of(step: int) -> torch.Tensor:
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        return ((model(x)[:, 0] - x.sum(dim=1)) ** 2).mean()
+
+    return loss_of
+
+
+def test_learning_rate_rises_then_falls() -> None:
+    plan = FitPlan(steps=10, learning_rate=1.0, warmup=0.1)
+    rates = [learning_rate(p, plan) for p in (0.0, 0.05, 0.1, 0.5, 0.99)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(1.0)
+    assert rates[2] > rates[3] > rates[4] > 0
+
+
+def test_training_lowers_the_loss_and_logs_its_end(tmp_path: Path) -> None:
+    model = net()
+    loss_of = loss_for(model)
+    before = float(loss_of(0).detach())
+    plan = FitPlan(steps=200, learning_rate=0.02, average=0.9)
+    model.load_state_dict(fit(model, loss_of, plan, tmp_path))
+    assert float(loss_of(0).detach()) < before / 4
+    lines = (tmp_path / "log.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(lines[-1])["finished"] == 200
+
+
+def test_resumed_run_equals_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    plan = FitPlan(steps=30, learning_rate=0.02)
+    whole_model = net()
+    whole = fit(whole_model, loss_for(whole_model), plan, tmp_path / "whole")
+    broken_model = net()
+    loss_of = loss_for(broken_model)
+
+    def dies(step: int) -> torch.Tensor:
+        if step == 17:
+            raise KeyboardInterrupt
+        return loss_of(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken_model, dies, plan, tmp_path / "broken")
+    again = net()
+    resumed = fit(again, loss_for(again), plan, tmp_path / "broken")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_channels_last_weights_can_be_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 1)
+    model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    pixels = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    fit(model, lambda _: model(pixels).square().mean(), FitPlan(steps=2), tmp_path)
+    assert (tmp_path / "state.safetensors").is_file()
+
+
+def test_frozen_weights_stay_and_have_no_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 1)
+    model = net()
+    model[0].weight.requires_grad_(False)
+    before = model[0].weight.clone()
+    fit(model, loss_for(model), FitPlan(steps=3), tmp_path)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_minutes_end_a_run(tmp_path: Path) -> None:
+    model = net()
+    plan = FitPlan(steps=10**9, minutes=0.005)
+    fit(model, loss_for(model), plan, tmp_path)
+    last = json.loads((tmp_path / "log.jsonl").read_text("utf-8").splitlines()[-1])
+    assert 0 < last["finished"] < 10**6
+    assert last["seconds"] >= 0.3
+
+
+def test_watch_is_called_and_logged(tmp_path: Path) -> None:
+    model, seen = net(), []
+
+    def watch(values: dict[str, torch.Tensor], step: int) -> dict[str, float]:
+        seen.append(step)
+        return {"figure": float(len(values))}
+
+    plan = FitPlan(steps=6)
+    fit(model, loss_for(model), plan, tmp_path, watch=watch, watch_every=2)
+    assert seen == [2, 4, 6]
+    assert '"figure": 4.0' in (tmp_path / "log.jsonl").read_text("utf-8")
+
+
+def test_average_follows_and_copies_counters() -> None:
+    model = nn.BatchNorm1d(2)
+    average = Average(model, 0.5)
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+        model.num_batches_tracked.fill_(9)
+    average.update(model, 100)
+    assert average.values["weight"].tolist() == [2.0, 2.0]
+    assert average.values["num_batches_tracked"] == 9
