@@ -115,6 +115,8 @@ class Recipe:
         The largest share of errors among accepted cells of calibration part B.
     limits : tuple of str
         What the model card warns of, beside what is true of every checkpoint.
+    emphasis : dict
+        Class codes or sources -> how many times more often the student sees them.
     model, fit, augmentation, teacher
         The parts' own settings.
     """
@@ -134,6 +136,7 @@ class Recipe:
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
     accepted_error: float = 0.02
     limits: tuple[str, ...] = ()
+    emphasis: dict[str, float] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)
     augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: TeacherPlan | None = None
@@ -143,6 +146,11 @@ class Recipe:
             raise InputError(
                 f"Recipe '{self.name}' has synthetic = {self.synthetic} and split = "
                 f"'{self.split}': set exactly one of them."
+            )
+        strange = [v for v in self.emphasis.values() if v < 0]
+        if strange:
+            raise InputError(
+                f"Recipe '{self.name}' has an emphasis of {strange[0]}: use 0 or more."
             )
         if self.size % self.model.patch:
             raise InputError(
@@ -261,6 +269,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return tuple(
                 _convert(h, v, where) for h, v in zip(items, value, strict=True)
             )
+    if get_origin(hint) is dict and isinstance(value, dict):
+        return {
+            k: _convert(get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()
+        }
     if hint is float and type(value) is int:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:

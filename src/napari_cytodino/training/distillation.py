@@ -188,7 +188,9 @@ class Ahead:
 
     def __init__(self, views: Views, teacher: Teacher | None) -> None:
         self.views, self.teacher = views, teacher
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(
+            1, initializer=torch.set_num_threads, initargs=(1,)
+        )
         self._waiting: dict[int, Future[Lesson]] = {}
 
     def __call__(self, step: int) -> Lesson:
@@ -208,7 +210,10 @@ def distill_loss(
     plan: FitPlan,
     weights: DistillPlan,
 ) -> Tensor:
-    """Return the loss of one batch: labels, teacher's probabilities, feature maps."""
+    """Return the loss of one batch: labels, teacher's probabilities, feature maps.
+
+    The teacher's probabilities count only where its first choice is the label.
+    """
     with torch.autocast("cpu", torch.bfloat16):
         tokens = student.model.tokens(normed)
         logits, _ = student.model.head(tokens)
@@ -218,11 +223,13 @@ def distill_loss(
     if taught.logits is None or taught.dense is None:
         return loss
     heat = weights.temperature
-    soft = F.kl_div(
+    apart = F.kl_div(
         F.log_softmax(logits / heat, dim=1),
         F.log_softmax(taught.logits / heat, dim=1),
         log_target=True,
-        reduction="batchmean",
-    )
+        reduction="none",
+    ).sum(dim=1)
+    right = taught.logits.argmax(dim=1) == taught.targets
+    soft = (apart * right).mean()
     distance = F.smooth_l1_loss(projected.float(), taught.dense)
     return loss + weights.soft * heat**2 * soft + weights.dense * distance

@@ -39,6 +39,7 @@ from napari_cytodino.training.distillation import (
 from napari_cytodino.training.evaluation import evaluate_crops, stored_logits
 from napari_cytodino.training.loop import fit
 from napari_cytodino.training.metrics import confusion, macro_f1
+from napari_cytodino.training.sampling import emphasise
 from napari_cytodino.training.splits import PARTS, read_split, split_sha256
 from napari_cytodino.training.teacher import Teacher, load_imagenet
 
@@ -222,6 +223,12 @@ def fit_student(
     model = new_model(recipe)
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = Views(train, recipe.size, recipe.fit, recipe.augmentation, recipe.seed + 1)
+    codes = recipe.classes_in_order.codes
+    called = [
+        (codes[target], str(source))
+        for target, source in zip(train.targets, train.sources, strict=True)
+    ]
+    views.weights = emphasise(views.weights, called, recipe.emphasis)
     ahead = Ahead(views, teacher)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
 
@@ -31,6 +33,27 @@ def sampling_weights(
         chance = counts[targets[own]].astype(np.float64) ** -power
         weights[own] = chance / chance.sum()
     return weights / weights.sum()
+
+
+def emphasise(
+    weights: NDArray[np.float64],
+    names: Sequence[Sequence[str]],
+    emphasis: Mapping[str, float],
+) -> NDArray[np.float64]:
+    """Multiply the chance of each crop by the factors of its names.
+
+    Parameters
+    ----------
+    weights : NDArray[np.float64]
+        (N,) chances.
+    names : sequence of sequences of str
+        For each crop what it is called: its class and its source.
+    emphasis : mapping
+        Name -> factor; 1 where a name is not in it.
+    """
+    factors = [np.prod([emphasis.get(name, 1.0) for name in own]) for own in names]
+    raised = weights * np.array(factors, np.float64)
+    return raised / raised.sum()
 
 
 def draw(
