@@ -81,12 +81,14 @@ def inside(smear: Any, label: int) -> tuple[float, float]:
 
 def test_classify_click_recolour_and_hide(walk: Walk) -> None:
     dock, session = walk.dock, walk.dock.session
-    before = walk.shot()
     walk.classify()
     assert len(session.table) == 6
     assert "6 cells are classified" in dock.run.status.text()
     coloured = walk.shot()
-    assert np.abs(coloured - before).max() > 60, "the classes are not on the canvas"
+    walk.layer(CLASSES).visible = False
+    bare = walk.shot()
+    walk.layer(CLASSES).visible = True
+    assert np.abs(coloured - bare).max() > 60, "the classes are not on the canvas"
     dock.legend.mode.setCurrentText("status")
     assert session.mode == "status"
     recoloured = walk.shot()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_cytodino.core.colours import MODES
-from napari_cytodino.widgets.drawing import CLASSES, CLICKED, REVIEW, SPOTS
+from napari_cytodino.widgets.drawing import CLASSES, CLICKED, REVIEW, SELECTED, SPOTS
 from napari_cytodino.widgets.layers import CROPS
 
 
@@ -159,6 +159,18 @@ def test_multiscale_labels(bench: Any, smear: Any) -> None:
         not np.asarray(layer.data[0]).any()
         or (bench.session.table["final_class"] == "").any()
     )
+
+
+def test_the_selected_cell_has_a_ring(chosen: Any, smear: Any) -> None:
+    chosen.classify()
+    chosen.session.select(3)
+    ring = chosen.viewer.layers[SELECTED]
+    np.testing.assert_allclose(ring.data, chosen.session.cells.centre[[3]])
+    chosen.session.select(0)
+    assert chosen.viewer.layers[SELECTED] is ring
+    np.testing.assert_allclose(ring.data, chosen.session.cells.centre[[0]])
+    chosen.session.select(None)
+    assert len(ring.data) == 0
 
 
 def test_clicked_cells_have_a_layer_of_their_own(chosen: Any) -> None:

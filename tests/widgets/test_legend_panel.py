@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_cytodino.core.colours import STATUS_COLOURS
+from napari_cytodino.widgets.card import STATUS_WORDS
 from napari_cytodino.widgets.legend_panel import LegendPanel
 from napari_cytodino.widgets.marks import counts
 
@@ -20,9 +22,9 @@ def panel(chosen: Any, qtbot: Any) -> LegendPanel:
 
 def leaves(panel: LegendPanel) -> dict[str, int]:
     return {
-        key: int(item.text(2))
+        key: int(item.text(1))
         for key, item in panel._items.items()
-        if item.text(2) not in ("", "0")
+        if item.text(1) not in ("", "0")
     }
 
 
@@ -33,15 +35,15 @@ def test_classes_by_lineage_before_there_are_cells(
     assert list(panel._groups) == [g.name for g in taxonomy.lineages]
     for cell in taxonomy.classes:
         item = panel._items[cell.code]
-        assert item.text(1) == cell.name
+        assert item.text(0) == f"{cell.code}  {cell.name}"
         assert item.parent() is panel._groups[cell.lineage]
-        assert not item.icon(1).isNull()
+        assert not item.icon(0).isNull()
 
 
 def test_counts_are_those_of_the_table(chosen: Any, panel: LegendPanel) -> None:
     chosen.classify()
     assert leaves(panel) == counts(chosen.session.table)
-    shown = sum(int(group.text(2)) for group in panel._groups.values())
+    shown = sum(int(group.text(1) or 0) for group in panel._groups.values())
     assert shown == len(chosen.session.table)
     assert "for an expert" in panel.note.text() or "lineage only" in panel.note.text()
     assert "SYNTHETIC" in panel.note.text()
@@ -63,9 +65,18 @@ def test_a_tick_hides_a_class_and_a_group_its_lineage(
 def test_colour_mode_is_an_intention(chosen: Any, panel: LegendPanel) -> None:
     panel.mode.setCurrentText("confidence")
     assert chosen.session.mode == "confidence"
-    assert "unsure" in panel.note.text()
+    assert panel.key.text().startswith("unsure")
     chosen.session.show(mode="class")
     assert panel.mode.currentText() == "class"
+
+
+def test_colours_of_a_status_are_explained(chosen: Any, panel: LegendPanel) -> None:
+    panel.mode.setCurrentText("status")
+    for status, colour in STATUS_COLOURS.items():
+        at = panel.key.text().index(STATUS_WORDS[status])
+        assert colour.lower() in panel.key.text()[:at]
+    panel.mode.setCurrentText("class")
+    assert panel.key.text() == ""
 
 
 def test_ticks_survive_another_mode(chosen: Any, panel: LegendPanel) -> None:

@@ -77,8 +77,7 @@ class CellsPanel(QWidget):
         self._fill_channels(session.image)
 
     def _usable(self, layer: Any) -> bool:
-        drawing = self._controller.picture.drawing
-        return not drawing.owns(layer) or layer is drawing.found
+        return not self._controller.picture.drawing.owns(layer)
 
     def _fill(
         self,

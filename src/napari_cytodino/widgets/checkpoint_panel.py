@@ -125,9 +125,9 @@ class CheckpointPanel(QWidget):
 def about(checkpoint: Checkpoint) -> str:
     """Return one line that says what a checkpoint knows."""
     classes, field = len(checkpoint.taxonomy), checkpoint.preprocessing.field_of_view
-    text = f"{classes} classes, field of view {field:g} px at training scale."
+    text = f"{classes} classes, trained on crops of {field:g} px."
     if checkpoint.synthetic:
-        return f"SYNTHETIC: trained on drawn cells, for the demo only. {text}"
+        return f"SYNTHETIC, for the demo only: drawn cells. {text}"
     return text
 
 

@@ -42,6 +42,7 @@ class Controller:
         self.clicks = Clicks(self)
         session.display.connect(self.run.redraw)
         session.results.connect(self._on_results)
+        session.selected.connect(self.picture.draw_selected)
 
     def find(self) -> None:
         """Find stained nucleated cells in the chosen image."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from napari_cytodino.widgets.layers import unwrap
 from napari_cytodino.widgets.marks import LabelPainter
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import pandas as pd
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.widgets.frame import Frame
@@ -23,20 +23,30 @@ if TYPE_CHECKING:
 CLASSES = "Classes"
 SPOTS = "Cells: classes"
 REVIEW = "Review"
+SELECTED = "Selected cell"
 CLICKED = "Clicked cells"
 FOUND = "Found cells"
+
+OWN = "napari-cytodino"
+"""Key in the metadata of our layers, known before other code hears of the layer."""
 
 CONTOUR_LIMIT = 4_000_000
 """Above this many pixels cells are filled: outlines cost seconds at 8192 x 8192."""
 
-OUTLINE = 1 / 22
+OUTLINE = 1 / 28
 """Width of an outline, as a share of the median cell's side."""
 
 RING = 1.25
 """Diameter of a ring around a cell, in sides of its box."""
 
+HALO = 1.35
+"""Diameter of the ring around the selected cell, likewise."""
+
 BADGE = 0.3
 """Side of a badge, as a share of the median cell's side."""
+
+INSET = 0.12
+"""How far a badge lies within the corner of its cell's box, to belong to it."""
 
 SYMBOLS = {"?": "square", "~": "disc", "×": "diamond"}
 """Shape of the badge of each sign."""
@@ -64,13 +74,8 @@ class Drawing:
         self._values = np.zeros(0, np.uint8)
 
     def owns(self, layer: Any) -> bool:
-        """Say whether this is one of our layers."""
-        return any(unwrap(layer) is own for own in self._layers.values())
-
-    @property
-    def found(self) -> Any:
-        """The layer of cells that were found, if it is in the viewer."""
-        return self.layer(FOUND)
+        """Say whether this is one of our layers, other than cells that were found."""
+        return str(unwrap(layer).metadata.get(OWN, FOUND)) != FOUND
 
     def layer(self, name: str) -> Any:
         """Return our layer of this name while it is in the viewer, else None."""
@@ -79,7 +84,7 @@ class Drawing:
 
     def clear(self) -> None:
         """Remove our layers, but not the cells that were found."""
-        for name in (CLASSES, SPOTS, REVIEW, CLICKED):
+        for name in (CLASSES, SPOTS, REVIEW, CLICKED, SELECTED):
             own = self.layer(name)
             if own is not None:
                 self._viewer.layers.remove(own)
@@ -89,7 +94,9 @@ class Drawing:
     def add_found(self, labels: npt.NDArray[Any], frame: Frame) -> Any:
         """Add cells that were found as a Labels layer on the image."""
         layer = unwrap(
-            self._viewer.add_labels(frame.lift(labels), name=FOUND, **frame.placement)
+            self._viewer.add_labels(
+                frame.lift(labels), name=FOUND, metadata={OWN: FOUND}, **frame.placement
+            )
         )
         self._layers[FOUND] = layer
         return layer
@@ -127,6 +134,7 @@ class Drawing:
                 data if len(data) > 1 else data[0],
                 multiscale=len(data) > 1,
                 name=CLASSES,
+                metadata={OWN: CLASSES},
                 colormap=_direct(_colour_dict(marks)),
                 opacity=0.9,
                 **frame.placement,
@@ -212,10 +220,24 @@ class Drawing:
             "face_color": "#FFFFFF",
             "border_color": "#101010",
         }
-        corners = cells.bbox[rows][:, [0, 3]].astype(float)
+        inward = INSET * sides[rows, None] * np.array([1.0, -1.0])
+        corners = cells.bbox[rows][:, [0, 3]] + inward
         self._points(
             REVIEW, frame.lift_points(corners, rows), look, features, frame, text=True
         )
+
+    def draw_selected(self, cells: Cells, row: int | None, frame: Frame) -> None:
+        """Put a thin ring around the cell that the card shows."""
+        rows = np.array([] if row is None else [row], np.int64)
+        look = {
+            "symbol": "disc",
+            "size": _sides(cells.bbox[rows]) * HALO,
+            "face_color": "transparent",
+            "border_color": "#101010",
+        }
+        spots = frame.lift_points(cells.centre[rows], rows)
+        features = pd.DataFrame({"label": cells.label[rows]})
+        self._points(SELECTED, spots, look, features, frame)
 
     def _points(
         self,
@@ -244,8 +266,9 @@ class Drawing:
                 data,
                 ndim=data.shape[1],
                 name=name,
+                metadata={OWN: name},
                 features=features,
-                border_width=0.08 if text else 0.05,
+                border_width=0.08 if text else 0.02 if name == SELECTED else 0.05,
                 text=dict(SIGN_TEXT) if text else None,
                 **look,
                 **frame.placement,

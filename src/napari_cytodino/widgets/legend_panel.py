@@ -24,6 +24,7 @@ from napari_cytodino.core.colours import (
     Colour,
     class_colours,
     lineage_colours,
+    palette,
     rgba,
 )
 from napari_cytodino.widgets import ui
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.controller import Controller
 
 KEY = Qt.ItemDataRole.UserRole
-
-HELP = {
-    "class": "",
-    "lineage": "Cells take the colour of their lineage.",
-    "confidence": "Dark blue is unsure, yellow is sure.",
-    "status": "",
-}
-"""What is said under the legend for each colour mode."""
 
 
 class LegendPanel(QWidget):
@@ -58,16 +51,22 @@ class LegendPanel(QWidget):
         label.setBuddy(self.mode)
         self.tree = QTreeWidget()
         self.tree.setAccessibleName("Legend: untick a class to hide its cells")
-        self.tree.setHeaderLabels(["Class", "Name", "Cells"])
+        self.tree.setHeaderLabels(["Class", "Cells"])
         self.tree.setUniformRowHeights(True)
         self.tree.setIndentation(ui.line_height(self))
         self.tree.setMinimumHeight(ui.line_height(self) * 9)
+        self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # A bar that comes and goes would cover the counts until the next layout.
+        self.tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         header = self.tree.header()
         for column, mode in enumerate(
             ("ResizeToContents", "Stretch", "ResizeToContents")
         ):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode[mode])
         header.setStretchLastSection(False)
+        self.key = QLabel()
+        self.key.setTextFormat(Qt.TextFormat.RichText)
+        self.key.setWordWrap(True)
         self.note = ui.hint()
         self._items: dict[str, QTreeWidgetItem] = {}
         self._groups: dict[str, QTreeWidgetItem] = {}
@@ -78,6 +77,7 @@ class LegendPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self.tree, 1)
+        layout.addWidget(self.key)
         layout.addWidget(self.note)
         self.mode.currentTextChanged.connect(lambda mode: self._session.show(mode=mode))
         self.tree.itemChanged.connect(self._ticked)
@@ -99,6 +99,8 @@ class LegendPanel(QWidget):
             self._count()
         with signals_blocked(self.mode):
             self.mode.setCurrentText(self._session.mode)
+        self.key.setText(key_of(self._session.mode, taxonomy))
+        self.key.setVisible(bool(self.key.text()))
         self.note.setText(self._note())
 
     def _build(self, taxonomy: Taxonomy | None) -> None:
@@ -110,7 +112,6 @@ class LegendPanel(QWidget):
         for lineage in taxonomy.lineages:
             colour = by_lineage[lineage.name]
             group = self._item(self.tree, "", lineage.title, colour, "")
-            group.setFirstColumnSpanned(False)
             self._groups[lineage.name] = group
             for cell in taxonomy.classes:
                 if cell.lineage == lineage.name:
@@ -134,7 +135,7 @@ class LegendPanel(QWidget):
     def _item(
         self, parent: object, code: str, name: str, colour: Colour, key: str
     ) -> QTreeWidgetItem:
-        item = QTreeWidgetItem(parent, [code, name, ""])
+        item = QTreeWidgetItem(parent, [f"{code}  {name}".strip(), ""])
         item.setData(0, KEY, key)
         flags = item.flags() | Qt.ItemFlag.ItemIsUserCheckable
         item.setFlags(flags if key else flags | Qt.ItemFlag.ItemIsAutoTristate)
@@ -144,35 +145,34 @@ class LegendPanel(QWidget):
         )
         if self._session.mode in ("class", "lineage"):
             text = self.palette().color(QPalette.ColorRole.WindowText)
-            item.setIcon(1, ui.swatch(colour, ui.line_height(self), text))
-        item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
-        item.setToolTip(1, name)
+            item.setIcon(0, ui.swatch(colour, ui.line_height(self), text))
+        item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
+        item.setToolTip(0, name)
         if not key:
-            font = item.font(1)
+            font = item.font(0)
             font.setBold(True)
+            item.setFont(0, font)
             item.setFont(1, font)
-            item.setFont(2, font)
         return item
 
     def _count(self) -> None:
         numbers = counts(self._session.table)
-        known = len(self._session.table) > 0
         for key, item in self._items.items():
             count = numbers.get(key, 0)
-            item.setText(2, str(count) if known else "")
+            item.setText(1, str(count) if count else "")
             special = key.startswith(OPEN) or key == UNSETTLED
             item.setHidden(special and not count)
         for group in self._groups.values():
             total = sum(
-                int(group.child(i).text(2) or 0) for i in range(group.childCount())
+                int(group.child(i).text(1) or 0) for i in range(group.childCount())
             )
-            group.setText(2, str(total) if known else "")
+            group.setText(1, str(total) if total else "")
 
     def _note(self) -> str:
         session = self._session
         if session.taxonomy is None:
             return "The classes appear here when a checkpoint is open."
-        notes = [HELP[session.mode]] if HELP[session.mode] else []
+        notes = []
         number = session.table["status"].value_counts()
         signs = [
             f"{SIGNS[s]} {STATUS_WORDS[s]}: {number.get(s, 0)}".strip()
@@ -182,7 +182,7 @@ class LegendPanel(QWidget):
         if signs:
             notes.append("   ".join(signs))
         if session.opened is not None and session.opened.synthetic:
-            notes.append("SYNTHETIC checkpoint: of no meaning for real cells.")
+            notes.append("SYNTHETIC: of no meaning for real cells.")
         return "\n".join(notes)
 
     def _ticked(self, item: QTreeWidgetItem, column: int) -> None:
@@ -195,6 +195,19 @@ class LegendPanel(QWidget):
             self._session.show(hidden=hidden)
 
 
-def status_colour(status: str) -> Colour:
-    """Return the colour of a status."""
-    return rgba(STATUS_COLOURS[status]) if status in STATUS_COLOURS else NONE
+def key_of(mode: str, taxonomy: Taxonomy | None) -> str:
+    """Return what colours mean where the tree does not show it, as rich text."""
+    if mode == "status":
+        parts = [
+            f"{_square(rgba(colour))} {STATUS_WORDS[status]}"
+            for status, colour in STATUS_COLOURS.items()
+        ]
+        return "&nbsp;&nbsp; ".join(parts)
+    if mode == "confidence" and taxonomy is not None:
+        ramp = palette(taxonomy, mode).values()
+        return f"unsure {''.join(_square(c) for c in ramp)} sure"
+    return ""
+
+
+def _square(colour: Colour) -> str:
+    return f'<span style="color:{ui.qcolor(colour).name()}">■</span>'

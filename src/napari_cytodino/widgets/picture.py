@@ -87,6 +87,13 @@ class Picture:
             CLICKED, session.cells, look, clicked, frame, session.table
         )
         self.drawing.draw_review(session.cells, look, frame, session.table)
+        self.draw_selected()
+
+    def draw_selected(self) -> None:
+        """Show which cell the card is about."""
+        session, frame = self._session, self._image_frame
+        if session.cells is not None and frame is not None:
+            self.drawing.draw_selected(session.cells, session.selected_row, frame)
 
     def write_features(self) -> None:
         """Write the rows of the user's layer into its `features`."""

@@ -160,7 +160,7 @@ def summary(done: int, total: int) -> str:
     """Return how much of the cells is classified."""
     if done < total:
         return f"PARTIAL: {done} of {total} cells are classified."
-    return f"{done} cells are classified."
+    return "1 cell is classified." if done == 1 else f"{done} cells are classified."
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,144 @@
+"""Make the pictures of the documentation from the real viewer.
+
+Run from the repository's top, on a display or a virtual one::
+
+    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/pictures.py
+
+Real fields are read from ``../shared/data/bccd-fields``; where that is missing, only
+the SYNTHETIC pictures are made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+
+import napari
+import numpy as np
+from PIL import Image
+from qtpy.QtWidgets import QApplication
+
+from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.widgets.commands import open_dock
+from napari_cytodino.widgets.drawing import FOUND
+
+OUT = Path(__file__).parent / "images"
+FIELDS = Path(__file__).parents[2] / "shared" / "data" / "bccd-fields" / "images"
+SIZE = (1440, 960)
+"""Of the window, in pixels."""
+
+LARGEST = 600_000
+"""Bytes of a picture above which it is stored with 256 colours."""
+
+
+def pump(seconds: float = 0.3) -> None:
+    """Let the window draw."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def wait(dock: Any) -> None:
+    """Wait for the worker."""
+    while dock.session.busy:
+        pump(0.1)
+    pump()
+
+
+def shoot(viewer: Any, name: str) -> None:
+    """Save the window."""
+    pump(0.6)
+    OUT.mkdir(exist_ok=True)
+    pixels = viewer.screenshot(canvas_only=False, flash=False)[..., :3]
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    path = OUT / f"{name}.png"
+    picture.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        # Maximum coverage keeps the rare colours of the legend.
+        few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1)
+        few.save(path, optimize=True)
+    print(f"{path} {path.stat().st_size // 1024} KB")
+
+
+def show(theme: str, image: np.ndarray, name: str) -> tuple[Any, Any]:
+    """Open a viewer with an image and the dock."""
+    viewer = napari.Viewer(show=True, title="CytoDINO")
+    viewer.theme = theme
+    viewer.window.resize(*SIZE)
+    pump()
+    viewer.add_image(image, name=name)
+    return viewer, open_dock(viewer)
+
+
+def fit(viewer: Any) -> None:
+    """Fill the canvas with the image."""
+    pump(0.5)
+    viewer.reset_view(margin=0.01)
+
+
+def look_at(dock: Any, row: int) -> None:
+    """Click the middle of a cell."""
+    y, x = dock.session.cells.centre[row]
+    layer = dock.session.image
+    dock.controller.clicks.click(tuple(layer.data_to_world((y, x))))
+    pump(1.0)
+
+
+def real_field(theme: str, field: Path) -> None:
+    """Find and classify the cells of a real field with the starter."""
+    viewer, dock = show(theme, np.asarray(Image.open(field)), field.stem)
+    dock.checkpoint.choose("starter")
+    dock.controller.find()
+    wait(dock)
+    dock.controller.classify()
+    wait(dock)
+    viewer.layers[FOUND].visible = False
+    look_at(dock, 0)
+    fit(viewer)
+    shoot(viewer, f"field-{theme}")
+    viewer.close()
+
+
+def synthetic(theme: str, mode: str) -> None:
+    """Classify a drawn smear with the demo checkpoint."""
+    smear = synthetic_smear((1000, 1240), 34, seed=11)
+    viewer, dock = show(theme, smear.image, "SYNTHETIC smear")
+    labels = viewer.add_labels(smear.labels, name="cells", visible=False)
+    dock.checkpoint.choose("demo")
+    dock.session.choose(cells_layer=labels)
+    dock.controller.classify()
+    wait(dock)
+    dock.legend.mode.setCurrentText(mode)
+    flagged = np.flatnonzero(dock.session.table["status"] != "auto")
+    look_at(dock, int(flagged[0]) if len(flagged) else 0)
+    fit(viewer)
+    shoot(viewer, f"synthetic-{theme}-{mode}")
+    viewer.close()
+
+
+def main(wanted: list[str]) -> None:
+    """Make all pictures, or those whose name begins with a word given."""
+    jobs = {
+        "synthetic-dark-class": lambda: synthetic("dark", "class"),
+        "synthetic-light-lineage": lambda: synthetic("light", "lineage"),
+    }
+    fields = sorted(FIELDS.glob("*")) if FIELDS.is_dir() else []
+    if fields:
+        field = FIELDS / "BloodImage_00249.jpg"
+        chosen = field if field.is_file() else fields[0]
+        jobs["field-dark"] = lambda: real_field("dark", chosen)
+        jobs["field-light"] = lambda: real_field("light", chosen)
+    for name, make in jobs.items():
+        if not wanted or any(name.startswith(word) for word in wanted):
+            make()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
