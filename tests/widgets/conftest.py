@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
     from napari_cytodino.widgets.controller import Controller
     from napari_cytodino.widgets.session import Session
+
+
+NAPARIS_OWN = "ignore:Conversion from CIE-LAB:UserWarning"
+"""napari draws the colours of new labels at random; some lie outside sRGB."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a warning of napari's own pass in the tests of this folder."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.filterwarnings(NAPARIS_OWN))
 
 
 @pytest.fixture(scope="session")

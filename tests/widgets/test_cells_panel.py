@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cytodino.widgets.cells_panel import CellsPanel
+from napari_cytodino.widgets.cells_panel import NO_CELLS, CellsPanel
 from napari_cytodino.widgets.layers import CROPS
 
 
@@ -37,6 +37,9 @@ def test_layers_are_listed_as_they_come_and_go(
     assert entries(panel.image) == ["smear"]
     assert bench.session.image.name == "smear"
     assert entries(panel.cells)[1:] == ["spots", "nuclei"]
+    assert bench.session.cells_layer is labels, "the only labels are not offered"
+    pick(panel.cells, NO_CELLS)
+    assert bench.session.cells_layer is None, "the user's choice is not kept"
     pick(panel.cells, "nuclei")
     assert bench.session.cells_layer is labels
     labels.name = "renamed"

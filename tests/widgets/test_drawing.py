@@ -129,6 +129,13 @@ def test_crops_get_one_ring_each(bench: Any, smear: Any) -> None:
     assert rings.features["label"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_layer_named_like_the_choice_of_crops(bench: Any, smear: Any) -> None:
+    image = bench.viewer.add_image(np.stack([smear.image[:64, :64]] * 3), name=CROPS)
+    bench.choose(image, CROPS)
+    bench.classify()
+    assert len(bench.session.table) == 3
+
+
 def test_one_plane_of_a_stack_is_drawn_in_that_plane(bench: Any, smear: Any) -> None:
     image = bench.viewer.add_image(np.stack([smear.image] * 3), scale=(2, 1, 1))
     labels = bench.viewer.add_labels(np.stack([smear.labels] * 3), scale=(2, 1, 1))

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cytodino.widgets.drawing import CLASSES
+from napari_cytodino.widgets.card import describe
+from napari_cytodino.widgets.drawing import CLASSES, REVIEW
 from napari_cytodino.widgets.preferences import Preferences
+from napari_cytodino.widgets.run import GREY
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +130,53 @@ def test_cells_left_out_are_told(bench: Any, smear: Any, told: list[str]) -> Non
     bench.classify()
     assert len(bench.session.table) == 6
     assert "point 7 left out" in told[0]
+
+
+def test_a_grey_image_is_classified_with_a_warning(
+    bench: Any, smear: Any, told: list[str]
+) -> None:
+    image = bench.viewer.add_image(smear.image[..., 1])
+    bench.choose(image, bench.viewer.add_labels(smear.labels))
+    bench.classify()
+    assert told == [GREY]
+    assert len(bench.session.table) == 6
+
+
+def test_pixels_that_are_no_numbers_are_rejected_alone(bench: Any, smear: Any) -> None:
+    pixels = smear.image / 255
+    y, x = np.argwhere(smear.labels == 3).mean(axis=0).astype(int)
+    pixels[y, x] = np.nan
+    image = bench.viewer.add_image(pixels)
+    bench.choose(image, bench.viewer.add_labels(smear.labels))
+    bench.classify()
+    table = bench.session.table.set_index("label")
+    assert table.loc[3, "status"] == "rejected"
+    assert table.loc[3, "reason"] == "unreadable pixels"
+    assert (table["status"] == "rejected").sum() < len(table)
+    review = bench.viewer.layers[REVIEW]
+    place = review.features["label"].tolist().index(3)
+    assert str(review.symbol[place]) == "diamond"
+    card = describe(bench.session, 2)
+    assert card.likeliest == ()
+    assert card.status == "rejected"
+
+
+def test_all_empty_labels_are_told(bench: Any, smear: Any, told: list[str]) -> None:
+    image = bench.viewer.add_image(smear.image)
+    bench.choose(image, bench.viewer.add_labels(smear.labels * 0))
+    bench.classify()
+    assert "holds no cell" in told[-1]
+    assert len(bench.viewer.layers) == 2
+    assert not bench.session.busy
+
+
+def test_a_second_run_replaces_the_first(chosen: Any, classifier: Any) -> None:
+    chosen.classify()
+    first = chosen.viewer.layers[CLASSES]
+    table = chosen.session.table
+    chosen.classify()
+    names = [layer.name for layer in chosen.viewer.layers]
+    assert names.count(CLASSES) == 1
+    assert chosen.viewer.layers[CLASSES] is not first
+    assert chosen.session.table.equals(table)
+    assert classifier.calls == 2

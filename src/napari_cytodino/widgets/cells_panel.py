@@ -26,6 +26,7 @@ class CellsPanel(QWidget):
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._controller = controller
+        self._asked = False
         self.image = QComboBox()
         self.image.setAccessibleName("Image to classify")
         self.channels = QComboBox()
@@ -68,6 +69,11 @@ class CellsPanel(QWidget):
         images = watch.layers("image")
         if session.image not in images and images:
             session.choose(image=images[0])
+            return
+        offered = [c for c in watch.layers("labels") if self._usable(c)]
+        untouched = session.cells_layer is None and session.cells is None
+        if len(offered) == 1 and images and untouched and not self._asked:
+            session.choose(cells_layer=offered[0])
             return
         self._fill(self.image, [(i.name, i) for i in images], session.image, NO_IMAGE)
         entries = [(c.name, c) for c in watch.layers(*CELL_LAYERS) if self._usable(c)]
@@ -116,6 +122,7 @@ class CellsPanel(QWidget):
         )
 
     def _choose_cells(self) -> None:
+        self._asked = True
         self._controller.session.choose(cells_layer=self.cells.currentData())
 
     def _choose_axis(self) -> None:

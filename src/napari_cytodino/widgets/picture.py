@@ -99,7 +99,9 @@ class Picture:
         """Write the rows of the user's layer into its `features`."""
         session = self._session
         layer = session.cells_layer
-        if session.predictions is None or layer not in self._viewer.layers:
+        if session.predictions is None or layer is None or isinstance(layer, str):
+            return
+        if layer not in self._viewer.layers:
             return
         rows = np.flatnonzero(session.predictions.done)
         write_features(layer, session.table[rows < session.main_count])

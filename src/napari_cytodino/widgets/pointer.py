@@ -56,8 +56,9 @@ def row_at(session: Session, position: Sequence[float]) -> int | None:
     if reading is None or cells is None:
         return None
     if session.cells_layer == CROPS or isinstance(reading.source, CropStack):
+        axes = axes_of(session.image, session.channel_axis)
         place = session.image.world_to_data(np.asarray(position, float))
-        row = round(float(np.asarray(place)[0]))
+        row = round(float(np.asarray(place)[axes.leading[0]]))
         return row if 0 <= row < len(cells) else None
     first = 0
     if reading.labels is not None:

@@ -23,6 +23,11 @@ PAUSE = 0.2
 SHARE = 4
 """A drawing waits this many times as long as the last one took."""
 
+GREY = (
+    "This image is grey, but the models know stained cells in colour; take the result "
+    "as a guess, or choose the colour axis."
+)
+
 LATE = "Answers came too late and were dropped."
 
 
@@ -84,6 +89,8 @@ class Run:
         assert self._session.cells is not None
         total = len(self._session.cells)
         self._session.set_state(self._state(), Progress(0, total))
+        if not getattr(reading.source, "colour", True):
+            notices.warn(GREY)
         if reading.cells.left_out:
             more = len(reading.cells.left_out) - 1
             tail = f" (and {more} more)" if more else ""
