@@ -75,6 +75,14 @@ def test_round_trip(folder: Path) -> None:
         assert torch.equal(value, model.state_dict()[name].half().float())
 
 
+def test_a_loaded_checkpoint_can_be_saved_again(folder: Path, tmp_path: Path) -> None:
+    one = load_checkpoint(folder)
+    parts = (one.model(), one.taxonomy, one.preprocessing, one.policy, one.card)
+    save_checkpoint(tmp_path / "again", *parts)
+    two = load_checkpoint(tmp_path / "again")
+    assert (two.sha256, two.taxonomy) == (one.sha256, one.taxonomy)
+
+
 def test_full_precision_is_exact(tmp_path: Path) -> None:
     model = small_model()
     save_checkpoint(

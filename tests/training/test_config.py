@@ -45,6 +45,7 @@ def test_set_reaches_nested_and_new_tables() -> None:
     assert isinstance(recipe.fit.learning_rate, float)
     assert recipe.augmentation.hue == 0.5
     assert recipe.title == "X y"
+    assert load_recipe("smoke", ["emphasis.BLA=2"]).emphasis == {"BLA": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,8 @@ def test_set_reaches_nested_and_new_tables() -> None:
         ("size.x=1", "size is a value"),
         ("size=30", "no multiple of"),
         ("split=x.csv", "exactly one"),
+        ("emphasis.BLA=-1", r"emphasis of -1\.0"),
+        ("emphasis.BLA=much", "emphasis.BLA is 'much'"),
     ],
 )
 def test_faulty_changes_are_named(change: str, word: str) -> None:

@@ -116,6 +116,24 @@ def test_each_term_adds_to_the_loss() -> None:
     assert labels < soft < both
 
 
+def test_the_teacher_is_not_believed_where_it_is_wrong() -> None:
+    student = Student(new_model(RECIPE), RECIPE.model.width, 1).eval()
+    pixels, targets = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
+    told = torch.tensor([[0.0, 9.0, 0.0], [9.0, 0.0, 0.0]])
+    plan = DistillPlan(soft=1, dense=0)
+    dense = torch.zeros(2, 4, 1)
+    values = [
+        float(distill_loss(student, taught, pixels, PLAN, plan).detach())
+        for taught in (
+            Lesson(pixels, targets),
+            Lesson(pixels, targets, told, dense),
+            Lesson(pixels, targets, told[[1, 0]], dense),
+        )
+    ]
+    assert values[1] == pytest.approx(values[0])
+    assert values[2] > values[0] + 0.1
+
+
 def test_teacher_learns_and_ends_in_evaluation_mode(crops: CropSet, tmp_path) -> None:
     torch.manual_seed(0)
     teacher = Teacher(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cytodino.training.sampling import draw, sampling_weights
+from napari_cytodino.training.sampling import draw, emphasise, sampling_weights
 
 TARGETS = np.array([0] * 90 + [1] * 10 + [1] * 5 + [2] * 5)
 SOURCES = np.array(["blood"] * 100 + ["marrow"] * 10)
@@ -48,3 +48,12 @@ def test_draw_follows_the_weights() -> None:
     weights = np.zeros(5)
     weights[3] = 1.0
     assert set(draw(weights, 16, 0, 0)) == {3}
+
+
+def test_emphasis_multiplies_by_class_and_source() -> None:
+    names = [("a", "lab"), ("b", "lab"), ("b", "other")]
+    raised = emphasise(np.full(3, 1 / 3), names, {"b": 2.0, "other": 3.0})
+    assert raised.tolist() == pytest.approx([1 / 9, 2 / 9, 6 / 9])
+    assert emphasise(np.full(3, 1 / 3), names, {}).tolist() == pytest.approx(
+        [1 / 3] * 3
+    )

@@ -26,13 +26,13 @@ from napari_cytodino.core.checkpoint_files import (
     write_manifest,
 )
 from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.model import CytoDinoForImageClassification
-    from napari_cytodino.core.taxonomy import Taxonomy
 
 __all__ = [
     "Checkpoint",
@@ -298,7 +298,7 @@ def save_checkpoint(
 
     target = Path(folder)
     config = config_fields(model)
-    if config["taxonomy"] != taxonomy.to_dict():
+    if Taxonomy.from_dict(config["taxonomy"]) != taxonomy:
         raise CheckpointError(
             f"The model was built for another taxonomy than '{taxonomy.name}' with "
             f"{len(taxonomy)} classes; build it with this one."

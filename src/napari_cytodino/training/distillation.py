@@ -90,7 +90,7 @@ def predict(
     """Return the logits of the unaugmented crops."""
     out = []
     for start in range(0, len(crops), batch):
-        pixels = np.ascontiguousarray(crops.pixels[start : start + batch])
+        pixels = np.array(crops.pixels[start : start + batch])
         out.append(logits_of(centre(torch.from_numpy(pixels), side)).float())
     return torch.cat(out).numpy()
 
