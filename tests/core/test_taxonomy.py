@@ -37,8 +37,7 @@ def test_mll21_is_the_papers():
 
 def test_granulocytic_stages_are_in_order_of_maturation():
     taxonomy = Taxonomy.load("mll21")
-    series = [c for c in taxonomy.classes if c.lineage == "granulocytic"]
-    ordered = [c.code for c in sorted(series, key=lambda c: c.stage)]
+    ordered = [c.code for c in taxonomy.classes_of("granulocytic")]
     assert ordered == ["BLA", "PMO", "MYB", "MMZ", "NGB", "NGS"]
 
 

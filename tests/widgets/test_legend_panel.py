@@ -38,6 +38,9 @@ def test_classes_by_lineage_before_there_are_cells(
         assert item.text(0) == f"{cell.code}  {cell.name}"
         assert item.parent() is panel._groups[cell.lineage]
         assert not item.icon(0).isNull()
+    series = panel._groups["granulocytic"]
+    shown = [series.child(i).text(0)[:3] for i in range(series.childCount() - 1)]
+    assert shown == ["BLA", "PMO", "MYB", "MMZ", "NGB", "NGS"]
 
 
 def test_counts_are_those_of_the_table(chosen: Any, panel: LegendPanel) -> None:

@@ -169,6 +169,11 @@ class Taxonomy:
         name = self.classes[self.index(code)].lineage
         return next(g for g in self.lineages if g.name == name)
 
+    def classes_of(self, lineage: str) -> tuple[CellClass, ...]:
+        """Return the classes of a lineage in the order of maturation."""
+        members = [c for c in self.classes if c.lineage == lineage]
+        return tuple(sorted(members, key=lambda c: c.stage))
+
     @cached_property
     def lineage_index(self) -> npt.NDArray[np.int64]:
         """The lineage of each class as an index into `lineages`, shape (C,)."""

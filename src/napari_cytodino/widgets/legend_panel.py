@@ -113,10 +113,9 @@ class LegendPanel(QWidget):
             colour = by_lineage[lineage.name]
             group = self._item(self.tree, "", lineage.title, colour, "")
             self._groups[lineage.name] = group
-            for cell in taxonomy.classes:
-                if cell.lineage == lineage.name:
-                    shown = colour if self._session.mode == "lineage" else None
-                    self._add(group, cell, shown or by_class[cell.code])
+            for cell in taxonomy.classes_of(lineage.name):
+                shown = colour if self._session.mode == "lineage" else None
+                self._add(group, cell, shown or by_class[cell.code])
             open_key = OPEN + lineage.name
             self._items[open_key] = self._item(
                 group, "~", "stage open", self._open_colour(colour), open_key
