@@ -66,6 +66,25 @@ def test_loss_only_with_labels_and_every_used_weight_learns() -> None:
     assert idle == {"backbone.embeddings.mask_token"}
 
 
+@pytest.mark.parametrize("turns", [2, 4])
+def test_answers_of_turned_crops_are_averaged(turns: int) -> None:
+    model, pixels = small_model(), torch.randn(2, 3, 32, 32)
+    expected = torch.stack(
+        [model(torch.rot90(pixels, k, (2, 3))).logits for k in range(0, 4, 4 // turns)]
+    ).mean(dim=0)
+    model.config.turns = turns
+    logits, embedding = model.embed(pixels)
+    assert torch.allclose(logits, expected, atol=1e-6)
+    assert embedding.shape == (2, 24)
+    again, _ = model.embed(torch.rot90(pixels, 2, (2, 3)))
+    assert torch.allclose(again, logits, atol=1e-5)
+
+
+def test_other_numbers_of_turns_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="turns is 3"):
+        model_from_config(config_fields(small_model()) | {"turns": 3})
+
+
 def test_unknown_backbone_is_refused_by_name() -> None:
     with pytest.raises(CheckpointError, match=r"'resnet'.*dinov3_vit"):
         build_backbone_config({"model_type": "resnet"})

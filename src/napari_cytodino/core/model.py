@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.nn import functional as F
 from transformers import (
     AutoConfig,
@@ -32,6 +33,8 @@ class CytoDinoConfig(PreTrainedConfig):
         `Taxonomy.to_dict`; the order of its classes is the order of the logits.
     head_layers, head_heads, head_ff_ratio, head_dropout
         Arguments of `QueryDecoderHead`.
+    turns : int
+        Quarter turns of the crop whose answers are averaged: 1, 2 or 4.
     synthetic : bool
         True where the training cells were drawn in code.
     """
@@ -44,6 +47,7 @@ class CytoDinoConfig(PreTrainedConfig):
     head_heads: int = 4
     head_ff_ratio: int = 2
     head_dropout: float = 0.2
+    turns: int = 1
     synthetic: bool = False
 
 
@@ -76,6 +80,8 @@ class CytoDinoForImageClassification(PreTrainedModel):
 
     def __init__(self, config: CytoDinoConfig) -> None:
         super().__init__(config)
+        if config.turns not in (1, 2, 4):
+            raise ValueError(f"turns is {config.turns}, but must be 1, 2 or 4")
         own = build_backbone_config(config.backbone_config or {})
         self.backbone: nn.Module = AutoModel.from_config(own)
         self.prefix = 1 + getattr(own, "num_register_tokens", 0)
@@ -97,8 +103,14 @@ class CytoDinoForImageClassification(PreTrainedModel):
         return self.backbone(pixel_values=pixel_values).last_hidden_state
 
     def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and embedding (B, D)."""
-        return self.head(self.tokens(pixel_values))
+        """Return logits (B, C) and embedding (B, D), averaged over the turns."""
+        if self.config.turns == 1:
+            return self.head(self.tokens(pixel_values))
+        step = 4 // self.config.turns
+        views = [torch.rot90(pixel_values, k, (2, 3)) for k in range(0, 4, step)]
+        answers = [self.head(self.tokens(view)) for view in views]
+        logits, embeddings = zip(*answers, strict=True)
+        return torch.stack(logits).mean(dim=0), torch.stack(embeddings).mean(dim=0)
 
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None
@@ -116,6 +128,7 @@ CONFIG_FIELDS = (
     "head_heads",
     "head_ff_ratio",
     "head_dropout",
+    "turns",
     "synthetic",
 )
 """What a checkpoint's ``config.json`` holds beside its ``model_type``."""
@@ -137,7 +150,8 @@ def model_from_config(content: dict[str, Any]) -> CytoDinoForImageClassification
         When a field is missing or of a kind that no model can be built from.
     """
     try:
-        fields = {name: content[name] for name in CONFIG_FIELDS}
+        fields = {name: content[name] for name in CONFIG_FIELDS if name != "turns"}
+        fields["turns"] = content.get("turns", 1)
         return CytoDinoForImageClassification(CytoDinoConfig(**fields))
     except (AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(

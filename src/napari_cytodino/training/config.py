@@ -47,6 +47,8 @@ class ModelPlan:
         Share of residual branches left out while training.
     head_layers, head_heads, head_dropout
         Of the query-token decoder head.
+    turns : int
+        Quarter turns whose answers are averaged after training: 1, 2 or 4.
     """
 
     width: int = 192
@@ -60,6 +62,7 @@ class ModelPlan:
     head_layers: int = 4
     head_heads: int = 4
     head_dropout: float = 0.1
+    turns: int = 1
 
 
 @dataclass(frozen=True)

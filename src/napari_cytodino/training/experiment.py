@@ -157,6 +157,7 @@ def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
         head_layers=plan.head_layers,
         head_heads=plan.head_heads,
         head_dropout=plan.head_dropout,
+        turns=plan.turns,
         synthetic=bool(recipe.synthetic),
     )
     model = CytoDinoForImageClassification(config)
