@@ -128,10 +128,11 @@ def main(wanted: list[str]) -> None:
     jobs = {
         "synthetic-dark-class": lambda: synthetic("dark", "class"),
         "synthetic-light-lineage": lambda: synthetic("light", "lineage"),
+        "synthetic-dark-status": lambda: synthetic("dark", "status"),
     }
     fields = sorted(FIELDS.glob("*")) if FIELDS.is_dir() else []
     if fields:
-        field = FIELDS / "BloodImage_00249.jpg"
+        field = FIELDS / "BloodImage_00195.jpg"
         chosen = field if field.is_file() else fields[0]
         jobs["field-dark"] = lambda: real_field("dark", chosen)
         jobs["field-light"] = lambda: real_field("light", chosen)

@@ -76,7 +76,7 @@ def test_colour_mode_is_an_intention(chosen: Any, panel: LegendPanel) -> None:
 def test_colours_of_a_status_are_explained(chosen: Any, panel: LegendPanel) -> None:
     panel.mode.setCurrentText("status")
     for status, colour in STATUS_COLOURS.items():
-        at = panel.key.text().index(STATUS_WORDS[status])
+        at = panel.key.text().index(STATUS_WORDS[status].replace(" ", "&nbsp;"))
         assert colour.lower() in panel.key.text()[:at]
     panel.mode.setCurrentText("class")
     assert panel.key.text() == ""

@@ -53,10 +53,10 @@ class CellsPanel(QWidget):
         self.cells.activated.connect(self._choose_cells)
         self.channels.activated.connect(self._choose_axis)
         self.find.clicked.connect(controller.find)
-        controller.watch.listed.connect(self.refresh)
+        controller.watch.listed.connect(self._listed)
         controller.session.chosen.connect(self.refresh)
         controller.session.run.connect(self._on_run)
-        self.refresh()
+        self._listed()
 
     def _add(self, text: str, widget: QWidget) -> None:
         label = QLabel(text)
@@ -70,17 +70,22 @@ class CellsPanel(QWidget):
         if session.image not in images and images:
             session.choose(image=images[0])
             return
-        offered = [c for c in watch.layers("labels") if self._usable(c)]
-        untouched = session.cells_layer is None and session.cells is None
-        if len(offered) == 1 and images and untouched and not self._asked:
-            session.choose(cells_layer=offered[0])
-            return
         self._fill(self.image, [(i.name, i) for i in images], session.image, NO_IMAGE)
         entries = [(c.name, c) for c in watch.layers(*CELL_LAYERS) if self._usable(c)]
         if session.image is not None and may_be_crops(session.image):
             entries.append(("each plane is one cell", CROPS))
         self._fill(self.cells, entries, session.cells_layer, NO_CELLS, none=True)
         self._fill_channels(session.image)
+
+    def _listed(self) -> None:
+        """Choose the labels when there is one layer of them and nobody chose yet."""
+        session, watch = self._controller.session, self._controller.watch
+        self.refresh()
+        offered = [c for c in watch.layers("labels") if self._usable(c)]
+        untouched = session.cells_layer is None and session.cells is None
+        free = untouched and not self._asked and not session.busy
+        if free and len(offered) == 1 and session.image is not None:
+            session.choose(cells_layer=offered[0])
 
     def _usable(self, layer: Any) -> bool:
         return not self._controller.picture.drawing.owns(layer)

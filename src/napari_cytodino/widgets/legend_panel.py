@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 KEY = Qt.ItemDataRole.UserRole
 
+NO_BREAK = "&nbsp;"
+
 
 class LegendPanel(QWidget):
     """Tree of lineages and classes, and the choice of what colours mean."""
@@ -198,14 +200,22 @@ def key_of(mode: str, taxonomy: Taxonomy | None) -> str:
     """Return what colours mean where the tree does not show it, as rich text."""
     if mode == "status":
         parts = [
-            f"{_square(rgba(colour))} {STATUS_WORDS[status]}"
+            _square(rgba(colour))
+            + NO_BREAK
+            + STATUS_WORDS[status].replace(" ", NO_BREAK)
             for status, colour in STATUS_COLOURS.items()
         ]
-        return "&nbsp;&nbsp; ".join(parts)
+        return "&nbsp; ".join(parts)
     if mode == "confidence" and taxonomy is not None:
         ramp = palette(taxonomy, mode).values()
         return f"unsure {''.join(_square(c) for c in ramp)} sure"
     return ""
+
+
+def _unbroken(part: str) -> str:
+    """Return rich text whose words stay on one line; tags keep their own spaces."""
+    tag, closing, words = part.partition("</span>")
+    return tag + closing + words.replace(" ", NO_BREAK)
 
 
 def _square(colour: Colour) -> str:
