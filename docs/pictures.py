@@ -100,7 +100,7 @@ def real_field(theme: str, field: Path) -> None:
     dock.controller.classify()
     wait(dock)
     viewer.layers[FOUND].visible = False
-    look_at(dock, 0)
+    look_at(dock, dock.session.cells_count - 1)
     fit(viewer)
     shoot(viewer, f"field-{theme}")
     viewer.close()
