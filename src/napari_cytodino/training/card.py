@@ -33,6 +33,13 @@ TAUGHT = (
 )
 """Said of a model that had a teacher."""
 
+TURNED = {
+    1: "One answer a crop.",
+    2: "The answers of two opposite turns of a crop are averaged.",
+    4: "The answers of the four quarter turns of a crop are averaged.",
+}
+"""Said by the number of turns."""
+
 SPLIT = (
     "Split, saved in the package as `training/recipes/{name}`: whole background groups "
     "of the marrow (the nearest thing to a slide id; there are no patient ids), each "
@@ -161,6 +168,7 @@ def write_card(
         field=recipe.field_of_view,
         head_layers=plan.head_layers,
         taught=TAUGHT if recipe.teacher else "It learnt from labels alone.",
+        turned=TURNED[plan.turns],
         data=_data(recipe, sorted(counts)),
         counts=_counts(counts),
         figures=f"{BEGIN}\n\n{figures_block(results)}\n\n{END}",
