@@ -79,6 +79,7 @@ def inside(smear: Any, label: int) -> tuple[float, float]:
     return float(y), float(x)
 
 
+@pytest.mark.smoke
 def test_classify_click_recolour_and_hide(walk: Walk) -> None:
     dock, session = walk.dock, walk.dock.session
     walk.classify()
