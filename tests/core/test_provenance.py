@@ -35,11 +35,3 @@ def test_versions_are_those_installed():
     found = versions()
     assert found["numpy"] == numpy.__version__
     assert re.fullmatch(r"3\.\d+\.\d+.*", found["python"])
-
-
-def test_lines_say_what_is_synthetic():
-    assert not any("SYNTHETIC" in line for line in made().lines())
-    lines = made(synthetic=True).lines()
-    assert any("SYNTHETIC" in line for line in lines)
-    assert any("min_confidence=0.9" in line for line in lines)
-    assert RESEARCH_USE in lines

@@ -63,18 +63,3 @@ class Provenance:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return asdict(self)
-
-    def lines(self) -> list[str]:
-        """Return the whole as short lines, for the head of a text file."""
-        model = f"checkpoint: {self.checkpoint} (sha256 {self.checkpoint_sha256})"
-        head = [
-            f"napari-cytodino {self.versions['napari-cytodino']}; {self.created}",
-            self.notice,
-            f"image: {self.image}",
-            model
-            + (", SYNTHETIC: it knows drawn cells only" if self.synthetic else ""),
-        ]
-        for name in ("policy", "settings", "versions"):
-            values = getattr(self, name).items()
-            head.append(f"{name}: " + "; ".join(f"{k}={v}" for k, v in values))
-        return head
