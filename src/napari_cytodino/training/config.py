@@ -119,7 +119,7 @@ class Recipe:
     limits : tuple of str
         What the model card warns of, beside what is true of every checkpoint.
     emphasis : dict
-        Class codes or sources -> how many times more often the student sees them.
+        Class codes or sources -> how many times more often they are shown.
     model, fit, augmentation, teacher
         The parts' own settings.
     """

@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.training.augmentation import Augmentation
     from napari_cytodino.training.config import Recipe
+    from napari_cytodino.training.loop import FitPlan
 
 logger = logging.getLogger(__name__)
 
@@ -182,6 +184,20 @@ def _watcher(
     }
 
 
+def _views(
+    recipe: Recipe, train: CropSet, plan: FitPlan, settings: Augmentation, seed: int
+) -> Views:
+    """Return batches in which the recipe's emphasised classes come more often."""
+    views = Views(train, recipe.size, plan, settings, seed)
+    codes = recipe.classes_in_order.codes
+    called = [
+        (codes[target], str(source))
+        for target, source in zip(train.targets, train.sources, strict=True)
+    ]
+    views.weights = emphasise(views.weights, called, recipe.emphasis)
+    return views
+
+
 def get_teacher(
     recipe: Recipe, train: CropSet, watched: CropSet, folder: Path
 ) -> Teacher | None:
@@ -199,7 +215,7 @@ def get_teacher(
         from pathlib import Path
 
         load_imagenet(teacher, Path(plan.weights))
-        views = Views(train, recipe.size, plan.fit, plan.augmentation, recipe.seed)
+        views = _views(recipe, train, plan.fit, plan.augmentation, recipe.seed)
 
         def watch(weights: dict[str, Tensor], _step: int) -> dict[str, float]:
             copy = Teacher(classes)
@@ -223,13 +239,7 @@ def fit_student(
     """Train the model to ship; it comes back with its averaged weights."""
     model = new_model(recipe)
     student = Student(model, recipe.model.width, dense_width(teacher))
-    views = Views(train, recipe.size, recipe.fit, recipe.augmentation, recipe.seed + 1)
-    codes = recipe.classes_in_order.codes
-    called = [
-        (codes[target], str(source))
-        for target, source in zip(train.targets, train.sources, strict=True)
-    ]
-    views.weights = emphasise(views.weights, called, recipe.emphasis)
+    views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
     ahead = Ahead(views, teacher)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
 
