@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import Augmentation
 from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.data import CropSet
 from napari_cytodino.training.distillation import (
+    BLOCK,
     Ahead,
     DistillPlan,
     Lesson,
@@ -21,8 +23,10 @@ from napari_cytodino.training.distillation import (
     fit_teacher,
     lesson,
     normalise,
+    posed,
     predict,
     teacher_logits,
+    turned,
 )
 from napari_cytodino.training.experiment import new_model
 from napari_cytodino.training.loop import FitPlan
@@ -83,6 +87,46 @@ def test_lessons_ahead_are_those_of_their_steps(crops: CropSet) -> None:
         assert given.dense is not None
         assert given.dense.shape == (4, 4, dense_width(teacher))
     assert lesson(views, None, 0).logits is None
+
+
+@pytest.mark.parametrize("pose", range(8))
+def test_pixels_and_feature_maps_turn_together(pose: int) -> None:
+    grid = torch.arange(16.0).view(1, 1, 4, 4)
+    taught = Lesson(grid, torch.tensor([0]), None, grid.flatten(2).transpose(1, 2))
+    given = turned(taught, pose)
+    assert given.dense is not None
+    assert torch.equal(given.dense.transpose(1, 2).view(1, 1, 4, 4), given.pixels)
+
+
+def test_the_eight_poses_differ() -> None:
+    grid = torch.arange(16.0).view(4, 4)
+    assert len({tuple(posed(grid, p).flatten().tolist()) for p in range(8)}) == 8
+
+
+def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> None:
+    views = Views(crops, 32, PLAN, Augmentation(), seed=1)
+    ahead, resumed = Ahead(views, None, reuse=3), Ahead(views, None, reuse=3)
+    given = [ahead(step) for step in range(4 * BLOCK)]
+    assert torch.equal(resumed(2 * BLOCK + 5).pixels, given[2 * BLOCK + 5].pixels)
+    for offset in range(BLOCK):
+        uses = [given[turn * BLOCK + offset] for turn in range(3)]
+        assert all(torch.equal(use.targets, uses[0].targets) for use in uses)
+        assert torch.equal(uses[0].pixels, views(offset)[0])
+        poses = {
+            pose
+            for use in uses
+            for pose in range(8)
+            if torch.equal(posed(uses[0].pixels, pose), use.pixels)
+        }
+        assert len(poses) == 3
+    assert torch.equal(given[3 * BLOCK].pixels, views(BLOCK)[0])
+    for worker in (ahead, resumed):
+        worker.close()
+
+
+def test_a_square_has_no_ninth_pose() -> None:
+    with pytest.raises(InputError, match="reuse = 9"):
+        DistillPlan(reuse=9)
 
 
 def losses(weights: DistillPlan, teacher: Teacher | None) -> float:

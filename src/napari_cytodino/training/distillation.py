@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import Augmentation, augment, centre
 from napari_cytodino.training.loop import fit
 from napari_cytodino.training.sampling import draw, sampling_weights
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from napari_cytodino.training.data import CropSet
     from napari_cytodino.training.loop import FitPlan
 
+BLOCK = 16
+"""Lessons after which they come again in another pose, where they are reused."""
+
 
 @dataclass(frozen=True)
 class DistillPlan:
@@ -44,11 +48,21 @@ class DistillPlan:
         Weight of the distance of patch tokens to the teacher's feature maps.
     temperature : float
         Softens both sides of the divergence.
+    reuse : int
+        How often a lesson is used, each time in another of the eight poses of the
+        square; the teacher then works that much less. 1 to 8.
     """
 
     soft: float = 1.0
     dense: float = 1.0
     temperature: float = 2.0
+    reuse: int = 1
+
+    def __post_init__(self) -> None:
+        if self.reuse not in range(1, 9):
+            raise InputError(
+                f"reuse = {self.reuse}, but a square has 8 poses: use 1-8."
+            )
 
 
 class Views:
@@ -183,24 +197,57 @@ def lesson(views: Views, teacher: Teacher | None, step: int) -> Lesson:
     )
 
 
-class Ahead:
-    """Lessons prepared in a second thread while the student learns."""
+def posed(maps: Tensor, pose: int) -> Tensor:
+    """Turn (..., H, W) by ``pose % 4`` quarters, mirrored first from pose 4 on."""
+    flat = maps.flip(-1) if pose >= 4 else maps
+    return torch.rot90(flat, pose % 4, (-2, -1))
 
-    def __init__(self, views: Views, teacher: Teacher | None) -> None:
-        self.views, self.teacher = views, teacher
+
+def turned(taught: Lesson, pose: int) -> Lesson:
+    """Return a lesson in another pose: pixels and feature maps turn together."""
+    if pose == 0:
+        return taught
+    dense = taught.dense
+    if dense is not None:
+        side = round(dense.shape[1] ** 0.5)
+        grid = posed(dense.transpose(1, 2).unflatten(2, (side, side)), pose)
+        dense = grid.flatten(2).transpose(1, 2)
+    return replace(taught, pixels=posed(taught.pixels, pose), dense=dense)
+
+
+class Ahead:
+    """Lessons prepared in a second thread while the student learns.
+
+    Steps come in blocks: each lesson of a block once, then all again in another pose.
+    """
+
+    def __init__(self, views: Views, teacher: Teacher | None, reuse: int = 1) -> None:
+        self.views, self.teacher, self.reuse = views, teacher, reuse
         self._pool = ThreadPoolExecutor(
             1, initializer=torch.set_num_threads, initargs=(1,)
         )
         self._waiting: dict[int, Future[Lesson]] = {}
 
     def __call__(self, step: int) -> Lesson:
-        """Return the lesson of a step and begin the next two."""
-        for wanted in range(step, step + 3):
+        """Return the lesson of a step and begin those that come after it."""
+        block, place = divmod(step, BLOCK * self.reuse)
+        turn, offset = divmod(place, BLOCK)
+        first = block * BLOCK
+        for old in [number for number in self._waiting if number < first]:
+            del self._waiting[old]
+        last = first + BLOCK + (place + 1) // self.reuse + 2
+        for wanted in range(first + offset, last):
             if wanted not in self._waiting:
                 self._waiting[wanted] = self._pool.submit(
                     lesson, self.views, self.teacher, wanted
                 )
-        return self._waiting.pop(step).result()
+        others = 1 + np.random.default_rng(first + offset).permutation(7)
+        pose = int(others[turn - 1]) if turn else 0
+        return turned(self._waiting[first + offset].result(), pose)
+
+    def close(self) -> None:
+        """Give up the lessons that nobody will ask for."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def distill_loss(

@@ -240,8 +240,8 @@ def fit_student(
     model = new_model(recipe)
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
-    ahead = Ahead(views, teacher)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
+    ahead = Ahead(views, teacher, weights.reuse)
 
     def loss_of(step: int) -> Tensor:
         taught = ahead(step)
@@ -261,6 +261,7 @@ def fit_student(
     values = fit(
         student, loss_of, recipe.fit, folder, watch=watch, watch_every=WATCH_EVERY
     )
+    ahead.close()
     model.load_state_dict(_own(values))
     return model.eval()
 
