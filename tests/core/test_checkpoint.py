@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from napari_cytodino.core.checkpoint import (
-    HUB_PATTERNS,
     Preprocessing,
     list_checkpoints,
     load_checkpoint,
@@ -218,47 +216,6 @@ def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(CheckpointError, match="demo, starter"):
         load_checkpoint("nothing")
-
-
-def hub_error(kind: type[Exception]) -> Exception:
-    error = kind.__new__(kind)
-    Exception.__init__(error, "from the Hub")
-    return error
-
-
-@pytest.mark.parametrize(
-    ("kind", "word"),
-    [
-        (errors.GatedRepoError, "licence"),
-        (errors.RepositoryNotFoundError, "spelling"),
-        (errors.LocalEntryNotFoundError, "without a network"),
-        (errors.HfHubHTTPError, "could not be fetched"),
-    ],
-)
-def test_hub_faults_in_words(
-    monkeypatch: pytest.MonkeyPatch, kind: type[Exception], word: str
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise hub_error(kind)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    with pytest.raises(CheckpointError, match=f"owner/name.*{word}"):
-        load_checkpoint("owner/name")
-
-
-def test_only_safe_files_are_fetched(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    asked = {}
-
-    def fetch(repo: str, *, allow_patterns: list[str]) -> str:
-        asked[repo] = allow_patterns
-        return str(folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    assert load_checkpoint("owner/name").name == "owner/name"
-    assert asked == {"owner/name": HUB_PATTERNS}
-    assert not any("bin" in pattern for pattern in HUB_PATTERNS)
 
 
 def test_a_link_into_a_cache_is_followed(folder: Path, tmp_path: Path) -> None:

@@ -1,19 +1,26 @@
-"""LoRA by peft: low-rank adapters on the backbone, merged away for inference."""
+"""LoRA by peft: low-rank adapters on the backbone, stored alone, merged to be used."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.core.backbone import find_base, load_backbone
+from napari_cytodino.core.checkpoint_files import ADAPTER_CONFIG, read_json
+from napari_cytodino.core.errors import CheckpointError, CytoDinoError
+from napari_cytodino.core.model import model_from_config
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from pathlib import Path
 
+    from peft import PeftModel
+    from torch import Tensor
+
+    from napari_cytodino.core.backbone import Base
     from napari_cytodino.core.model import CytoDinoForImageClassification
 
 TARGETS = (
@@ -89,3 +96,105 @@ def merge_lora(adapted: PeftModel) -> CytoDinoForImageClassification:
                 f"{name} is not finite after merging; train again with a lower rate."
             )
     return plain
+
+
+def adapter_tensors(adapted: PeftModel) -> dict[str, Tensor]:
+    """Return what an adapter folder stores: the low-rank matrices and the head."""
+    from peft import get_peft_model_state_dict
+
+    return dict(get_peft_model_state_dict(adapted))
+
+
+def adapter_config(adapted: PeftModel, base: Base) -> dict[str, Any]:
+    """Return ``adapter_config.json`` in peft's own terms, only what we read again."""
+    own = adapted.peft_config["default"]
+    return {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base.id,
+        "revision": base.revision or None,
+        "bias": "none",
+        "target_modules": TARGETS,
+        "modules_to_save": [HEAD],
+        "r": own.r,
+        "lora_alpha": own.lora_alpha,
+    }
+
+
+def read_adapter_config(folder: Path) -> tuple[int, int]:
+    """Return rank and alpha of an adapter folder.
+
+    Raises
+    ------
+    CheckpointError
+        When a field is unknown, missing or asks for anything but plain LoRA here: peft
+        would obey fields that change the model, or that name code to import.
+    """
+    path = folder / ADAPTER_CONFIG
+    content = read_json(path)
+    fixed = {
+        "peft_type": "LORA",
+        "bias": "none",
+        "target_modules": TARGETS,
+        "modules_to_save": [HEAD],
+    }
+    free = {"base_model_name_or_path", "revision", "r", "lora_alpha"}
+    strange = sorted(set(content) ^ (set(fixed) | free))
+    strange += [name for name in fixed if content.get(name) != fixed[name]]
+    for name in ("r", "lora_alpha"):
+        value = content.get(name)
+        if type(value) is not int or value not in range(1, 4097):
+            strange.append(name)
+    if strange:
+        raise CheckpointError(
+            f"{path} is not as this version writes it: {strange[0]} is "
+            f"{content.get(strange[0])!r}; save the checkpoint again."
+        )
+    return content["r"], content["lora_alpha"]
+
+
+def model_with_adapter(
+    config: dict[str, Any], folder: Path, base: Base
+) -> tuple[PeftModel, dict[str, Tensor]]:
+    """Build the model of an adapter folder on its base, adapters still at their start.
+
+    Parameters
+    ----------
+    config : dict
+        Content of ``config.json``.
+    folder : Path
+        The adapter folder.
+    base : Base
+        The weights it was trained on.
+
+    Returns
+    -------
+    PeftModel, dict of Tensor
+        The model, and the tensors it expects from ``adapter_model.safetensors``.
+
+    Raises
+    ------
+    CheckpointError
+        When the base cannot be had, is another one, or does not fit the configuration.
+    """
+    rank, alpha = read_adapter_config(folder)
+    model = model_from_config(config)
+    weights = load_backbone(find_base(base)).state_dict()
+    try:
+        model.backbone.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"The base {base.id} does not fit the configuration in {folder}: "
+            f"{str(error).splitlines()[-1].strip()} Save the checkpoint again."
+        ) from error
+    adapted = add_lora(model, rank, alpha, dropout=0.0)
+    return adapted, adapter_tensors(adapted)
+
+
+def fill_adapter(
+    adapted: PeftModel, tensors: dict[str, Tensor]
+) -> CytoDinoForImageClassification:
+    """Fill in the stored tensors, all of them, and merge them into the weights."""
+    from peft import set_peft_model_state_dict
+
+    set_peft_model_state_dict(adapted, tensors)
+    return merge_lora(adapted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -11,7 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cytodino.core.backbone import Base, read_base
 from napari_cytodino.core.checkpoint_files import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILES,
+    ADAPTER_WEIGHTS,
     FILES,
     MANIFEST,
     WEIGHTS,
@@ -26,9 +29,11 @@ from napari_cytodino.core.checkpoint_files import (
     write_manifest,
 )
 from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.hub import HUB_ID, fetch
 from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from torch import Tensor
 
     from napari_cytodino.core.decisions import DecisionPolicy
@@ -42,12 +47,6 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
 ]
-
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-"""What an id on the Hugging Face Hub looks like: owner/name."""
-
-HUB_PATTERNS = ["*.json", "*.md", "*.safetensors"]
-"""The only files that are fetched from the Hub."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,9 @@ class Checkpoint:
         Where it lies.
     synthetic : bool
         True where the training cells were drawn in code.
+    base : Base or None
+        What the adapter was trained on, for a folder that stores only an adapter and
+        the head; None where the weights are merged.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Checkpoint:
     sha256: str
     folder: Path
     synthetic: bool = False
+    base: Base | None = None
 
     def model(self) -> CytoDinoForImageClassification:
         """Build the model and fill in the weights, in float32 and evaluation mode.
@@ -111,37 +114,52 @@ class Checkpoint:
             When the weights changed since they were verified, or do not fit.
         """
         import torch
-        from safetensors.torch import load
 
         from napari_cytodino.core.model import model_from_config
 
-        path = self.folder / WEIGHTS
-        try:
-            raw = path.read_bytes()
-            hashes = read_json(self.folder / MANIFEST)["sha256"]
-        except (OSError, KeyError) as error:
-            raise CheckpointError(
-                f"{path} can no longer be read ({error}); load the checkpoint again."
-            ) from error
-        if (
-            sha256(self.folder / MANIFEST) != self.sha256
-            or hashlib.sha256(raw).hexdigest() != hashes[WEIGHTS]
-        ):
-            raise CheckpointError(
-                f"{path} changed after it was verified; load the checkpoint again."
-            )
-        try:
-            tensors = load(raw)
-        except Exception as error:  # safetensors raises its own, undocumented kinds
-            raise CheckpointError(
-                f"{path} is no valid safetensors file ({error}); get it again."
-            ) from error
-        model = model_from_config(read_json(self.folder / "config.json"))
-        _check_tensors(tensors, model.state_dict(), path)
-        values = {k: v.to(torch.float32) for k, v in tensors.items()}
-        model.load_state_dict(values)
+        path = self.folder / (ADAPTER_WEIGHTS if self.base else WEIGHTS)
+        tensors = _verified_tensors(path, self.sha256)
+        config = read_json(self.folder / "config.json")
+        if self.base is not None:
+            from napari_cytodino.core.adapter import fill_adapter, model_with_adapter
+
+            adapted, wanted = model_with_adapter(config, self.folder, self.base)
+            _check_tensors(tensors, wanted, path)
+            model = fill_adapter(adapted, tensors)
+        else:
+            model = model_from_config(config)
+            _check_tensors(tensors, model.state_dict(), path)
+            model.load_state_dict({k: v.to(torch.float32) for k, v in tensors.items()})
         model.eval()
         return model
+
+
+def _verified_tensors(path: Path, identity: str) -> dict[str, Tensor]:
+    """Read tensors from bytes whose hash is, at this moment, that of the manifest."""
+    from safetensors.torch import load
+
+    manifest = path.parent / MANIFEST
+    try:
+        raw = path.read_bytes()
+        hashes = read_json(manifest)["sha256"]
+    except (OSError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} can no longer be read ({error}); load the checkpoint again."
+        ) from error
+    if (
+        sha256(manifest) != identity
+        or hashlib.sha256(raw).hexdigest() != hashes[path.name]
+    ):
+        raise CheckpointError(
+            f"{path} changed after it was verified; load the checkpoint again."
+        )
+    try:
+        tensors: dict[str, Tensor] = load(raw)
+    except Exception as error:  # safetensors raises its own, undocumented kinds
+        raise CheckpointError(
+            f"{path} is no valid safetensors file ({error}); get it again."
+        ) from error
+    return tensors
 
 
 def _check_tensors(
@@ -210,7 +228,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         folder = Path(source).expanduser().resolve()
         return _read(folder, folder.name)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
-        return _read(_fetch(source), source)
+        return _read(fetch(source), source)
     raise CheckpointError(
         f"There is no checkpoint '{text}': give one of {', '.join(sorted(bundled))}, "
         "an existing folder, or a Hugging Face Hub id such as owner/name."
@@ -230,40 +248,24 @@ def _read(folder: Path, name: str) -> Checkpoint:
         identity,
         folder,
         config.get("synthetic") is True,
+        _base(folder, config),
     )
 
 
-def _fetch(hub_id: str) -> Path:
-    """Download the safe files of a Hub repository, or say in words why not."""
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=HUB_PATTERNS))
-    except errors.GatedRepoError as error:
+def _base(folder: Path, config: dict[str, Any]) -> Base | None:
+    """Return the base, which exactly the adapter folders have."""
+    base = read_base(config, folder / "config.json")
+    if (base is None) == (folder / ADAPTER_CONFIG).is_file():
         raise CheckpointError(
-            f"'{hub_id}' asks for its licence to be accepted: open "
-            f"https://huggingface.co/{hub_id}, accept, then run `hf auth login`."
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"There is no folder and no public Hub repository '{hub_id}': check the "
-            "spelling, or run `hf auth login` if it is private."
-        ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise CheckpointError(
-            f"'{hub_id}' is no folder here and cannot be fetched without a network: "
-            "connect, or give the folder of a checkpoint."
-        ) from error
-    except (OSError, errors.HFValidationError) as error:
-        raise CheckpointError(
-            f"'{hub_id}' could not be fetched from the Hugging Face Hub ({error}); "
-            "try again, or give the folder of a checkpoint."
-        ) from error
+            f"{folder} mixes merged weights with an adapter: config.json has "
+            f"{'no' if base is None else 'a'} base; save the checkpoint again."
+        )
+    return base
 
 
 def save_checkpoint(
     folder: str | Path,
-    model: CytoDinoForImageClassification,
+    model: CytoDinoForImageClassification | PeftModel,
     taxonomy: Taxonomy,
     preprocessing: Preprocessing,
     policy: DecisionPolicy,
@@ -271,6 +273,7 @@ def save_checkpoint(
     *,
     facts: dict[str, Any] | None = None,
     half: bool = True,
+    base: Base | None = None,
 ) -> Path:
     """Write a checkpoint folder, whole or not at all; an older one is replaced.
 
@@ -279,34 +282,35 @@ def save_checkpoint(
     folder
         Where to write; its parent must exist.
     model
-        With merged weights.
+        With merged weights; with ``base``, as `add_lora` returns it.
     taxonomy, preprocessing, policy, card
         As in `Checkpoint`.
     facts
         What else ``calibration.json`` should tell, such as the number of cells.
     half
         Store the weights in half precision.
+    base
+        Store only adapter and head, and that they belong to these weights
+        (`describe_backbone`), which may not be passed on.
 
     Raises
     ------
     CheckpointError
         When the model's classes are not those of the taxonomy.
     """
+    import torch
     from safetensors.torch import save_file
 
-    from napari_cytodino.core.model import config_fields
-
     target = Path(folder)
-    config = config_fields(model)
+    config, tensors, adapter = _parts_of(model, base)
     if Taxonomy.from_dict(config["taxonomy"]) != taxonomy:
         raise CheckpointError(
             f"The model was built for another taxonomy than '{taxonomy.name}' with "
             f"{len(taxonomy)} classes; build it with this one."
         )
-    tensors = {
-        k: (v.detach().cpu().half() if half else v.detach().cpu().float()).contiguous()
-        for k, v in model.state_dict().items()
-    }
+    kind = torch.float16 if half else torch.float32
+    stored = {k: v.detach().cpu().to(kind).contiguous() for k, v in tensors.items()}
+    weights = ADAPTER_WEIGHTS if base else WEIGHTS
     calibration = {
         **asdict(policy),
         "dtype": "float32",
@@ -314,15 +318,17 @@ def save_checkpoint(
     }
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
-        save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
+        save_file(stored, part / weights, metadata={"format": "pt"})
         write_json(part / "config.json", config)
+        if adapter:
+            write_json(part / ADAPTER_CONFIG, adapter)
         write_json(part / "preprocessor_config.json", asdict(preprocessing))
         write_json(part / "calibration.json", calibration | (facts or {}))
         (part / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(part)
+        write_manifest(part, ADAPTER_FILES if base else FILES)
         _read(part, target.name).model()
         part.chmod(0o755)
-        (part / WEIGHTS).chmod(0o644)
+        (part / weights).chmod(0o644)
         if target.exists():
             _refuse_foreign(target)
             shutil.rmtree(target)
@@ -332,10 +338,30 @@ def save_checkpoint(
     return target
 
 
+def _parts_of(
+    model: CytoDinoForImageClassification | PeftModel, base: Base | None
+) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """Return configuration, tensors and adapter configuration to be stored."""
+    from peft import PeftModel
+
+    from napari_cytodino.core.adapter import adapter_config, adapter_tensors
+    from napari_cytodino.core.model import config_fields
+
+    if isinstance(model, PeftModel) != (base is not None):
+        raise CheckpointError(
+            f"A {type(model).__name__} was to be saved with base = {base}: merge the "
+            "adapter first (merge_lora), or give both a PeftModel and its base."
+        )
+    if base is None or not isinstance(model, PeftModel):
+        return config_fields(model), model.state_dict(), {}
+    config = config_fields(model.get_base_model()) | {"base": asdict(base)}
+    return config, adapter_tensors(model), adapter_config(model, base)
+
+
 def _refuse_foreign(folder: Path) -> None:
     """Keep a folder that holds anything but a checkpoint from being replaced."""
     names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
-    foreign = sorted(names - set(FILES) - {MANIFEST})
+    foreign = sorted(names - {*FILES, *ADAPTER_FILES, MANIFEST})
     if foreign:
         raise CheckpointError(
             f"{folder} holds {foreign[0]}, which is no part of a checkpoint; "

@@ -19,6 +19,12 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 """All tensors of backbone and head, merged."""
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""The low-rank matrices and the head; the base's weights are elsewhere."""
+
+ADAPTER_CONFIG = "adapter_config.json"
+"""Rank and alpha of the adapter, in peft's terms."""
+
 FILES = (
     "README.md",
     "calibration.json",
@@ -26,7 +32,17 @@ FILES = (
     WEIGHTS,
     "preprocessor_config.json",
 )
-"""What a folder holds beside its manifest: these and nothing else."""
+"""What a folder of merged weights holds beside its manifest, and nothing else."""
+
+ADAPTER_FILES = (
+    "README.md",
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    "calibration.json",
+    "config.json",
+    "preprocessor_config.json",
+)
+"""What an adapter folder holds beside its manifest, and nothing else."""
 
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 """Files that can run code when they are read; a folder with one is refused."""
@@ -87,9 +103,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path, files: tuple[str, ...] = FILES) -> None:
     """Write the hash of every file of the folder."""
-    hashes = {name: sha256(folder / name) for name in FILES}
+    hashes = {name: sha256(folder / name) for name in files}
     write_json(folder / MANIFEST, {"sha256": hashes})
 
 
@@ -146,18 +162,20 @@ def verify_files(folder: Path) -> str:
                 f"{folder} holds {name}, which could run code when read; only "
                 "safetensors are accepted, so convert or remove it."
             )
-    hashes = read_json(folder / MANIFEST).get("sha256")
-    if not isinstance(hashes, dict) or sorted(hashes) != sorted(FILES):
+    stored = read_json(folder / MANIFEST).get("sha256")
+    hashes = stored if isinstance(stored, dict) else {}
+    listed = tuple(sorted(hashes))
+    if listed not in (FILES, ADAPTER_FILES):
         raise CheckpointError(
-            f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}; "
-            "save the checkpoint again with this version."
+            f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}, nor the "
+            "files of an adapter; save the checkpoint again with this version."
         )
-    extra = sorted(present - set(FILES) - {MANIFEST})
+    extra = sorted(present - set(listed) - {MANIFEST})
     if extra:
         raise CheckpointError(
             f"{folder} holds {extra[0]}, which its manifest does not list; remove it."
         )
-    for name in FILES:
+    for name in listed:
         if name not in present:
             raise CheckpointError(
                 f"{name} is missing in {folder}; get the checkpoint again, whole."

@@ -210,8 +210,8 @@ def turned(taught: Lesson, pose: int) -> Lesson:
     dense = taught.dense
     if dense is not None:
         side = round(dense.shape[1] ** 0.5)
-        grid = posed(dense.transpose(1, 2).unflatten(2, (side, side)), pose)
-        dense = grid.flatten(2).transpose(1, 2)
+        maps = dense.transpose(1, 2).reshape(len(dense), -1, side, side)
+        dense = posed(maps, pose).flatten(2).transpose(1, 2)
     return replace(taught, pixels=posed(taught.pixels, pose), dense=dense)
 
 
