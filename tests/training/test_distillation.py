@@ -8,6 +8,7 @@ import torch
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import Augmentation
+from napari_cytodino.training.building import new_model
 from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.data import CropSet
 from napari_cytodino.training.distillation import (
@@ -28,7 +29,6 @@ from napari_cytodino.training.distillation import (
     teacher_logits,
     turned,
 )
-from napari_cytodino.training.experiment import new_model
 from napari_cytodino.training.loop import FitPlan
 from napari_cytodino.training.teacher import Teacher
 

@@ -13,11 +13,11 @@ import torch
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.checkpoint_files import read_json
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.building import new_model
 from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.experiment import (
     count_cells,
     get_teacher,
-    new_model,
     read_part,
     train_recipe,
 )
@@ -86,20 +86,6 @@ def test_real_cells_need_a_folder_that_fits_the_split(tmp_path: Path) -> None:
 def test_counts_by_source_and_part(smoke_recipe: Recipe) -> None:
     sets = {"test": read_part(smoke_recipe, None, ("test",), packed=False)}
     assert count_cells(smoke_recipe, sets) == {"synthetic": {"train": 12, "test": 6}}
-
-
-def test_the_seed_decides_the_first_weights(smoke_recipe: Recipe) -> None:
-    first, again = new_model(smoke_recipe), new_model(smoke_recipe)
-    other = new_model(replace(smoke_recipe, seed=5))
-    query = "head.query"
-    assert torch.equal(first.state_dict()[query], again.state_dict()[query])
-    assert not torch.equal(first.state_dict()[query], other.state_dict()[query])
-
-
-def test_rescale_of_one_turns_the_position_noise_off(smoke_recipe: Recipe) -> None:
-    on = replace(smoke_recipe, model=replace(smoke_recipe.model, rescale=2.0))
-    assert new_model(smoke_recipe).backbone.config.pos_embed_rescale is None
-    assert new_model(on).backbone.config.pos_embed_rescale == 2.0
 
 
 def test_a_stored_teacher_is_taken_up(tmp_path: Path) -> None:

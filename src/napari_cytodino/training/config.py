@@ -116,6 +116,9 @@ class Recipe:
         Normalisation of the channels.
     accepted_error : float
         The largest share of errors among accepted cells of calibration part B.
+    start : str
+        A checkpoint whose weights the student starts from: a bundled name, a folder or
+        a Hub id. Random weights without one.
     limits : tuple of str
         What the model card warns of, beside what is true of every checkpoint.
     emphasis : dict
@@ -138,6 +141,7 @@ class Recipe:
     mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
     accepted_error: float = 0.02
+    start: str = ""
     limits: tuple[str, ...] = ()
     emphasis: dict[str, float] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)

@@ -19,8 +19,8 @@ from napari_cytodino.core.checkpoint import (
 from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
 from napari_cytodino.core.synthetic import synthetic_crops
+from napari_cytodino.training.building import new_model, start_from
 from napari_cytodino.training.calibration import choose_policy, fit_temperature
 from napari_cytodino.training.card import write_card
 from napari_cytodino.training.data import CropSet, pack, read_index
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.model import CytoDinoForImageClassification
     from napari_cytodino.training.augmentation import Augmentation
     from napari_cytodino.training.config import Recipe
     from napari_cytodino.training.loop import FitPlan
@@ -137,38 +138,6 @@ def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
     return np.concatenate(small)
 
 
-def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
-    """Build the recipe's model with random weights from its seed."""
-    plan = recipe.model
-    torch.manual_seed(recipe.seed)
-    backbone = {
-        "model_type": "dinov3_vit",
-        "image_size": recipe.size,
-        "patch_size": plan.patch,
-        "hidden_size": plan.width,
-        "intermediate_size": plan.feed_forward,
-        "num_hidden_layers": plan.layers,
-        "num_attention_heads": plan.heads,
-        "num_register_tokens": plan.registers,
-        "pos_embed_rescale": plan.rescale if plan.rescale > 1 else None,
-        "drop_path_rate": plan.drop_path,
-    }
-    config = CytoDinoConfig(
-        backbone_config=backbone,
-        taxonomy=recipe.classes_in_order.to_dict(),
-        head_layers=plan.head_layers,
-        head_heads=plan.head_heads,
-        head_dropout=plan.head_dropout,
-        turns=plan.turns,
-        synthetic=bool(recipe.synthetic),
-    )
-    model = CytoDinoForImageClassification(config)
-    for name, parameter in model.named_parameters():
-        if name.endswith("mask_token"):
-            parameter.requires_grad_(False)
-    return model
-
-
 def _watcher(
     recipe: Recipe, crops: CropSet, logits_of: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
@@ -238,6 +207,8 @@ def fit_student(
 ) -> CytoDinoForImageClassification:
     """Train the model to ship; it comes back with its averaged weights."""
     model = new_model(recipe)
+    if recipe.start:
+        start_from(model, load_checkpoint(recipe.start))
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()

@@ -1,0 +1,78 @@
+"""The student before its first step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.building import LAST_LAYER, new_model, start_from
+from napari_cytodino.training.config import load_recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_cytodino.training.config import Recipe
+
+
+def test_the_seed_decides_the_first_weights(smoke_recipe: Recipe) -> None:
+    first, again = new_model(smoke_recipe), new_model(smoke_recipe)
+    other = new_model(replace(smoke_recipe, seed=5))
+    query = "head.query"
+    assert torch.equal(first.state_dict()[query], again.state_dict()[query])
+    assert not torch.equal(first.state_dict()[query], other.state_dict()[query])
+
+
+def test_rescale_of_one_turns_the_position_noise_off(smoke_recipe: Recipe) -> None:
+    on = replace(smoke_recipe, model=replace(smoke_recipe.model, rescale=2.0))
+    assert new_model(smoke_recipe).backbone.config.pos_embed_rescale is None
+    assert new_model(on).backbone.config.pos_embed_rescale == 2.0
+
+
+def test_a_start_gives_every_weight(smoke_run: Path, smoke_recipe: Recipe) -> None:
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    model = new_model(replace(smoke_recipe, seed=9))
+    start_from(model, checkpoint)
+    for name, value in checkpoint.model().state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def test_other_classes_keep_their_own_last_layer(
+    smoke_run: Path, smoke_recipe: Recipe
+) -> None:
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    recipe = load_recipe("smoke", ['classes=["EOS", "MON"]'])
+    model = new_model(recipe)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    start_from(model, checkpoint)
+    for name, value in checkpoint.model().state_dict().items():
+        if name.startswith(LAST_LAYER):
+            assert torch.equal(model.state_dict()[name], before[name])
+        else:
+            assert torch.equal(model.state_dict()[name], value)
+    assert model.state_dict()[f"{LAST_LAYER}weight"].shape[0] == 2
+
+
+@pytest.mark.parametrize("change", ["model.width=48", "model.layers=2"])
+def test_a_start_of_another_shape_is_refused(smoke_run: Path, change: str) -> None:
+    model = new_model(load_recipe("smoke", [change]))
+    with pytest.raises(InputError, match="is no start for this recipe"):
+        start_from(model, load_checkpoint(smoke_run / "checkpoint"))
+
+
+def test_a_run_can_start_from_a_checkpoint(
+    smoke_run: Path, smoke_recipe: Recipe, tmp_path: Path
+) -> None:
+    from napari_cytodino.training.experiment import train_recipe
+
+    # so low a rate leaves the start as it was
+    still = replace(smoke_recipe.fit, learning_rate=1e-12)
+    recipe = replace(smoke_recipe, start=str(smoke_run / "checkpoint"), fit=still)
+    train_recipe(recipe, None, tmp_path)
+    first = load_checkpoint(smoke_run / "checkpoint").model().state_dict()
+    again = load_checkpoint(tmp_path / "checkpoint").model().state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
