@@ -37,19 +37,36 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Replace a value, such as fit.steps=100."),
     ] = None,
+    allow_inexact: Annotated[
+        bool,
+        typer.Option(
+            "--allow-inexact-resume",
+            help="Go on with other versions, devices or processes than before.",
+        ),
+    ] = False,
 ) -> None:
     """Train a checkpoint, taking up an interrupted run where it stopped."""
     from napari_cytodino.training.card import figures_block
-    from napari_cytodino.training.config import load_recipe
+    from napari_cytodino.training.config import Recipe, build, read_recipe
     from napari_cytodino.training.experiment import train_recipe
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        results = train_recipe(load_recipe(recipe, changes or ()), data, out)
+        content, name = read_recipe(recipe, changes or ())
+        if "backbone" in content:
+            from napari_cytodino.training.finetune import finetune
+            from napari_cytodino.training.finetune_config import FinetuneRecipe
+
+            plan = build(FinetuneRecipe, content, name)
+            results = finetune(plan, data, out, allow_inexact=allow_inexact)
+        else:
+            results = train_recipe(build(Recipe, content, name), data, out)
     except CytoDinoError as error:
         raise _fail(error) from error
-    typer.echo(figures_block(results))
-    typer.echo(f"\nCheckpoint: {out / 'checkpoint'}")
+    if results:
+        # of several processes only the first has figures
+        typer.echo(figures_block(results))
+        typer.echo(f"\nCheckpoint: {out / 'checkpoint'}")
 
 
 @app.command()

@@ -191,6 +191,14 @@ def recipe_folder() -> Path:
 def load_recipe(source: str, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe that ships with the package, or a TOML file like it.
 
+    Parameters and errors are those of `read_recipe` and `build`.
+    """
+    return build(Recipe, *read_recipe(source, changes))
+
+
+def read_recipe(source: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """Return the values of a recipe, whatever its kind, and the name of its file.
+
     Parameters
     ----------
     source
@@ -201,7 +209,7 @@ def load_recipe(source: str, changes: Sequence[str] = ()) -> Recipe:
     Raises
     ------
     InputError
-        When there is no such recipe, or a field is unknown, missing or of another kind.
+        When there is no such recipe, or it is no TOML.
     """
     known = {p.stem: p for p in sorted(recipe_folder().glob("*.toml"))}
     path = known.get(source, Path(source))
@@ -216,7 +224,7 @@ def load_recipe(source: str, changes: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     for change in changes:
         _apply(content, change)
-    return build(Recipe, content, path.name)
+    return content, path.name
 
 
 def _apply(content: dict[str, Any], change: str) -> None:

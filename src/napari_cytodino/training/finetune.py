@@ -1,0 +1,205 @@
+"""Fine-tuning from a recipe and cells to a checkpoint, taken up wherever it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from accelerate.utils import set_seed
+from torch import nn
+
+from napari_cytodino.core.backbone import describe_backbone
+from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.training.finetune_model import (
+    new_model,
+    parameter_counts,
+    trained_share,
+)
+from napari_cytodino.training.finetune_parts import load_parts
+from napari_cytodino.training.finetune_results import finish
+from napari_cytodino.training.losses import HierarchicalFocalLoss
+from napari_cytodino.training.sampling import class_weights, epoch_order
+from napari_cytodino.training.sealing import (
+    TrainingError,
+    check_fingerprint,
+    versions,
+)
+from napari_cytodino.training.trainer import STATES, FinetuneTrainer, arguments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from peft import PeftModel
+    from torch import Tensor
+    from transformers import TrainingArguments
+
+    from napari_cytodino.training.finetune_config import FinetuneRecipe
+    from napari_cytodino.training.finetune_parts import Parts
+    from napari_cytodino.training.smoothing import Variant
+
+logger = logging.getLogger(__name__)
+
+RECIPE = "recipe.json"
+"""The resolved recipe of a run, every default written out."""
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Cross-entropy with class factors, averaged over cells and not over factors.
+
+    The average over factors would make a batch's gradient depend on how it is cut.
+    """
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights: Tensor
+        self.register_buffer("weights", weights)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of logits (B, C) and targets (B,)."""
+        loss = nn.functional.cross_entropy(logits, targets, reduction="none")
+        return (loss * self.weights[targets]).mean()
+
+
+def loss_of(recipe: FinetuneRecipe, targets: NDArray[Any]) -> nn.Module:
+    """Build the recipe's loss; class factors come from the training part alone.
+
+    Parameters
+    ----------
+    recipe : FinetuneRecipe
+        Names variant and factors.
+    targets : NDArray[np.int64]
+        (N,) of the training part.
+    """
+    plan, taxonomy = recipe.loss, recipe.classes_in_order
+    roots = class_weights(targets, len(taxonomy))
+    factors = {
+        "none": roots**0,
+        "sqrt-balanced": roots,
+        "balanced": roots**2,
+    }[plan.class_weights]
+    weights = torch.from_numpy(factors).float()
+    if plan.variant == "cross-entropy":
+        return WeightedCrossEntropy(weights)
+    return HierarchicalFocalLoss(
+        taxonomy,
+        variant=cast("Variant", plan.variant),
+        smoothing=plan.smoothing,
+        within_lineage_weight=plan.within_lineage_weight,
+        sequential_bonus=plan.sequential_bonus,
+        critical_penalty=plan.critical_penalty,
+        gamma=plan.gamma,
+        class_weights=weights,
+    )
+
+
+def facts_of(
+    recipe: FinetuneRecipe, parts: Parts, args: TrainingArguments
+) -> dict[str, Any]:
+    """Return what a run is bound to: recipe, cells, base, and what computes it."""
+    plan = recipe.backbone
+    base = describe_backbone(plan.source, plan.revision) if plan.source else None
+    return {
+        "recipe": asdict(recipe),
+        "split_sha256": parts.split_sha256,
+        "base_sha256": base.sha256 if base else "random",
+        "processes": args.world_size,
+        "device": args.device.type,
+        "precision": "bfloat16" if args.bf16 else "float32",
+        "versions": versions(),
+    }
+
+
+def make_trainer(
+    recipe: FinetuneRecipe, parts: Parts, args: TrainingArguments
+) -> FinetuneTrainer:
+    """Build model, loss and order; all that is by chance comes from the seed."""
+    plan = recipe.sampling
+    targets = parts.train.targets
+    order = partial(
+        _order, targets, power=plan.power, multiplier=plan.multiplier, seed=recipe.seed
+    )
+    model = new_model(recipe)
+    trainer = FinetuneTrainer(
+        recipe, model, loss_of(recipe, targets), order, parts.train, parts.watched, args
+    )
+    set_seed(recipe.seed, device_specific=True)
+    return trainer
+
+
+def _order(targets: NDArray[Any], epoch: int, **settings: Any) -> NDArray[Any]:
+    return epoch_order(targets, epoch=epoch, **settings)
+
+
+def finetune(
+    recipe: FinetuneRecipe,
+    data: Path | None,
+    out: Path,
+    *,
+    allow_inexact: bool = False,
+) -> dict[str, Any]:
+    """Run a recipe from cells to checkpoint, or take up what ``out`` holds already.
+
+    Parameters
+    ----------
+    recipe : FinetuneRecipe
+        What to do.
+    data : Path, optional
+        Folder of the cells; a synthetic recipe needs none.
+    out : Path
+        Folder for states, log, TensorBoard, split, recipe, checkpoint and figures.
+    allow_inexact : bool
+        Go on with another number of processes, another device or other versions, which
+        changes the last bits.
+
+    Returns
+    -------
+    dict
+        The figures in ``metrics.json``; empty on all processes but the first.
+
+    Raises
+    ------
+    CytoDinoError
+        One sentence: what does not fit, or why the run had to stop. The newest sealed
+        state is kept, and the same call takes it up.
+    """
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        return _finetune(recipe, data, out, allow_inexact=allow_inexact)
+    except OSError as error:
+        raise TrainingError(
+            f"{error.filename or out} cannot be written ({error.strerror}): free space "
+            "on the disk and run the same again; sealed states are kept."
+        ) from error
+
+
+def _finetune(
+    recipe: FinetuneRecipe, data: Path | None, out: Path, *, allow_inexact: bool
+) -> dict[str, Any]:
+    args = arguments(recipe, out)
+    with args.main_process_first(local=False):
+        parts = load_parts(recipe, data, out)
+        facts = facts_of(recipe, parts, args)
+        if args.should_save:
+            check_fingerprint(out, facts, allow_inexact=allow_inexact)
+            write_json(out / RECIPE, facts["recipe"])
+    results = out / "metrics.json"
+    if results.is_file():
+        stored: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+        return stored
+    trainer = make_trainer(recipe, parts, args)
+    logger.info("%s", trained_share(parameter_counts(trainer.model)))
+    model: PeftModel = trainer.run()
+    if not args.should_save:
+        return {}
+    return finish(recipe, model, parts, out, args.device.type)
+
+
+def states_of(out: Path) -> Path:
+    """Return where a run keeps its sealed states."""
+    return out / STATES
