@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 REPEATS = 1000
 """Bootstrap samples behind an interval."""
 
+LEAST_SUPPORT = 50
+"""Test images below which a class says little; DinoBloom's list has 17 of 21 above."""
+
 
 def confusion(
     targets: NDArray[np.int64], guesses: NDArray[np.int64], classes: int
@@ -38,6 +41,61 @@ def macro_f1(table: NDArray[np.int64]) -> float:
     A guess of an absent class still costs the true class its recall.
     """
     return float(f1_scores(table)[table.sum(axis=1) > 0].mean())
+
+
+def macro_f1_of(table: NDArray[np.int64], least: int = 0) -> float:
+    """Return the mean F1 over all classes with at least ``least`` test images.
+
+    With ``least`` 0 every class of the taxonomy counts, one that is absent as zero:
+    scikit-learn's ``f1_score(labels=range(C), average="macro", zero_division=0)``.
+    NaN where no class has so many.
+    """
+    kept = table.sum(axis=1) >= least
+    return float(f1_scores(table)[kept].mean()) if kept.any() else float("nan")
+
+
+def weighted_f1(table: NDArray[np.int64]) -> float:
+    """Return the mean F1 with each class weighted by its test images."""
+    support = table.sum(axis=1)
+    return float((f1_scores(table) * support).sum() / support.sum())
+
+
+def row_shares(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each row of a confusion table as shares; zeros where a row is empty."""
+    total = table.sum(axis=1, keepdims=True)
+    return np.divide(table, total, out=np.zeros(table.shape), where=total > 0)
+
+
+def balanced_accuracy(table: NDArray[np.int64]) -> float:
+    """Return the mean recall over the classes that are present."""
+    present = table.sum(axis=1) > 0
+    return float(np.diag(row_shares(table))[present].mean())
+
+
+def kappa(table: NDArray[np.int64], *, quadratic: bool = False) -> float:
+    """Return Cohen's kappa (1960), optionally weighted by squared distance (1968).
+
+    Parameters
+    ----------
+    table : NDArray[np.int64]
+        (C, C) counts; for weights, rows and columns in the order of the scale.
+    quadratic : bool
+        Whether a disagreement weighs its squared distance, or all weigh the same.
+
+    Returns
+    -------
+    float
+        1 is perfect, 0 is chance; NaN where chance alone could not disagree.
+    """
+    places = np.arange(len(table), dtype=np.float64)
+    apart = np.abs(places[:, None] - places)
+    weights = apart**2 if quadratic else (apart > 0).astype(np.float64)
+    total = table.sum()
+    if total == 0:
+        return float("nan")
+    by_chance = np.outer(table.sum(axis=1), table.sum(axis=0)) / total
+    most = float((weights * by_chance).sum())
+    return 1 - float((weights * table).sum()) / most if most else float("nan")
 
 
 def bootstrap_macro_f1(
