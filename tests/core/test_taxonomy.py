@@ -1,5 +1,6 @@
 """The taxonomy reads what the paper says and refuses what contradicts itself."""
 
+import json
 import tomllib
 from importlib import resources
 
@@ -52,6 +53,43 @@ def test_index_and_lineage_agree():
 def test_dict_round_trip():
     taxonomy = Taxonomy.load("mll21")
     assert Taxonomy.from_dict(taxonomy.to_dict()) == taxonomy
+
+
+@pytest.mark.parametrize("name", ["mll21", "hematopoiesis21"])
+def test_json_round_trip(name):
+    taxonomy = Taxonomy.load(name)
+    read = Taxonomy.from_dict(json.loads(json.dumps(taxonomy.to_dict())))
+    assert read == taxonomy
+    part = taxonomy.subset(["NGS", "BLA", "FGC"])
+    assert Taxonomy.from_dict(json.loads(json.dumps(part.to_dict()))) == part
+
+
+def test_without_a_tree_plain_values_are_those_of_old_checkpoints():
+    taxonomy = Taxonomy.load("mll21")
+    assert set(taxonomy.to_dict()) == {"name", "title", "classes", "lineages"}
+    starter = resources.files("napari_cytodino") / "checkpoints" / "starter"
+    stored = json.loads((starter / "config.json").read_text(encoding="utf-8"))
+    read = Taxonomy.from_dict(stored["taxonomy"])
+    assert read == taxonomy.subset(read.codes)
+    assert json.loads(json.dumps(read.to_dict())) == stored["taxonomy"]
+
+
+def test_a_slip_in_a_users_tree_is_told(tmp_path):
+    folder = resources.files("napari_cytodino.core") / "taxonomies"
+    text = (folder / "hematopoiesis21.toml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace('["LYT", "KSC"]', '["LYT", "KCS"]'))
+    with pytest.raises(InputError, match="names KCS, neither a class"):
+        Taxonomy.load(path)
+    path.write_text(text.replace("length = 6", 'length = "six"'))
+    with pytest.raises(InputError, match="lacks or misnames"):
+        Taxonomy.load(path)
+    path.write_text(text.replace("factor = 2\n", "factor = -2\n"))
+    with pytest.raises(InputError, match="cost -2 of FGC is not above 0"):
+        Taxonomy.load(path)
+    path.write_text(text.replace("ordered", "in_order"))
+    with pytest.raises(InputError, match="Branch has no field in_order"):
+        Taxonomy.load(path)
 
 
 def test_subset_keeps_order_and_drops_empty_lineages():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from napari_cytodino.core.error_costs import CostRule, cost_faults, costs_among
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.lineage_tree import Branch, strangers, tree_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +63,17 @@ class CellClass:
 class Taxonomy:
     """An ordered list of classes in lineages; class order is logit order.
 
+    Attributes
+    ----------
+    name, title : str
+        What programs and people call it.
+    classes, lineages : tuple
+        In logit order, and in the order of legends.
+    tree : tuple of Branch
+        How far apart classes are (`lineage_tree.class_distances`); may be empty.
+    costs : tuple of CostRule
+        What errors cost (`error_costs.error_costs`); may be empty.
+
     Raises
     ------
     InputError
@@ -71,6 +84,8 @@ class Taxonomy:
     title: str
     classes: tuple[CellClass, ...]
     lineages: tuple[Lineage, ...]
+    tree: tuple[Branch, ...] = ()
+    costs: tuple[CostRule, ...] = ()
 
     def __post_init__(self) -> None:
         faults = list(_faults(self))
@@ -112,7 +127,15 @@ class Taxonomy:
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{source} is not valid TOML: {error}.") from error
-        return Taxonomy.from_dict(content)
+        taxonomy = Taxonomy.from_dict(content)
+        # only here: the tree of a subset still names the classes that were left out
+        unknown = strangers(taxonomy.tree, taxonomy.codes)
+        if unknown:
+            raise InputError(
+                f"The tree of taxonomy '{taxonomy.name}' names {', '.join(unknown)}, "
+                "neither a class nor a branch written above; correct its TOML file."
+            )
+        return taxonomy
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> Taxonomy:
@@ -123,6 +146,8 @@ class Taxonomy:
                 title=str(content["title"]),
                 classes=tuple(_record(CellClass, c) for c in content["classes"]),
                 lineages=tuple(_record(Lineage, g) for g in content["lineages"]),
+                tree=tuple(_record(Branch, b) for b in content.get("tree", ())),
+                costs=tuple(_record(CostRule, r) for r in content.get("costs", ())),
             )
         except (KeyError, TypeError) as error:
             raise InputError(
@@ -131,8 +156,12 @@ class Taxonomy:
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values from which `from_dict` builds an equal taxonomy."""
-        return asdict(self)
+        """Return plain values from which `from_dict` builds an equal taxonomy.
+
+        Without a tree or costs these have no entry, as in checkpoints of old.
+        """
+        content = asdict(self)
+        return {k: v for k, v in content.items() if v or k not in ("tree", "costs")}
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
@@ -191,12 +220,16 @@ class Taxonomy:
         return np.array([c.risk == "safe" for c in self.classes])
 
     def subset(self, codes: Sequence[str]) -> Taxonomy:
-        """Return the taxonomy of these classes only, in this taxonomy's order."""
+        """Return the taxonomy of these classes only, in this taxonomy's order.
+
+        Its tree stays whole, so that distances stay what they are.
+        """
         wanted = {self.codes[self.index(code)] for code in codes}
         classes = tuple(c for c in self.classes if c.code in wanted)
         used = {c.lineage for c in classes}
         lineages = tuple(g for g in self.lineages if g.name in used)
-        return Taxonomy(self.name, self.title, classes, lineages)
+        costs = costs_among(self.costs, [c.code for c in classes])
+        return replace(self, classes=classes, lineages=lineages, costs=costs)
 
 
 def _record(kind: type[T], content: Mapping[str, Any]) -> T:
@@ -204,7 +237,9 @@ def _record(kind: type[T], content: Mapping[str, Any]) -> T:
     extra = set(content) - known
     if extra:
         raise KeyError(f"{kind.__name__} has no field {', '.join(sorted(extra))}")
-    return kind(**content)
+    # JSON and TOML have lists where a frozen record has tuples
+    lists = {k: tuple(v) for k, v in content.items() if isinstance(v, list)}
+    return kind(**{**content, **lists})
 
 
 def _faults(taxonomy: Taxonomy) -> list[str]:
@@ -223,7 +258,11 @@ def _faults(taxonomy: Taxonomy) -> list[str]:
             faults.append(f"title {group.title!r} of {group.name} is not plain text")
     for cell in taxonomy.classes:
         faults += _class_faults(cell, names)
-    return faults
+    return [
+        *faults,
+        *tree_faults(taxonomy.tree, codes),
+        *cost_faults(taxonomy.costs, codes),
+    ]
 
 
 def _class_faults(cell: CellClass, lineages: list[str]) -> list[str]:
