@@ -30,6 +30,7 @@ from napari_cytodino.training.distillation import (
     turned,
 )
 from napari_cytodino.training.loop import FitPlan
+from napari_cytodino.training.strange import Strangeness
 from napari_cytodino.training.teacher import Teacher
 
 PLAN = FitPlan(steps=2, batch=4)
@@ -122,6 +123,19 @@ def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> No
     assert torch.equal(given[3 * BLOCK].pixels, views(BLOCK)[0])
     for worker in (ahead, resumed):
         worker.close()
+
+
+def test_only_the_student_sees_strange_views(crops: CropSet) -> None:
+    torch.manual_seed(0)
+    views, teacher = Views(crops, 32, PLAN, Augmentation(), seed=1), Teacher(3).eval()
+    ahead = Ahead(views, teacher, strange=Strangeness(share=1.0))
+    given, again, clean = ahead(0), ahead(0), lesson(views, teacher, 0)
+    ahead.close()
+    assert torch.equal(given.pixels, again.pixels)
+    assert not torch.equal(given.pixels, clean.pixels)
+    assert given.logits is not None
+    assert clean.logits is not None
+    assert torch.equal(given.logits, clean.logits)
 
 
 def test_a_square_has_no_ninth_pose() -> None:

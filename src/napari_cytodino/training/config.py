@@ -22,6 +22,7 @@ from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.augmentation import Augmentation
 from napari_cytodino.training.distillation import DistillPlan
 from napari_cytodino.training.loop import FitPlan  # noqa: TC001 the reader resolves it
+from napari_cytodino.training.strange import Strangeness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ class Recipe:
         What the model card warns of, beside what is true of every checkpoint.
     emphasis : dict
         Class codes or sources -> how many times more often they are shown.
-    model, fit, augmentation, teacher
+    model, fit, augmentation, strange, teacher
         The parts' own settings.
     """
 
@@ -146,6 +147,7 @@ class Recipe:
     emphasis: dict[str, float] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    strange: Strangeness = field(default_factory=Strangeness)
     teacher: TeacherPlan | None = None
 
     def __post_init__(self) -> None:

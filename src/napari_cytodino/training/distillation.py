@@ -15,6 +15,7 @@ from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import Augmentation, augment, centre
 from napari_cytodino.training.loop import fit
 from napari_cytodino.training.sampling import draw, sampling_weights
+from napari_cytodino.training.strange import Strangeness, estrange
 from napari_cytodino.training.teacher import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -219,10 +220,18 @@ class Ahead:
     """Lessons prepared in a second thread while the student learns.
 
     Steps come in blocks: each lesson of a block once, then all again in another pose.
+    The student sees some views stranger than the teacher, who says what they show.
     """
 
-    def __init__(self, views: Views, teacher: Teacher | None, reuse: int = 1) -> None:
+    def __init__(
+        self,
+        views: Views,
+        teacher: Teacher | None,
+        reuse: int = 1,
+        strange: Strangeness | None = None,
+    ) -> None:
         self.views, self.teacher, self.reuse = views, teacher, reuse
+        self.strange = strange or Strangeness()
         self._pool = ThreadPoolExecutor(
             1, initializer=torch.set_num_threads, initargs=(1,)
         )
@@ -243,7 +252,9 @@ class Ahead:
                 )
         others = 1 + np.random.default_rng(first + offset).permutation(7)
         pose = int(others[turn - 1]) if turn else 0
-        return turned(self._waiting[first + offset].result(), pose)
+        taught = turned(self._waiting[first + offset].result(), pose)
+        generator = torch.Generator().manual_seed(self.views.seed * 1_000_003 + step)
+        return replace(taught, pixels=estrange(taught.pixels, self.strange, generator))
 
     def close(self) -> None:
         """Give up the lessons that nobody will ask for."""

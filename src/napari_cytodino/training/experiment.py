@@ -212,7 +212,7 @@ def fit_student(
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
-    ahead = Ahead(views, teacher, weights.reuse)
+    ahead = Ahead(views, teacher, weights.reuse, recipe.strange)
 
     def loss_of(step: int) -> Tensor:
         taught = ahead(step)
