@@ -86,5 +86,5 @@ def test_files_are_read_and_faults_named(tmp_path: Path) -> None:
 
 
 def test_unknown_recipes_list_the_known() -> None:
-    with pytest.raises(InputError, match="demo, .*mll21-vitl16, .*smoke, starter"):
+    with pytest.raises(InputError, match=r"demo, .*mll21-vitl16, .*smoke, starter"):
         load_recipe("nothing")

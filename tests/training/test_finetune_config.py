@@ -1,0 +1,145 @@
+"""Recipes of fine-tuning: the paper's values, and faults named by their field."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.config import build, read_recipe, recipe_folder
+from napari_cytodino.training.finetune_config import FinetuneRecipe, RunPlan
+from napari_cytodino.training.splits import PUBLISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = sorted(
+    p.stem
+    for p in recipe_folder().glob("*.toml")
+    if "[backbone]" in p.read_text("utf-8")
+)
+
+
+def load(name: str, *changes: str) -> FinetuneRecipe:
+    return build(FinetuneRecipe, *read_recipe(name, changes))
+
+
+def plans(plan: Any) -> Iterator[Any]:
+    """Give a dataclass and all in it."""
+    yield plan
+    for item in fields(plan):
+        value = getattr(plan, item.name)
+        if is_dataclass(value):
+            yield from plans(value)
+
+
+def test_the_recipes_are_here() -> None:
+    assert NAMES == ["finetune-smoke", "mll21-vitl16", "mll21-vits16"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_valid(name: str) -> None:
+    recipe = load(name)
+    assert recipe.name == name
+    assert bool(recipe.data.synthetic) == ("SYNTHETIC" in recipe.title)
+    assert recipe.run.accumulation(1) >= 1
+    assert len(recipe.classes_in_order) == len(recipe.data.classes or [0] * 21)
+
+
+def test_the_paper_is_reproduced_value_by_value() -> None:
+    paper = load("mll21-vitl16")
+    # domain.md 1.3, table "Exact hyper-parameters"
+    assert paper.backbone.source == "facebook/dinov3-vitl16-pretrain-lvd1689m"
+    assert paper.backbone.pos_embed_rescale == 2.0
+    assert (paper.size, paper.field_of_view, paper.taxonomy) == (256, 250, "mll21")
+    assert paper.mean == (0.5631, 0.4959, 0.7355)
+    assert paper.std == (0.2419, 0.2835, 0.1761)
+    assert (paper.lora.rank, paper.lora.alpha, paper.lora.dropout) == (64, 128, 0.1)
+    head = paper.head
+    assert (head.layers, head.heads, head.ff_ratio, head.dropout) == (4, 4, 2, 0.2)
+    loss = paper.loss
+    assert (loss.variant, loss.gamma, loss.smoothing) == ("published", 2.0, 0.1)
+    assert (loss.within_lineage_weight, loss.sequential_bonus) == (0.95, 0.01)
+    assert (loss.critical_penalty, loss.class_weights) == (3.0, "sqrt-balanced")
+    assert (paper.sampling.power, paper.sampling.multiplier) == (0.7, 2)
+    optim = paper.optim
+    assert (optim.lr, optim.weight_decay, optim.clip) == (3e-4, 0.01, 1.0)
+    assert (optim.schedule, optim.period, optim.lr_end) == ("epoch-cosine", 8, 1e-7)
+    run = paper.run
+    assert (run.epochs, run.patience, run.effective_batch) == (8, 5, 4)
+    assert paper.data.protocol == PUBLISHED.name
+    as_published = load("mll21-vitl16", "run.batch=1", "run.precision=float32")
+    assert as_published.run.accumulation(1) == 4
+
+
+def test_set_reaches_every_table() -> None:
+    recipe = load(
+        "mll21-vitl16", "optim.lr=1e-4", "lora.rank=32", "data.classes=['BLA', 'NGS']"
+    )
+    assert (recipe.optim.lr, recipe.lora.rank) == (1e-4, 32)
+    assert recipe.classes_in_order.codes == ("BLA", "NGS")
+    folder = load("mll21-vits16", "backbone.source=/data/vits")
+    assert folder.backbone.source == "/data/vits"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("optim.rate=1", "unknown field 'rate'"),
+        ("optim.lr=fast", "lr is 'fast'"),
+        ("optim.lr=-1", r"optim\.lr is -1\.0: use a value from"),
+        ("optim.schedule=linear", "'linear': use one of epoch-cosine, cosine"),
+        ("loss.variant=best", "loss.variant is 'best'"),
+        ("loss.class_weights=some", "'some'"),
+        ("data.protocol=kfold", "'kfold': use one of three-way, published"),
+        ("data.synthetic=-1", "data.synthetic is -1"),
+        ("run.precision=half", "'half'"),
+        ("run.epochs=0", r"run\.epochs is 0"),
+        ("run.epochs=1.5", r"epochs is 1\.5"),
+        ("lora.rank=0", r"lora\.rank is 0"),
+        ("lora.dropout=1", r"lora\.dropout is 1"),
+        ("sampling.multiplier=0", r"sampling\.multiplier is 0"),
+        ("backbone.source=x", "set exactly one of them"),
+        ("backbone.pos_embed_rescale=0.5", "pos_embed_rescale is 0.5"),
+        ("augmentation.flip=2", r"augmentation\.flip is 2"),
+        ("size=4", "size is 4"),
+        ("accepted_error=2", "accepted_error is 2"),
+    ],
+)
+def test_faulty_changes_are_named(change: str, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        load("finetune-smoke", change)
+
+
+def test_recipes_are_frozen_and_every_field_is_documented() -> None:
+    recipe = load("mll21-vitl16")
+    with pytest.raises(FrozenInstanceError):
+        recipe.seed = 1  # type: ignore[misc]
+    shared = "fields as in"
+    for plan in plans(load("finetune-smoke")):
+        told = type(plan).__doc__ or ""
+        lacking = [f.name for f in fields(plan) if f.name not in told]
+        assert not lacking or shared in told, (type(plan).__name__, lacking)
+
+
+@pytest.mark.parametrize(
+    ("effective", "batch", "processes", "expected"),
+    [(8, 2, 1, 4), (8, 8, 1, 1), (8, 2, 2, 2), (4, 1, 4, 1)],
+)
+def test_the_effective_batch_is_the_same_on_any_number_of_processes(
+    effective: int, batch: int, processes: int, expected: int
+) -> None:
+    plan = RunPlan(effective_batch=effective, batch=batch)
+    assert plan.accumulation(processes) == expected
+
+
+@pytest.mark.parametrize(("batch", "processes"), [(4, 2), (3, 1), (1, 3)])
+def test_a_batch_that_cannot_be_dealt_out_is_refused(
+    batch: int, processes: int
+) -> None:
+    with pytest.raises(
+        InputError, match=rf"effective_batch = 4 .* {processes} process"
+    ):
+        RunPlan(effective_batch=4, batch=batch).accumulation(processes)
