@@ -1,20 +1,25 @@
-"""Cell images on disk -> one packed array, decoded once and memory-mapped after."""
+"""Cell images on disk -> crops: one at a time, or packed once and memory-mapped."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from napari_cytodino.core.cells import Cells
+from napari_cytodino.core.crops import iter_crops
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import whole_file
+from napari_cytodino.core.images import ImageSource, read_image
+from napari_cytodino.training.threads import in_threads, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,26 +29,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellFile:
-    """One labelled image of a data folder.
+    """One labelled cell of a data folder.
 
     Attributes
     ----------
     path : str
-        Relative to the data folder; its first part is the source.
+        Of its image, relative to the data folder, with forward slashes.
     code : str
         The class given by the data set.
     group : str
-        Cells of one group stay in one part of a split; empty where unknown.
+        Patient, slide or the like: cells of one group stay in one part of a split;
+        empty where unknown.
+    dataset : str
+        The laboratory; empty where it is the first part of the path.
+    place : tuple of float, optional
+        Centre y, x in pixels of a cell in a whole image; None for an image of one cell.
     """
 
     path: str
     code: str
     group: str = ""
+    dataset: str = ""
+    place: tuple[float, float] | None = None
 
     @property
     def source(self) -> str:
         """The data set, which is the laboratory."""
-        return self.path.split("/", 1)[0]
+        return self.dataset or self.path.split("/", 1)[0]
+
+    @property
+    def key(self) -> str:
+        """The name of the cell in a split: its path, and its place if it has one."""
+        if self.place is None:
+            return self.path
+        return f"{self.path}#{self.place[0]:.1f},{self.place[1]:.1f}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class CropSet:
     Attributes
     ----------
     pixels : NDArray[np.uint8]
-        (N, S, S, 3) RGB.
+        (N, S, S, 3) RGB; read-only where they are mapped from a file.
     targets : NDArray[np.int64]
         (N,) class index in the taxonomy.
     sources : NDArray[np.str_]
@@ -80,6 +99,27 @@ class CropSet:
         )
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV as text; missing values are empty.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as a CSV in UTF-8.
+    """
+    try:
+        # Excel writes a byte order mark
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [
+                {name: value or "" for name, value in row.items() if name}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path} cannot be read as a table ({error}): save it as a CSV in UTF-8."
+        ) from error
+
+
 def read_index(data: Path) -> list[CellFile]:
     """Read ``cells.csv`` of a data folder: dataset, path, code, background_group."""
     index = data / "cells.csv"
@@ -87,34 +127,110 @@ def read_index(data: Path) -> list[CellFile]:
         raise InputError(
             f"No cells.csv in {data}: give the folder that holds the labelled cells."
         )
-    with index.open(newline="", encoding="utf-8") as file:
-        return [
-            CellFile(
-                f"{row['dataset']}/{row['path']}", row["code"], row["background_group"]
-            )
-            for row in csv.DictReader(file)
-        ]
+    rows = read_rows(index)
+    wanted = ("dataset", "path", "code")
+    lacking = [name for name in wanted if rows and name not in rows[0]]
+    if lacking:
+        raise InputError(f"{index} has no column '{lacking[0]}': add it.")
+    return [
+        CellFile(
+            f"{row['dataset']}/{row['path']}",
+            row["code"],
+            row.get("background_group", ""),
+        )
+        for row in rows
+    ]
 
 
-def decode(path: Path, field: int, side: int) -> NDArray[np.uint8]:
-    """Read the central ``field`` pixels of an image, resized to ``side``."""
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read as an image ({error}): restore or remove it."
-        ) from error
-    width, height = image.size
-    left, top = (width - field) / 2, (height - field) / 2
-    if left < 0 or top < 0:
+def _fits(path: Path, shape: tuple[int, int], field: int) -> None:
+    height, width = shape
+    if width < field or height < field:
         raise InputError(
             f"{path} is {width} x {height} px but the recipe needs {field}: "
             "give larger crops or a smaller field."
         )
+
+
+def decode(path: Path, field: int, side: int) -> NDArray[np.uint8]:
+    """Read the central ``field`` pixels of an image, resized to ``side``."""
+    source = read_image(path)
+    height, width = source.shape
+    _fits(path, source.shape, field)
+    left, top = (width - field) / 2, (height - field) / 2
+    image = Image.fromarray(source.read(0, 0, height, width))
     box = (left, top, left + field, top + field)
+    return _resized(image, side, box)
+
+
+def _resized(
+    image: Image.Image, side: int, box: tuple[float, float, float, float] | None = None
+) -> NDArray[np.uint8]:
     small = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
     return np.asarray(small, dtype=np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _whole_image(path: Path, _modified: int) -> ImageSource:
+    """Keep the last whole images: their cells are read one after the other."""
+    return read_image(path)
+
+
+def read_crop(cell: CellFile, root: Path, field: int) -> NDArray[np.uint8]:
+    """Read one crop as inference would cut it, by `core.crops`.
+
+    Parameters
+    ----------
+    cell : CellFile
+        Its middle is taken, or the square about its place, reflected beyond the image.
+    root : Path
+        The data folder.
+    field : int
+        Side S of the square in image pixels.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        (S, S, 3) RGB.
+
+    Raises
+    ------
+    InputError
+        When the image cannot be read, is smaller than the field, or does not reach to
+        the cell's place.
+    """
+    path = root / cell.path
+    if cell.place is None:
+        source = read_image(path)
+        _fits(path, source.shape, field)
+        y, x = ((n - 1) / 2 for n in source.shape)
+    else:
+        modified = path.stat().st_mtime_ns if path.is_file() else 0
+        source = _whole_image(path, modified)
+        y, x = cell.place
+    height, width = source.shape
+    if not (-0.5 <= y < height and -0.5 <= x < width):
+        raise InputError(
+            f"The cell at {y}, {x} lies outside {path} of {height} x {width} px: give "
+            "the image that the table was made from."
+        )
+    one = Cells(
+        np.array([1], np.int64),
+        np.array([[y, x]], np.float64),
+        np.array([[0, 0, height, width]], np.int64),
+        np.ones(1),
+        np.zeros(1, bool),
+    )
+    crop = next(iter_crops(source, one, field, 1))
+    if not crop.readable[0]:
+        raise InputError(f"{path} cannot be read at {y}, {x}: repair or remove it.")
+    return crop.pixels[0]
+
+
+def _packed(cell: CellFile, root: Path, field: int, side: int) -> NDArray[np.uint8]:
+    if cell.place is None:
+        return decode(root / cell.path, field, side)
+    crop = read_crop(cell, root, field)
+    return crop if side == field else _resized(Image.fromarray(crop), side)
 
 
 def pack(
@@ -125,6 +241,7 @@ def pack(
     field: int,
     side: int,
     cache: Path | None = None,
+    progress: Callable[[int, int], None] = silent,
 ) -> CropSet:
     """Decode every file, or map the array an earlier call left in ``cache``.
 
@@ -142,25 +259,49 @@ def pack(
         Side it is resized to.
     cache : Path, optional
         Folder for the packed array; nothing is kept without one.
+    progress : callable
+        Called with the number of crops done and of all.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, a class is not in the taxonomy, or the disk is full;
+        no part of an array is left in ``cache`` then.
     """
-    key = hashlib.sha256(repr((field, side, [f.path for f in files])).encode())
-    stored = cache / f"crops-{key.hexdigest()[:16]}.npy" if cache else None
-    if stored is not None and stored.is_file():
-        pixels: NDArray[np.uint8] = np.load(stored, mmap_mode="r")
+    targets = np.array([taxonomy.index(f.code) for f in files], np.int64)
+    crops = in_threads(lambda f: _packed(f, data, field, side), files, progress)
+    shape = (len(files), side, side, 3)
+    if cache is None:
+        pixels = np.empty(shape, np.uint8)
+        for i, crop in enumerate(crops):
+            pixels[i] = crop
     else:
-        pixels = np.empty((len(files), side, side, 3), np.uint8)
-        with ThreadPoolExecutor(4) as pool:
-            decoded = pool.map(lambda f: decode(data / f.path, field, side), files)
-            for i, crop in enumerate(decoded):
-                pixels[i] = crop
-        if stored is not None:
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            part = stored.with_suffix(".part.npy")
-            np.save(part, pixels)
-            part.replace(stored)
+        key = hashlib.sha256(repr((field, side, [f.key for f in files])).encode())
+        pixels = _stored(cache / f"crops-{key.hexdigest()[:16]}.npy", shape, crops)
     return CropSet(
         pixels,
-        np.array([taxonomy.index(f.code) for f in files], np.int64),
+        targets,
         np.array([f.source for f in files], np.str_),
-        tuple(f.path for f in files),
+        tuple(f.key for f in files),
     )
+
+
+def _stored(
+    path: Path, shape: tuple[int, ...], crops: Iterable[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    """Map the array in a file, written first where it is not there."""
+    if not path.is_file():
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        # Written crop by crop: a mapped file on a full disk kills the process (SIGBUS),
+        # a write raises an error that can be told.
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for crop in crops:
+                file.write(crop.tobytes())
+    try:
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}): remove it to have it written anew."
+        ) from error
+    return pixels
