@@ -221,6 +221,14 @@ def test_stages_of_a_user_count_by_order_not_by_number() -> None:
     assert np.array_equal(class_distances(spread), class_distances(MLL))
 
 
+def test_of_two_edges_the_shorter_counts_whichever_stands_first() -> None:
+    turned = replace(
+        MLL.subset(["BLA", "LYT", "MON"]),
+        tree=(Branch(("BLA", "MON"), 2.0), Branch(("BLA", "LYT", "MON"), 5.0)),
+    )
+    assert class_distances(turned).tolist() == [[0, 5, 2], [5, 0, 5], [2, 5, 0]]
+
+
 def test_a_lineage_named_like_a_class_is_no_trouble() -> None:
     lineages = tuple(
         replace(g, name=g.name.replace("monocytic", "MON")) for g in MLL.lineages
