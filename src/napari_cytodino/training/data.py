@@ -202,11 +202,10 @@ def read_crop(cell: CellFile, root: Path, field: int) -> NDArray[np.uint8]:
     if cell.place is None:
         source = read_image(path)
         _fits(path, source.shape, field)
-        y, x = ((n - 1) / 2 for n in source.shape)
-    else:
-        modified = path.stat().st_mtime_ns if path.is_file() else 0
-        source = _whole_image(path, modified)
-        y, x = cell.place
+        top, left = ((n - field + 1) // 2 for n in source.shape)
+        return source.read(top, left, top + field, left + field)
+    modified = path.stat().st_mtime_ns if path.is_file() else 0
+    source, (y, x) = _whole_image(path, modified), cell.place
     height, width = source.shape
     if not (-0.5 <= y < height and -0.5 <= x < width):
         raise InputError(
