@@ -21,7 +21,12 @@ from napari_cytodino.core.checkpoint_files import read_json, sha256
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.training import finetune as module
 from napari_cytodino.training.config import build, read_recipe
-from napari_cytodino.training.finetune import WeightedCrossEntropy, finetune, loss_of
+from napari_cytodino.training.finetune import (
+    WeightedCrossEntropy,
+    exact_kernels,
+    finetune,
+    loss_of,
+)
 from napari_cytodino.training.finetune_config import FinetuneRecipe
 from napari_cytodino.training.losses import HierarchicalFocalLoss
 from napari_cytodino.training.sealing import TrainingError, last_sealed
@@ -294,8 +299,43 @@ def test_a_folder_that_cannot_be_written_is_named(
         raise OSError(28, "No space left on device", str(tmp_path / "recipe.json"))
 
     monkeypatch.setattr(module, "write_json", full)
-    with pytest.raises(CytoDinoError, match=r"recipe\.json cannot be written \(No sp"):
+    with pytest.raises(CytoDinoError, match=r"recipe\.json cannot be .* \(No space"):
         finetune(recipe, None, tmp_path)
+
+
+def test_too_little_memory_is_told_with_the_way_out(
+    recipe: FinetuneRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module, "make_trainer", full)
+    with pytest.raises(TrainingError, match=r"run\.batch = 2 cells at once: lower it"):
+        finetune(recipe, None, tmp_path)
+
+
+def test_a_fault_in_a_worker_is_one_sentence(
+    recipe: FinetuneRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any) -> None:
+        raise InputError("Caught InputError in worker 0.\nInputError: a.jpg is gone.\n")
+
+    monkeypatch.setattr(module, "make_trainer", lost)
+    with pytest.raises(TrainingError) as caught:
+        finetune(recipe, None, tmp_path)
+    assert str(caught.value) == "a.jpg is gone."
+
+
+def test_a_gpu_is_asked_for_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    with exact_kernels(False):
+        assert not torch.are_deterministic_algorithms_enabled()
+    with exact_kernels(True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
 
 
 def test_the_published_protocol_says_what_its_figures_are(

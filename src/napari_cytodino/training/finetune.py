@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +16,7 @@ from torch import nn
 
 from napari_cytodino.core.backbone import describe_backbone
 from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.training.finetune_model import (
     new_model,
     parameter_counts,
@@ -28,9 +31,10 @@ from napari_cytodino.training.sealing import (
     check_fingerprint,
     versions,
 )
-from napari_cytodino.training.trainer import STATES, FinetuneTrainer, arguments
+from napari_cytodino.training.trainer import FinetuneTrainer, arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -170,12 +174,44 @@ def finetune(
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        return _finetune(recipe, data, out, allow_inexact=allow_inexact)
+        with exact_kernels(torch.cuda.is_available()):
+            return _finetune(recipe, data, out, allow_inexact=allow_inexact)
     except OSError as error:
         raise TrainingError(
-            f"{error.filename or out} cannot be written ({error.strerror}): free space "
-            "on the disk and run the same again; sealed states are kept."
+            f"{error.filename or out} cannot be read or written ({error.strerror}): "
+            "mend that, or free space on the disk, and run the same again; sealed "
+            "states are kept."
         ) from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"The device has too little memory for run.batch = {recipe.run.batch} "
+            "cells at once: lower it, which leaves the effective batch as it is, or "
+            "set backbone.activation_checkpointing=true, in an empty folder."
+        ) from error
+    except CytoDinoError as error:
+        # a worker's error comes with its traceback, the sentence last
+        *before, sentence = str(error).strip().splitlines()
+        if not before:
+            raise
+        raise TrainingError(sentence.partition("Error: ")[2] or sentence) from error
+
+
+@contextmanager
+def exact_kernels(wanted: bool) -> Iterator[None]:
+    """Have a GPU give the same bits again, which some of its sums do not by default.
+
+    Attention's backward pass adds in the order in which threads come; without this a
+    resumed run would differ from one that was never killed. Costs some speed.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        # cuBLAS reads this when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _finetune(
@@ -198,8 +234,3 @@ def _finetune(
     if not args.should_save:
         return {}
     return finish(recipe, model, parts, out, args.device.type)
-
-
-def states_of(out: Path) -> Path:
-    """Return where a run keeps its sealed states."""
-    return out / STATES

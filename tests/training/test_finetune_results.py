@@ -1,0 +1,136 @@
+"""The end of a run: logits as inference gives them, honest names, a usable folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_cytodino.cli import app
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.crops import CropBatch
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.inference import Classifier
+from napari_cytodino.training.card import figures_block, figures_of
+from napari_cytodino.training.config import build, read_recipe
+from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.training.finetune_model import new_model
+from napari_cytodino.training.finetune_parts import load_parts
+from napari_cytodino.training.finetune_results import (
+    TEST,
+    TUNED,
+    UNTUNED,
+    VALIDATION,
+    card_of,
+    finish,
+    judge,
+    policy_of,
+    stored_logits,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_cytodino.training.finetune_parts import Parts
+
+
+@pytest.fixture(scope="module")
+def recipe() -> FinetuneRecipe:
+    return build(FinetuneRecipe, *read_recipe("finetune-smoke"))
+
+
+@pytest.fixture(scope="module")
+def parts(recipe: FinetuneRecipe, tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return load_parts(recipe, None, tmp_path_factory.mktemp("none"))
+
+
+@pytest.fixture(scope="module")
+def finished(
+    recipe: FinetuneRecipe, parts: Parts, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a run's folder after its end; the model never learnt anything."""
+    out = tmp_path_factory.mktemp("finished")
+    finish(recipe, new_model(recipe), parts, out, "cpu")
+    return out
+
+
+def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
+    checkpoint = load_checkpoint(finished / "checkpoint")
+    logits = stored_logits(checkpoint, parts.watched, batch=4)
+    assert logits.shape == (6, 3)
+    pixels = np.stack([parts.watched.crop(i) for i in range(6)])
+    batch = CropBatch(np.arange(6), pixels, np.ones(6, bool))
+    (answer,) = Classifier(checkpoint, "cpu").run([batch])
+    assert np.allclose(logits, answer.logits, atol=1e-5)
+
+
+def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> None:
+    checkpoint = load_checkpoint(finished / "checkpoint")
+    logits = np.eye(3, dtype=np.float32)[parts.watched.targets] * 9
+    found = judge(checkpoint, logits, parts.watched, VALIDATION)
+    assert found[VALIDATION]["synthetic"]["macro_f1"] == 1
+    wrong = judge(checkpoint, np.roll(logits, 1, axis=1), parts.watched, TEST)
+    assert wrong[TEST]["synthetic"]["accuracy"] == 0
+
+
+def test_thresholds_are_tuned_on_cells_of_their_own_or_not_at_all(
+    recipe: FinetuneRecipe, parts: Parts
+) -> None:
+    rng = np.random.default_rng(0)
+    logits = np.eye(3)[parts.watched.targets] * 4 + rng.normal(size=(6, 3))
+    watched = (logits.astype(np.float32), parts.watched)
+    assert parts.thresholds is not None
+    plain = policy_of(recipe, watched, None)
+    assert plain == DecisionPolicy(temperature=plain.temperature)
+    wrong = np.eye(3)[(parts.thresholds.targets + 1) % 3].astype(np.float32) * 9
+    strict = policy_of(recipe, watched, (wrong, parts.thresholds))
+    assert strict.temperature == plain.temperature
+    assert strict.min_confidence > plain.min_confidence
+
+
+def test_the_card_tells_backbone_loss_protocol_and_figures(
+    recipe: FinetuneRecipe, parts: Parts, finished: Path
+) -> None:
+    card = load_checkpoint(finished / "checkpoint").card
+    assert card.count("$") == 0
+    for words in ("RANDOM weights", "SYNTHETIC cells", "Loss: published", TUNED):
+        assert words in card
+    assert "24 train, 6 calibration-a, 6 calibration-b, 6 test" in card
+    assert "| test | synthetic | 6 |" in figures_of(card)
+    without = replace(parts, thresholds=None, test=None, split_sha256="5e")
+    results = {VALIDATION: {"synthetic": figures_stub(finished, parts)}}
+    told = card_of(recipe, DecisionPolicy(), without, results, "All learn.")
+    assert UNTUNED in told
+    assert "24 train, 6 validation. Split sha256 `5e`." in told
+    assert figures_of(told) == figures_block(results)
+
+
+def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
+    checkpoint = load_checkpoint(run / "checkpoint")
+    logits = np.eye(3, dtype=np.float32)[parts.watched.targets]
+    found: dict[str, object] = judge(checkpoint, logits, parts.watched, "x")["x"][
+        "synthetic"
+    ]
+    return found
+
+
+def test_the_command_classifies_with_the_folder(
+    finished: Path, parts: Parts, tmp_path: Path
+) -> None:
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    for i in range(2):
+        Image.fromarray(parts.watched.crop(i)).save(crops / f"{i}.png")
+    chosen = ["--checkpoint", str(finished / "checkpoint"), "--device", "cpu"]
+    done = CliRunner().invoke(
+        app,
+        ["classify", str(crops), "--crops", *chosen, "--out", str(tmp_path / "out")],
+    )
+    assert done.exit_code == 0, done.output
+    table = (tmp_path / "out" / "cells.csv").read_text("utf-8")
+    assert table.count("\n") == 3
+    assert "p_BLA" in table
