@@ -316,8 +316,8 @@ def load_or_make_split(
     changes = _changes({r["path"]: r.get("target", "") for r in rows}, files)
     if changes and not allow_changes:
         raise InputError(
-            f"The cells are not those of the split {path}: {'; '.join(changes)}. "
-            "Restore them, allow changes, or save a new split elsewhere."
+            f"The cells are not those of the split {path} ({'; '.join(changes)}): "
+            "restore them, allow changes, or save a new split elsewhere."
         )
     notes = (*changes, *_thin(parts, files, protocol))
     return Split(parts, protocol, split_sha256(path), notes)
