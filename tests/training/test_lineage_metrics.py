@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from napari_cytodino.core.lineage_tree import neighbours
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.lineage_metrics import (
-    neighbours,
     rates,
     same_lineage,
     stage_kappas,
@@ -40,6 +40,15 @@ def test_neighbours_of_a_subset_are_successive_in_it() -> None:
     near = neighbours(some)
     found = {(some.codes[a], some.codes[b]) for a, b in np.argwhere(np.triu(near))}
     assert found == {("BLA", "NGB"), ("NGB", "NGS")}
+
+
+def test_a_variant_is_no_neighbouring_stage() -> None:
+    # FGC is a variant of PMO: to take it for MYB loses the alarm, not a stage
+    tree = Taxonomy.load("hematopoiesis21")
+    tolerant = next(rate for rate in rates(tree) if rate.key == "tolerant_accuracy")
+    fgc, myb, pmo = (tree.index(code) for code in ("FGC", "MYB", "PMO"))
+    assert not tolerant.entries[fgc, myb]
+    assert tolerant.entries[pmo, myb]
 
 
 def test_classes_of_one_lineage() -> None:

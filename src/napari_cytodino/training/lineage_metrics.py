@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cytodino.core.lineage_tree import neighbours
 from napari_cytodino.training.metrics import kappa
 
 if TYPE_CHECKING:
@@ -50,22 +51,6 @@ def same_lineage(taxonomy: Taxonomy) -> NDArray[np.bool_]:
     """Return True where two classes are of one lineage, shape (C, C)."""
     lineage = taxonomy.lineage_index
     return np.asarray(lineage[:, None] == lineage, np.bool_)
-
-
-def neighbours(taxonomy: Taxonomy) -> NDArray[np.bool_]:
-    """Return True for successive stages of a sequential lineage, shape (C, C).
-
-    Successive among the stages that the taxonomy holds, as in `core.lineage_tree`.
-    """
-    near = np.zeros((len(taxonomy), len(taxonomy)), np.bool_)
-    for lineage in taxonomy.lineages:
-        members = taxonomy.classes_of(lineage.name) if lineage.sequential else ()
-        stages = sorted({c.stage for c in members})
-        for a in members:
-            for b in members:
-                if abs(stages.index(a.stage) - stages.index(b.stage)) == 1:
-                    near[taxonomy.index(a.code), taxonomy.index(b.code)] = True
-    return near
 
 
 def rates(taxonomy: Taxonomy) -> tuple[Rate, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_cytodino.core.differential import wilson
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.lineage_tree import neighbours
 from napari_cytodino.training.calibration import accepted_cells
 from napari_cytodino.training.confidence_metrics import (
     calibration_figures,
@@ -18,7 +19,7 @@ from napari_cytodino.training.confidence_metrics import (
     selective_figures,
 )
 from napari_cytodino.training.intervals import intervals
-from napari_cytodino.training.lineage_metrics import neighbours, rates, stage_kappas
+from napari_cytodino.training.lineage_metrics import rates, stage_kappas
 from napari_cytodino.training.metrics import (
     LEAST_SUPPORT,
     balanced_accuracy,
