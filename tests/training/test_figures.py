@@ -173,7 +173,7 @@ def test_the_map_names_classes_and_lineages() -> None:
     }
     figure = figures.map_figure(made, targets, MLL, purity, HEAD)
     left, right = figure.axes
-    assert {t.get_text() for t in left.texts} == set(MLL.codes[:8])
+    assert {t.get_text().strip() for t in left.texts} == set(MLL.codes[:8])
     assert "81.2 % in the embedding" in left.get_title(loc="left")
     named = {t.get_text() for t in figure.legends[0].get_texts()}
     present = {MLL.lineages[i].title for i in MLL.lineage_index[targets]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,9 @@ INK, FAINT, LINE, ALERT = "#1A1C20", "#5E636B", "#0B5FA5", "#B3400A"
 MARKERS = "os^DvPX*<>hpd"
 """One a lineage, for readers who cannot go by colour."""
 
+CHARACTERS = 16
+"""Of the notes' size that an inch holds."""
+
 FOOT = "napari-cytodino · for research use only"
 """At the foot of every figure, as files are passed on alone."""
 
@@ -59,13 +63,16 @@ def _sheet(width: float, height: float, heading: Heading) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     # headings have lines of their own, which the axes keep clear of
-    top, bottom, left = 1 - 0.62 / height, 0.24 / height, 0.12 / width
-    layout = ConstrainedLayoutEngine(rect=(left / 2, bottom, 1 - left, top - bottom))
+    lines = wrap(heading.note, max(20, round(CHARACTERS * (width - 0.3))))
+    head, foot, left = 0.48 + 0.14 * len(lines), 0.24 / height, 0.12 / width
+    rect = (left / 2, foot, 1 - left, 1 - foot - head / height)
+    layout = ConstrainedLayoutEngine(rect=rect)
     figure = Figure((width, height), facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     title, note = 1 - 0.1 / height, 1 - 0.35 / height
     figure.text(left, title, heading.title, size=12, weight="bold", color=INK, va="top")
-    figure.text(left, note, heading.note, size=8, color=FAINT, va="top")
+    text = "\n".join(lines)
+    figure.text(left, note, text, size=8, color=FAINT, va="top", linespacing=1.15)
     figure.text(left, 0.07 / height, FOOT, size=6.5, color=FAINT, va="bottom")
     return figure
 
@@ -324,13 +331,23 @@ def map_figure(
 
 
 def _name(axes: Axes, text: str, points: NDArray[np.float32]) -> None:
-    """Write a name above the member nearest to the others' median, with a halo."""
+    """Write a name above the member nearest to the others' median, with a halo.
+
+    Below it where another name is near.
+    """
     from matplotlib.patheffects import withStroke
 
     apart = np.linalg.norm(points - np.median(points, axis=0), axis=1)
-    axes.annotate(
-        text, points[apart.argmin()], (0, 4), textcoords="offset points", size=7,
-        weight="bold", color=INK, ha="center", zorder=9,
+    x, y = map(float, points[apart.argmin()])
+    room = 0.05 * max(axes.dataLim.width, axes.dataLim.height)
+    taken = any(
+        abs(other.get_position()[0] - x) < 1.4 * room
+        and abs(other.get_position()[1] - y) < room
+        for other in axes.texts
+    )
+    axes.text(
+        x, y, f"\n{text}" if taken else f"{text}\n", size=7, weight="bold", color=INK,
+        ha="center", va="center", zorder=9, linespacing=1.3,
         path_effects=[withStroke(linewidth=2, foreground="white")],
     )  # fmt: skip
 

@@ -1,0 +1,308 @@
+"""The folder an evaluation leaves: JSON, CSV, PNG and one page that holds it all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from napari_cytodino.core.export import formula_safe
+from napari_cytodino.core.files import whole_file
+from napari_cytodino.core.provenance import RESEARCH_USE, versions
+from napari_cytodino.training import figures
+from napari_cytodino.training.calibration import accepted_cells
+from napari_cytodino.training.confidence_metrics import (
+    probabilities,
+    reliability,
+    risk_coverage,
+)
+from napari_cytodino.training.embedding_map import map_embeddings, map_figures
+from napari_cytodino.training.figures import Heading
+from napari_cytodino.training.report_page import render
+from napari_cytodino.training.scores import TestCells, all_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+SCHEMA = 1
+"""Of ``report.json``; raised when a reader of older ones would go wrong."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What was judged, and how; printed on the page and on every figure.
+
+    Attributes
+    ----------
+    title : str
+        Of the page.
+    checkpoint, checkpoint_sha256 : str
+        The model; the hash is that of its manifest.
+    protocol : str
+        How the test cells were kept apart, such as "image-level split, test part".
+    split_sha256, data : str
+        The saved split, and where the cells came from; may be empty.
+    notes : tuple of str
+        Anything else a reader must know.
+    """
+
+    title: str
+    checkpoint: str
+    checkpoint_sha256: str
+    protocol: str
+    split_sha256: str = ""
+    data: str = ""
+    notes: tuple[str, ...] = ()
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+    versions: dict[str, str] = field(default_factory=versions)
+
+
+@dataclass(frozen=True)
+class CellViews:
+    """One cell as it is (H, W, 3), and augmented as in training (K, H, W, 3)."""
+
+    original: NDArray[np.uint8]
+    views: NDArray[np.uint8]
+    note: str
+    """Which augmentation, and of which cell."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its file's name, words for who cannot see it, and a caption."""
+
+    name: str
+    figure: Figure
+    alt: str
+    caption: str
+
+
+def write_report(
+    folder: Path,
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    about: About,
+    *,
+    views: CellViews | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write what a person reads and a paper cites; each file whole or not at all.
+
+    ``report.html`` holds everything; ``report.json`` every number; ``summary.csv``,
+    ``by_source.csv``, ``per_class.csv``, ``confusion.csv``, ``confusion_rows.csv``,
+    ``risk_coverage.csv`` and ``cells.csv`` the tables; PNG files the figures.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is not there; files of the same names are replaced.
+    cells : TestCells
+        The answers; with embeddings there is a map of them.
+    taxonomy : Taxonomy
+        In the order of the logits.
+    policy : DecisionPolicy
+        Temperature and thresholds of the checkpoint.
+    about : About
+        Said on the page and on the figures.
+    views : CellViews, optional
+        For the sheet of augmentations.
+    seed : int
+        Of the bootstrap and of the map.
+
+    Returns
+    -------
+    dict
+        What is in ``report.json``.
+
+    Raises
+    ------
+    InputError
+        When the answers do not fit the taxonomy, are not finite, or the disk refuses.
+    """
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "notice": RESEARCH_USE,
+        "about": {**asdict(about), "notes": list(about.notes)},
+        **all_scores(cells, taxonomy, policy, seed=seed),
+    }
+    found["about"]["taxonomy"] = taxonomy.name
+    drawn = list(_drawings(found, cells, taxonomy, policy, about, seed))
+    if views is not None:
+        drawn.append(_sheet_of(views))
+    for one in drawn:
+        figures.save(one.figure, folder / f"{one.name}.png")
+    frames = _frames(found, cells, taxonomy, policy)
+    for name, frame in frames.items():
+        with whole_file(folder / f"{name}.csv") as temporary:
+            formula_safe(frame).to_csv(temporary, index=False, lineterminator="\n")
+    names = [*(f"{d.name}.png" for d in drawn), *(f"{name}.csv" for name in frames)]
+    found["files"] = sorted([*names, "report.html"])
+    # the numbers as a reader of the file will have them
+    text = json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
+    with whole_file(folder / "report.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    pictures = [(folder / f"{d.name}.png", d.alt, d.caption) for d in drawn]
+    page = render(found, taxonomy, pictures)
+    with whole_file(folder / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return found
+
+
+def _frames(
+    found: dict[str, Any],
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables by the name of their file."""
+    chance = probabilities(cells.logits, policy.temperature)
+    confidence, right = chance.max(axis=1), cells.guesses == cells.targets
+    curve = risk_coverage(confidence, right)
+    codes = np.array(taxonomy.codes)
+    by_source = [
+        {"source": source, **row}
+        for source, rows in found["by_source"].items()
+        for row in rows
+    ]
+    each = {
+        "path": cells.paths,
+        "source": cells.sources,
+        "group": "" if cells.groups is None else cells.groups,
+        "target": codes[cells.targets],
+        "called": codes[cells.guesses],
+        "confidence": confidence.round(6),
+        "right": right,
+        "accepted": accepted_cells(cells.logits, taxonomy, policy),
+    }
+    each |= {f"p_{c}": chance[:, i].round(6) for i, c in enumerate(taxonomy.codes)}
+    risk = {
+        "threshold": curve.thresholds,
+        "accepted": curve.accepted,
+        "wrong": curve.wrong,
+        "coverage": curve.coverage,
+        "risk": curve.risk,
+    }
+    matrix = found["confusion"]
+    return {
+        "summary": pd.DataFrame(found["summary"]),
+        "by_source": pd.DataFrame(by_source),
+        "per_class": pd.DataFrame(found["per_class"]),
+        "confusion": _matrix(matrix["codes"], matrix["counts"]),
+        "confusion_rows": _matrix(matrix["codes"], matrix["rows"]),
+        "risk_coverage": pd.DataFrame(risk),
+        "cells": pd.DataFrame(each),
+    }
+
+
+def _matrix(codes: list[str], values: list[list[Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(values, columns=codes)
+    frame.insert(0, "true_class", codes)
+    return frame
+
+
+def _drawings(
+    found: dict[str, Any],
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    about: About,
+    seed: int,
+) -> Iterator[Drawing]:
+    """Draw what can be drawn of these cells, and add what is measured in doing so."""
+    note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
+    chance = probabilities(cells.logits, policy.temperature)
+    confidence, right = chance.max(axis=1), cells.guesses == cells.targets
+    counts = np.array(found["confusion"]["counts"])
+    yield Drawing(
+        "lineages",
+        figures.lineage_counts(
+            counts.sum(axis=1), taxonomy, Heading("Test cells by lineage", note)
+        ),
+        "Bars: the test cells of every class, lineage by lineage; the table of every "
+        "class has the same numbers as n.",
+        "Test cells of each class, lineage by lineage, in the order of maturation.",
+    )
+    for name, in_cells in (("confusion", False), ("confusion_counts", True)):
+        what = "in cells" if in_cells else "in per cent"
+        title = f"What each class was called, {what}"
+        head = Heading(title, note)
+        yield Drawing(
+            name,
+            figures.confusion_figure(counts, taxonomy, head, counts=in_cells),
+            f"Confusion matrix {what}: true classes in rows, calls in columns; "
+            f"confusion.csv has the numbers.",
+            f"{title}. Framed: critical cells called safe or not counted.",
+        )
+    curve = risk_coverage(confidence, right)
+    head = Heading("Fewer accepted, fewer wrong", note)
+    points = found["selective"]["accepted_at"]
+    reached = "; ".join(
+        f"at most {100 * p['error']:g} % wrong: {100 * p['coverage']:.1f} % accepted"
+        for p in points
+    )
+    yield Drawing(
+        "risk_coverage",
+        figures.risk_figure(curve, points, found["policy"], head),
+        f"Curve of errors among accepted cells against the share accepted. {reached}.",
+        "Risk against coverage, with Wilson's interval. Read off the test cells: it "
+        "promises nothing for others.",
+    )
+    ece = found["calibration"]["ece"]
+    head = Heading("Is the confidence true?", note)
+    yield Drawing(
+        "reliability",
+        figures.reliability_figure(reliability(confidence, right), ece, head),
+        f"Share right against confidence; calibration error {100 * ece:.1f} points.",
+        "Reliability: how often cells of like confidence are right.",
+    )
+    found["embedding"] = None
+    if cells.embeddings is not None and len(cells) >= 5:
+        yield _map(found, cells, taxonomy, about, seed)
+
+
+def _map(
+    found: dict[str, Any],
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    about: About,
+    seed: int,
+) -> Drawing:
+    assert cells.embeddings is not None
+    made = map_embeddings(cells.embeddings, seed=seed)
+    pure = map_figures(made, cells.embeddings, cells.targets, taxonomy.lineage_index)
+    found["embedding"] = pure
+    size = f"n = {pure['n']:,} of {len(cells):,} test cells"
+    note = f"{about.checkpoint} · {size} · {about.protocol}"
+    head = Heading("Head embeddings, t-SNE", note)
+    return Drawing(
+        "embeddings",
+        figures.map_figure(made, cells.targets, taxonomy, pure, head),
+        "Map of cells by class and by lineage. Of the nearest cells in the embedding "
+        f"{100 * pure['purity_class']:.1f} % are of the same class and "
+        f"{100 * pure['purity_lineage']:.1f} % of the same lineage.",
+        f"Distances between groups mean nothing. Purity: {pure['definition']}; {size}.",
+    )
+
+
+def _sheet_of(views: CellViews) -> Drawing:
+    head = Heading("One cell as training sees it", views.note)
+    return Drawing(
+        "augmentations",
+        figures.views_figure(views.original, views.views, head),
+        f"One cell as it is and {len(views.views)} augmented views of it.",
+        f"Augmentations: {views.note}",
+    )
