@@ -224,8 +224,6 @@ def _drawings(
 ) -> Iterator[Drawing]:
     """Draw what can be drawn of these cells, and add what is measured in doing so."""
     note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
-    chance = probabilities(cells.logits, policy.temperature)
-    confidence, right = chance.max(axis=1), cells.guesses == cells.targets
     counts = np.array(found["confusion"]["counts"])
     yield Drawing(
         "lineages",
@@ -247,6 +245,18 @@ def _drawings(
             f"confusion.csv has the numbers.",
             f"{title}. Framed: critical cells called safe or not counted.",
         )
+    yield from _confidence(found, cells, policy, note)
+    found["embedding"] = None
+    if cells.embeddings is not None and len(cells) >= 5:
+        yield _map(found, cells, taxonomy, about, seed)
+
+
+def _confidence(
+    found: dict[str, Any], cells: TestCells, policy: DecisionPolicy, note: str
+) -> Iterator[Drawing]:
+    """Draw risk against coverage, and reliability."""
+    chance = probabilities(cells.logits, policy.temperature)
+    confidence, right = chance.max(axis=1), cells.guesses == cells.targets
     curve = risk_coverage(confidence, right)
     head = Heading("Fewer accepted, fewer wrong", note)
     points = found["selective"]["accepted_at"]
@@ -269,9 +279,6 @@ def _drawings(
         f"Share right against confidence; calibration error {100 * ece:.1f} points.",
         "Reliability: how often cells of like confidence are right.",
     )
-    found["embedding"] = None
-    if cells.embeddings is not None and len(cells) >= 5:
-        yield _map(found, cells, taxonomy, about, seed)
 
 
 def _map(

@@ -120,6 +120,13 @@ class TestCells:
         """The class called, (N,)."""
         return np.asarray(self.logits.argmax(axis=1), np.int64)
 
+    @cached_property
+    def units(self) -> NDArray[np.str_] | None:
+        """The groups to draw for intervals; None where there are not two of them."""
+        if self.groups is None or len(np.unique(self.groups)) < 2:
+            return None
+        return self.groups
+
     def take(self, rows: NDArray[Any]) -> TestCells:
         """Return the answers of some rows."""
         kept = np.arange(len(self))[rows]
@@ -152,9 +159,7 @@ def summary(
         values = [function(table) for _, _, function in TABLE_SCORES.values()]
         return np.array([*values, *(rate.share(table) for rate in shares)])
 
-    groups = cells.groups
-    if groups is not None and len(np.unique(groups)) < 2:
-        groups = None
+    groups = cells.units
     found = intervals(
         scores, cells.targets, cells.guesses, size, groups=groups, seed=seed
     )
@@ -202,9 +207,7 @@ def by_class(
     """
     size = len(taxonomy)
     table = confusion(cells.targets, cells.guesses, size)
-    groups = cells.groups
-    if groups is not None and len(np.unique(groups)) < 2:
-        groups = None
+    groups = cells.units
     f1 = intervals(
         f1_scores, cells.targets, cells.guesses, size, groups=groups, seed=seed
     )
