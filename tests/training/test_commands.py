@@ -69,3 +69,22 @@ def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
     )
     assert result.exit_code == 0, result.output
     assert "The model card says the same." in result.output
+
+
+def test_train_fine_tunes_where_the_recipe_names_a_backbone(tmp_path: Path) -> None:
+    line = ["train", "finetune-smoke", "--out", str(tmp_path / "run")]
+    result = RUNNER.invoke(app, [*line, "--set", "run.epochs=1"])
+    assert result.exit_code == 0, result.output
+    assert "| test | synthetic | 6 | 3 |" in result.output
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").synthetic
+    again = RUNNER.invoke(app, [*line, "--set", "run.epochs=2"])
+    assert again.exit_code == 2
+    assert "recipe.run.epochs = 1, not 2" in again.output
+
+
+def test_a_backbone_that_cannot_be_fetched_is_named(tmp_path: Path) -> None:
+    line = ["train", "mll21-vitl16", "--out", str(tmp_path), "--set"]
+    result = RUNNER.invoke(app, [*line, "data.synthetic=1"])
+    assert result.exit_code == 2
+    assert "facebook/dinov3-vitl16-pretrain-lvd1689m" in result.output
+    assert "Traceback" not in result.output

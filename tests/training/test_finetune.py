@@ -151,7 +151,7 @@ def test_the_checkpoint_holds_the_best_epoch_merged(
 ) -> None:
     from napari_cytodino.core.adapter import merge_lora
     from napari_cytodino.training.finetune_model import new_model
-    from napari_cytodino.training.trainer import best_state, load_adapter
+    from napari_cytodino.training.trainer_states import best_state, load_adapter
 
     adapted = new_model(recipe)
     load_adapter(adapted, best_state(whole / "states"))
@@ -237,6 +237,7 @@ def test_early_stopping_ends_a_run_and_its_resumption(
     recipe: FinetuneRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_cytodino.training import trainer
+    from napari_cytodino.training.trainer_states import best_state
 
     scores = iter([0.5, 0.4, 0.3, 0.2])
     monkeypatch.setattr(
@@ -245,7 +246,7 @@ def test_early_stopping_ends_a_run_and_its_resumption(
     short = replace(recipe, run=replace(recipe.run, epochs=8, patience=2, save_steps=0))
     finetune(short, None, tmp_path)
     assert steps(tmp_path)[-1] == 36
-    assert trainer.best_state(tmp_path / "states").name == "checkpoint-12"
+    assert best_state(tmp_path / "states").name == "checkpoint-12"
     (tmp_path / "metrics.json").unlink()
     finetune(short, None, tmp_path)
     assert steps(tmp_path)[-1] == 36

@@ -22,18 +22,15 @@ from napari_cytodino.training.finetune import make_trainer
 from napari_cytodino.training.finetune_config import FinetuneRecipe, OptimPlan
 from napari_cytodino.training.finetune_model import new_model
 from napari_cytodino.training.finetune_parts import load_parts
-from napari_cytodino.training.sealing import TrainingError, last_sealed, seal
+from napari_cytodino.training.sealing import TrainingError, last_sealed
 from napari_cytodino.training.trainer import (
-    WEIGHTS,
     FinetuneTrainer,
     arguments,
-    best_state,
-    is_over,
-    load_adapter,
     macro_f1_of_all,
     rate_factor,
     to_views,
 )
+from napari_cytodino.training.trainer_states import load_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,59 +193,6 @@ def test_a_gradient_that_is_no_number_stops(tmp_path: Path) -> None:
     trainer.compute_loss = breaks  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match="step 1 the gradient's norm became nan"):
         trainer.train()
-
-
-def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
-    one = trainer_for(recipe_with("lora.rank=2"), tmp_path)
-    one._save(str(tmp_path / "state"))
-    load_adapter(new_model(recipe_with("lora.rank=2")), tmp_path / "state")
-    with pytest.raises(TrainingError, match="another model"):
-        load_adapter(new_model(recipe_with("lora.rank=4")), tmp_path / "state")
-
-
-def test_a_loaded_state_is_the_saved_one(tmp_path: Path) -> None:
-    trainer = trainer_for(recipe_with(), tmp_path)
-    trainer._save(str(tmp_path / "state"))
-    other = new_model(recipe_with("seed=8"))
-    pixels = torch.randn(2, 3, 32, 32)
-    trainer.model.eval()
-    other.eval()
-    expected = trainer.model(pixel_values=pixels).logits
-    assert not torch.equal(other(pixel_values=pixels).logits, expected)
-    load_adapter(other, tmp_path / "state")
-    learnt = dict(trainer.model.named_parameters())
-    for name, value in other.named_parameters():
-        if value.requires_grad:
-            assert torch.equal(value, learnt[name]), name
-    assert [p.name for p in (tmp_path / "state").iterdir()] == [WEIGHTS]
-
-
-def state(folder: Path, step: int, **facts: Any) -> Path:
-    made = folder / f"checkpoint-{step}"
-    made.mkdir(parents=True)
-    stop = facts.pop("stop", False)
-    control = {"TrainerControl": {"args": {"should_training_stop": stop}}}
-    known = {"global_step": step, "max_steps": 9, "stateful_callbacks": control}
-    (made / "trainer_state.json").write_text(json.dumps(known | facts), "utf-8")
-    seal(made)
-    return made
-
-
-def test_a_run_is_over_by_its_length_or_by_early_stopping(tmp_path: Path) -> None:
-    assert not is_over(state(tmp_path, 8))
-    assert is_over(state(tmp_path, 9))
-    assert is_over(state(tmp_path, 7, stop=True))
-
-
-def test_the_best_state_is_found_or_missed(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no epoch was finished"):
-        best_state(tmp_path)
-    best = state(tmp_path, 3, best_global_step=3)
-    state(tmp_path, 6, best_global_step=3)
-    assert best_state(tmp_path) == best
-    (best / "trainer_state.json").write_text("{}", "utf-8")
-    with pytest.raises(TrainingError, match=r"checkpoint-3 is no .* was altered"):
-        best_state(tmp_path)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from napari_cytodino.core.adapter import adapter_tensors
 from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.training.finetune_data import CellDataset, EpochSampler
 from napari_cytodino.training.metrics import confusion, f1_scores
@@ -25,11 +22,18 @@ from napari_cytodino.training.sealing import (
     PREFIX,
     TrainingError,
     drop_unsealed,
-    fault_of,
     last_sealed,
     seal,
 )
 from napari_cytodino.training.trainer_callbacks import callbacks_for
+from napari_cytodino.training.trainer_states import (
+    STATES,
+    WEIGHTS,
+    best_state,
+    is_over,
+    load_adapter,
+    save_adapter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +45,16 @@ if TYPE_CHECKING:
     from napari_cytodino.training.finetune_config import FinetuneRecipe, OptimPlan
     from napari_cytodino.training.finetune_data import CellSet
 
-STATES = "states"
-"""Folder of a run that holds its sealed states."""
-
-WEIGHTS = "adapter_model.safetensors"
-"""What a state holds of the model: adapters and head."""
+__all__ = [
+    "STATES",
+    "WEIGHTS",
+    "FinetuneTrainer",
+    "arguments",
+    "best_state",
+    "macro_f1_of_all",
+    "rate_factor",
+    "to_views",
+]
 
 KEPT = 3
 """States on the disk at once: the best, the newest, and one to fall back to."""
@@ -258,11 +267,7 @@ class FinetuneTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save and output_dir is not None:
-            folder = Path(output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            tensors = adapter_tensors(self.model)
-            plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-            save_file(plain, folder / WEIGHTS)
+            save_adapter(self.model, Path(output_dir))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         try:
@@ -303,56 +308,3 @@ class FinetuneTrainer(Trainer):
         else:
             self.train(resume_from_checkpoint=str(newest) if newest else None)
         return self.model
-
-
-def load_adapter(model: PeftModel, folder: Path) -> None:
-    """Fill adapters and head from a state, every tensor and no other.
-
-    Raises
-    ------
-    TrainingError
-        When the state belongs to another model.
-    """
-    from peft import set_peft_model_state_dict
-
-    tensors = load_file(folder / WEIGHTS)
-    wanted = {k: v.shape for k, v in adapter_tensors(model).items()}
-    if {k: v.shape for k, v in tensors.items()} != wanted:
-        raise TrainingError(
-            f"{folder} holds another model than the recipe builds: choose an empty "
-            "folder."
-        )
-    set_peft_model_state_dict(model, tensors)
-
-
-def _facts(state: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(
-        (state / "trainer_state.json").read_text(encoding="utf-8")
-    )
-    return facts
-
-
-def is_over(state: Path) -> bool:
-    """Tell whether a run ended with this state, by its length or by early stopping."""
-    facts = _facts(state)
-    control = facts["stateful_callbacks"]["TrainerControl"]["args"]
-    return bool(
-        facts["global_step"] >= facts["max_steps"] or control["should_training_stop"]
-    )
-
-
-def best_state(states: Path) -> Path:
-    """Return the state with the best macro F1 on the watched part.
-
-    Raises
-    ------
-    TrainingError
-        When it is no longer there or was altered.
-    """
-    newest = last_sealed(states)
-    best = _facts(newest)["best_global_step"] if newest else None
-    folder = states / f"{PREFIX}{best}"
-    if best is None or (fault := fault_of(folder)):
-        why = fault if best is not None else "no epoch was finished"
-        raise TrainingError(f"{folder} is no best state, {why}: train again.")
-    return folder
