@@ -213,6 +213,15 @@ def test_another_recipe_is_refused(
         finetune(change(recipe), None, whole)
 
 
+def test_what_leaves_the_weights_alone_may_change(
+    whole: Path, recipe: FinetuneRecipe, tmp_path: Path
+) -> None:
+    run = copy(whole, tmp_path)
+    other = replace(recipe, run=replace(recipe.run, workers=3, log_steps=9))
+    assert finetune(other, None, run)
+    assert json.loads((run / "recipe.json").read_text("utf-8"))["run"]["workers"] == 3
+
+
 @pytest.mark.parametrize("fact", ["split_sha256", "base_sha256"])
 def test_another_split_or_base_is_refused_whatever_is_allowed(
     whole: Path, recipe: FinetuneRecipe, monkeypatch: pytest.MonkeyPatch, fact: str

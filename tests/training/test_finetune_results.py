@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from transformers import AutoConfig, AutoModel
 from typer.testing import CliRunner
 
 from napari_cytodino.cli import app
@@ -17,7 +19,7 @@ from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import Classifier
 from napari_cytodino.training.card import figures_block, figures_of
 from napari_cytodino.training.config import build, read_recipe
-from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.training.finetune_config import BackbonePlan, FinetuneRecipe
 from napari_cytodino.training.finetune_model import new_model
 from napari_cytodino.training.finetune_parts import load_parts
 from napari_cytodino.training.finetune_results import (
@@ -116,6 +118,29 @@ def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
         "synthetic"
     ]
     return found
+
+
+@pytest.mark.parametrize("kind", ["dinov3_vit", "dinov2"])
+def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
+    recipe: FinetuneRecipe, parts: Parts, tmp_path: Path, kind: str
+) -> None:
+    shape = {"image_size": 32, "patch_size": 16, "hidden_size": 24}
+    inner = {"intermediate_size": 48} if kind == "dinov3_vit" else {"mlp_ratio": 2}
+    config = AutoConfig.for_model(
+        kind, **shape, **inner, num_hidden_layers=1, num_attention_heads=2
+    )
+    AutoModel.from_config(config).save_pretrained(tmp_path / "base")
+    plan = BackbonePlan(source=str(tmp_path / "base"))
+    based = replace(recipe, backbone=plan)
+    model = new_model(based).eval()
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = model(pixel_values=pixels).logits.detach()
+    finish(based, model, parts, tmp_path, "cpu")
+    checkpoint = load_checkpoint(tmp_path / "checkpoint")
+    assert str(tmp_path / "base") in checkpoint.card
+    # stored in half precision
+    answer = checkpoint.model()(pixel_values=pixels).logits
+    assert torch.allclose(answer, expected, atol=2e-2)
 
 
 def test_the_command_classifies_with_the_folder(

@@ -51,6 +51,15 @@ logger = logging.getLogger(__name__)
 RECIPE = "recipe.json"
 """The resolved recipe of a run, every default written out."""
 
+UNBOUND = (
+    *(("backbone", "source"), ("backbone", "revision")),
+    *(("run", "workers"), ("run", "log_steps"), ("run", "save_steps")),
+)
+"""Settings that may differ when a run is taken up: they leave the weights as they are.
+
+Where the backbone lies is one of them, since the hash of its weights is compared.
+"""
+
 
 class WeightedCrossEntropy(nn.Module):
     """Cross-entropy with class factors, averaged over cells and not over factors.
@@ -107,8 +116,11 @@ def facts_of(
     """Return what a run is bound to: recipe, cells, base, and what computes it."""
     plan = recipe.backbone
     base = describe_backbone(plan.source, plan.revision) if plan.source else None
+    bound = asdict(recipe)
+    for table, name in UNBOUND:
+        del bound[table][name]
     return {
-        "recipe": asdict(recipe),
+        "recipe": bound,
         "split_sha256": parts.split_sha256,
         "base_sha256": base.sha256 if base else "random",
         "processes": args.world_size,
@@ -223,7 +235,7 @@ def _finetune(
         facts = facts_of(recipe, parts, args)
         if args.should_save:
             check_fingerprint(out, facts, allow_inexact=allow_inexact)
-            write_json(out / RECIPE, facts["recipe"])
+            write_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
     results = out / "metrics.json"
     if results.is_file():
         stored: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
