@@ -12,8 +12,10 @@ from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.data import CropSet
 from napari_cytodino.training.evaluation import (
     VIEWS,
+    by_source,
     change_surroundings,
     evaluate_crops,
+    stored_answers,
     stored_logits,
     strangers,
     view_of,
@@ -60,15 +62,29 @@ def test_views_differ_outside_only() -> None:
 
 def test_stored_logits_are_those_of_the_loaded_model(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    logits = stored_logits(checkpoint, crops, batch=4)
+    logits, embeddings = stored_answers(checkpoint, crops, batch=4)
     with torch.inference_mode():
-        whole = checkpoint.model()(preprocess(crops.pixels, checkpoint)).logits
-    assert np.allclose(logits, whole.numpy(), atol=1e-5)
+        whole = checkpoint.model().embed(preprocess(crops.pixels, checkpoint))
+    assert np.allclose(logits, whole[0].numpy(), atol=1e-5)
+    assert np.allclose(embeddings, whole[1].numpy(), atol=1e-5)
+    assert np.allclose(stored_logits(checkpoint, crops), logits, atol=1e-5)
+
+
+def test_known_logits_are_not_computed_again(smoke_run: Path) -> None:
+    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
+    known = np.eye(3, dtype=np.float32)[crops.targets] * 9
+    found = evaluate_crops(checkpoint, crops, known)
+    assert all(r["accuracy"] == 1 for r in found[VIEWS[0]].values())
+    whole = evaluate_crops(checkpoint, crops)
+    assert found[VIEWS[1]] == whole[VIEWS[1]]
+    logits = stored_logits(checkpoint, crops)
+    again = by_source(checkpoint, logits, crops.targets, crops.sources)
+    assert again == whole[VIEWS[0]]
 
 
 def test_every_view_and_source_has_figures(smoke_run: Path) -> None:
     found = evaluate_crops(load_checkpoint(smoke_run / "checkpoint"), two_labs(3))
     assert list(found) == list(VIEWS)
-    for by_source in found.values():
-        assert set(by_source) == {"dark", "light"}
-        assert all(r["n"] == 3 for r in by_source.values())
+    for by_lab in found.values():
+        assert set(by_lab) == {"dark", "light"}
+        assert all(r["n"] == 3 for r in by_lab.values())

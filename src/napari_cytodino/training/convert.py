@@ -1,9 +1,4 @@
-"""DinoBloom's published files -> a backbone folder; an explicit, offline step.
-
-The files are those of https://github.com/marrlab/DinoBloom (Koch et al., MICCAI 2024):
-DINOv2 ViTs in the naming of the DINOv2 code, stored under ``teacher`` beside the heads
-of their training, at 224 px.
-"""
+"""DinoBloom's published files -> a backbone folder; an explicit, offline step."""
 
 from __future__ import annotations
 
@@ -48,6 +43,10 @@ _BLOCK = re.compile(r"blocks\.(?:\d+\.)?(?P<layer>\d+)\.(?P<rest>.+)")
 
 def read_dinobloom(path: Path) -> dict[str, Tensor]:
     """Read the backbone's tensors of a published file, under their published names.
+
+    The files are those of https://github.com/marrlab/DinoBloom (Koch et al. 2024, arXiv
+    2404.05022): DINOv2 ViTs in the naming of the DINOv2 code, under ``teacher`` beside
+    the heads of their training, with positions for 224 px.
 
     Only tensors are read (``weights_only``): a file that asks for code is refused.
 

@@ -58,21 +58,48 @@ def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.ui
     return change_surroundings(pixels, crops.pixels[strangers(crops.sources)[rows]])
 
 
-def stored_logits(
+def stored_answers(
     checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0], batch: int = 64
-) -> NDArray[np.float32]:
-    """Return the logits that the stored weights give, in float32."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits (N, C) and embeddings (N, D) of the stored weights, in float32."""
     model = checkpoint.model()
-    out = []
+    logits, embeddings = [], []
     with torch.inference_mode():
         for start in range(0, len(crops), batch):
             rows = np.arange(start, min(start + batch, len(crops)))
             values = preprocess(view_of(crops, rows, view), checkpoint)
-            out.append(model.embed(values)[0].numpy())
-    return np.concatenate(out)
+            answer, embedding = model.embed(values)
+            logits.append(answer.numpy())
+            embeddings.append(embedding.numpy())
+    return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def evaluate_crops(checkpoint: Checkpoint, crops: CropSet) -> dict[str, Any]:
+def stored_logits(
+    checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0]
+) -> NDArray[np.float32]:
+    """Return the logits (N, C) that the stored weights give, in float32."""
+    return stored_answers(checkpoint, crops, view)[0]
+
+
+def by_source(
+    checkpoint: Checkpoint,
+    logits: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    sources: NDArray[np.str_],
+) -> dict[str, Any]:
+    """Return the figures of each data set, by its name."""
+    codes, guesses = checkpoint.taxonomy.codes, logits.argmax(axis=1)
+    taken = accepted_cells(logits, checkpoint.taxonomy, checkpoint.policy)
+    return {
+        str(source): figures(targets[own], guesses[own], codes, taken[own])
+        for source in np.unique(sources)
+        for own in [sources == source]
+    }
+
+
+def evaluate_crops(
+    checkpoint: Checkpoint, crops: CropSet, plain: NDArray[np.float32] | None = None
+) -> dict[str, Any]:
     """Return the figures of each source, for each of `VIEWS`.
 
     Parameters
@@ -81,17 +108,14 @@ def evaluate_crops(checkpoint: Checkpoint, crops: CropSet) -> dict[str, Any]:
         Its stored weights are what is judged.
     crops : CropSet
         Test cells at the checkpoint's field of view.
+    plain : NDArray[np.float32], optional
+        Their logits as they are, where these are known already.
     """
     out: dict[str, Any] = {}
-    codes = checkpoint.taxonomy.codes
     for view in VIEWS:
-        logits = stored_logits(checkpoint, crops, view)
-        guesses = logits.argmax(axis=1)
-        taken = accepted_cells(logits, checkpoint.taxonomy, checkpoint.policy)
-        out[view] = {}
-        for source in np.unique(crops.sources):
-            own = crops.sources == source
-            out[view][str(source)] = figures(
-                crops.targets[own], guesses[own], codes, taken[own]
-            )
+        if plain is not None and view == VIEWS[0]:
+            logits = plain
+        else:
+            logits = stored_logits(checkpoint, crops, view)
+        out[view] = by_source(checkpoint, logits, crops.targets, crops.sources)
     return out

@@ -95,7 +95,9 @@ class CellDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, key: int | Key) -> dict[str, Any]:
         """Return pixels (S, S, 3) uint8, target, and epoch and position if known."""
         index, *rest = key if isinstance(key, tuple) else (key,)
-        item = {"pixels": self.cells.crop(index), "targets": self.cells.targets[index]}
+        # a copy: decoded files are read-only, which torch warns of
+        pixels = np.array(self.cells.crop(index))
+        item = {"pixels": pixels, "targets": self.cells.targets[index]}
         return item | ({"keys": np.array(rest, np.int64)} if rest else {})
 
 

@@ -1,0 +1,240 @@
+"""Judging a checkpoint on the cells its run kept apart: figures, card and report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.checkpoint_files import read_json, write_json
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.augmentation import augment, centre
+from napari_cytodino.training.card import figures_block, figures_of
+from napari_cytodino.training.config import Recipe, build, read_recipe
+from napari_cytodino.training.data import CropSet, decode, pack, read_crop, read_index
+from napari_cytodino.training.evaluation import (
+    by_source,
+    evaluate_crops,
+    stored_answers,
+)
+from napari_cytodino.training.experiment import read_part
+from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.training.finetune_parts import load_parts
+from napari_cytodino.training.finetune_results import TEST, VALIDATION
+from napari_cytodino.training.layouts import data_root, read_cells
+from napari_cytodino.training.paper_augmentation import augment as paper_augment
+from napari_cytodino.training.report import About, CellViews, write_report
+from napari_cytodino.training.scores import TestCells
+from napari_cytodino.training.splits import read_split, split_sha256
+from napari_cytodino.training.strange import estrange
+from napari_cytodino.training.trainer import to_views
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.training.data import CellFile
+    from napari_cytodino.training.finetune_data import CellSet
+
+SHEET = 15
+"""Augmented views on the sheet of a report."""
+
+FINE_TUNED = {VALIDATION: ("validation",), TEST: ("test",)}
+"""What figures of a fine-tuned checkpoint are called -> the parts they come from."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Cells that a run kept apart.
+
+    Attributes
+    ----------
+    crops : CropSet
+        At the checkpoint's field of view.
+    protocol : str
+        What figures of these cells are.
+    split_sha256 : str
+        Of the saved split; empty where cells are drawn in code.
+    groups : NDArray[np.str_] or None
+        (N,) slide or patient of each cell, itself where unknown.
+    views : CellViews or None
+        One of the cells, augmented as in training.
+    """
+
+    crops: CropSet
+    protocol: str
+    split_sha256: str
+    groups: NDArray[np.str_] | None = None
+    views: CellViews | None = None
+
+
+def judge(source: str, data: Path | None, out: Path, split: Path | None = None) -> str:
+    """Judge the stored weights of a checkpoint, and write what was found.
+
+    Parameters
+    ----------
+    source : str
+        Bundled name, folder or Hub id.
+    data : Path, optional
+        The cells; needed unless the checkpoint was trained on drawn ones.
+    out : Path
+        Gets ``report.html`` and its parts, ``metrics.json`` and ``figures.md``.
+    split : Path, optional
+        The saved split of a fine-tuned checkpoint; found beside its folder if absent.
+
+    Returns
+    -------
+    str
+        The figures, and whether the model card says the same.
+
+    Raises
+    ------
+    CytoDinoError
+        When checkpoint, cells or split do not belong together.
+    """
+    checkpoint = load_checkpoint(source)
+    out.mkdir(parents=True, exist_ok=True)
+    kept, fine_tuned = _kept(checkpoint, data, out, split)
+    logits, embeddings = stored_answers(checkpoint, kept.crops)
+    if fine_tuned:
+        crops = kept.crops
+        found = by_source(checkpoint, logits, crops.targets, crops.sources)
+        results = {kept.protocol: found}
+    else:
+        results = evaluate_crops(checkpoint, kept.crops, logits)
+    cells = TestCells(
+        kept.crops.targets,
+        logits,
+        kept.crops.paths,
+        kept.crops.sources,
+        kept.groups,
+        embeddings,
+    )
+    about = About(
+        f"{checkpoint.name} on its {kept.protocol} part",
+        checkpoint.name,
+        checkpoint.sha256,
+        _protocol(kept),
+        kept.split_sha256,
+        str(data or "drawn in code"),
+        ("SYNTHETIC cells",) if checkpoint.synthetic else (),
+    )
+    taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
+    write_report(out, cells, taxonomy, policy, about, views=kept.views)
+    block = figures_block(results)
+    write_json(out / "metrics.json", results)
+    (out / "figures.md").write_text(block + "\n", encoding="utf-8")
+    same = "the same" if block == figures_of(checkpoint.card) else "something else"
+    return f"{block}\n\nThe model card says {same}."
+
+
+def _protocol(kept: Kept) -> str:
+    known = kept.groups is not None and len(set(kept.groups)) < len(kept.groups)
+    level = "groups of slides" if known else "single images"
+    return f"{kept.protocol} part, split by {level}, looked at once"
+
+
+def _kept(
+    checkpoint: Checkpoint, data: Path | None, out: Path, split: Path | None
+) -> tuple[Kept, bool]:
+    """Read the cells a checkpoint's run kept apart; say whether it fine-tuned."""
+    facts = read_json(checkpoint.folder / "calibration.json")
+    run = checkpoint.folder.parent
+    if (run / "recipe.json").is_file():
+        content, name = read_json(run / "recipe.json"), str(run / "recipe.json")
+    else:
+        content, name = read_recipe(str(facts.get("recipe", "")))
+    digest = str(facts.get("split_sha256", ""))
+    if "backbone" in content:
+        plan = build(FinetuneRecipe, content, name)
+        return _fine_tuned(plan, data, out, split or run / "split.csv", digest), True
+    recipe = build(Recipe, content, name)
+    if recipe.split:
+        _same_split(checkpoint.name, recipe.split_path, digest)
+    crops = read_part(recipe, data, ("test",), packed=False)
+    if data is None:
+        return Kept(crops, TEST, digest), False
+    files = {f.path: f for f in read_index(data)}
+    own = [files[path] for path in crops.paths]
+    views = _views_of(recipe, data, own[0])
+    return Kept(crops, TEST, digest, _groups(own), views), False
+
+
+def _same_split(name: str, path: Path, digest: str) -> None:
+    if not path.is_file() or split_sha256(path) != digest:
+        raise InputError(
+            f"'{name}' was trained on another split than {path}: evaluate it with the "
+            "split of its run (--split FILE)."
+        )
+
+
+def _groups(files: list[CellFile]) -> NDArray[np.str_]:
+    return np.array([file.group or file.key for file in files], np.str_)
+
+
+def _fine_tuned(
+    recipe: FinetuneRecipe, data: Path | None, out: Path, split: Path, digest: str
+) -> Kept:
+    protocol = TEST if recipe.data.protocol == "three-way" else VALIDATION
+    if recipe.data.synthetic:
+        drawn = load_parts(recipe, None, out)
+        chosen = drawn.test or drawn.watched
+        return Kept(_stacked(chosen), protocol, digest)
+    if data is None:
+        raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
+    _same_split(recipe.name, split, digest)
+    parts, root = read_split(split), data_root(data)
+    wanted = FINE_TUNED[protocol]
+    plan, taxonomy = recipe.data, recipe.classes_in_order
+    cells = read_cells(
+        data,
+        taxonomy,
+        complete=False,
+        left_out=plan.left_out,
+        group_pattern=plan.group_pattern,
+    )
+    own = [f for f in cells if set(parts.get(f.key, "").split("+")) & set(wanted)]
+    side = recipe.field_of_view
+    crops = pack(root, own, taxonomy, field=side, side=side, cache=out / "cache")
+    crop = torch.from_numpy(read_crop(own[0], root, side).copy())[None]
+    clean = to_views(crop, recipe.size)
+    keys = [[0, i] for i in range(SHEET)]
+    many = clean.repeat(SHEET, 1, 1, 1)
+    views = paper_augment(many, keys, recipe.augmentation, recipe.seed)
+    sheet = CellViews(_picture(clean)[0], _picture(views), _note(own[0]))
+    return Kept(crops, protocol, digest, _groups(own), sheet)
+
+
+def _stacked(cells: CellSet) -> CropSet:
+    """Return cells that are in memory already as one array."""
+    pixels = np.stack([cells.crop(i) for i in range(len(cells))])
+    paths = tuple(file.path for file in cells.files)
+    return CropSet(pixels, cells.targets, cells.sources, paths)
+
+
+def _views_of(recipe: Recipe, data: Path, file: CellFile) -> CellViews:
+    """Augment one cell as the student of a recipe would see it."""
+    field = recipe.field_of_view + recipe.margin
+    crop = decode(data / file.path, field, recipe.packed_side)
+    many = torch.from_numpy(crop.copy())[None].repeat(SHEET, 1, 1, 1)
+    chance = torch.Generator().manual_seed(recipe.seed)
+    views = augment(many, recipe.size, recipe.augmentation, chance)
+    views = estrange(views, recipe.strange, chance)
+    original = _picture(centre(many[:1], recipe.size))[0]
+    return CellViews(original, _picture(views), _note(file))
+
+
+def _note(file: CellFile) -> str:
+    return f"the recipe's augmentation, cell {file.path}"
+
+
+def _picture(views: Tensor) -> NDArray[np.uint8]:
+    """Return (B, 3, S, S) in 0..1 as (B, S, S, 3) uint8."""
+    values = (views.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+    return np.ascontiguousarray(values.numpy())
