@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel
 from typer.testing import CliRunner
 
 from napari_cytodino.cli import app
+from napari_cytodino.core.backbone import describe_backbone
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.crops import CropBatch
 from napari_cytodino.core.decisions import DecisionPolicy
@@ -141,6 +142,14 @@ def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
     # stored in half precision
     answer = checkpoint.model()(pixel_values=pixels).logits
     assert torch.allclose(answer, expected, atol=2e-2)
+    shared = load_checkpoint(tmp_path / "adapter")
+    assert shared.base == describe_backbone(str(tmp_path / "base"))
+    assert (shared.card, shared.policy) == (checkpoint.card, checkpoint.policy)
+    assert torch.allclose(shared.model()(pixels).logits, expected, atol=2e-2)
+
+
+def test_random_backbones_leave_no_adapter_to_pass_on(finished: Path) -> None:
+    assert not (finished / "adapter").exists()
 
 
 def test_the_command_classifies_with_the_folder(

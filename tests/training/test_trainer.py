@@ -26,6 +26,7 @@ from napari_cytodino.training.sealing import TrainingError, last_sealed
 from napari_cytodino.training.trainer import (
     FinetuneTrainer,
     arguments,
+    computes_bfloat16,
     macro_f1_of_all,
     rate_factor,
     to_views,
@@ -232,3 +233,21 @@ def test_two_ranks_equal_one_at_the_same_global_batch(tmp_path: Path) -> None:
     assert torch.allclose(*answers, atol=5e-3)
     assert "Checkpoint:" in done.stdout
     assert done.stdout.count("Checkpoint:") == 1
+
+
+@pytest.mark.parametrize(
+    ("cuda", "cpu", "asked", "wanted"),
+    [
+        (True, False, "torch.cuda.is_bf16_supported", True),
+        (True, False, "torch.cuda.is_bf16_supported", False),
+        (False, True, "torch.cpu._is_amx_tile_supported", True),
+        (False, True, "torch.cpu._is_amx_tile_supported", False),
+        (False, False, "torch.cpu._is_amx_tile_supported", True),
+    ],
+)
+def test_bfloat16_is_for_devices_that_multiply_in_it(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, cpu: bool, asked: str, wanted: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(asked, lambda: wanted)
+    assert computes_bfloat16(cuda, cpu) == (wanted and (cuda or cpu))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from napari_cytodino.core.adapter import merge_lora
+from napari_cytodino.core.backbone import describe_backbone
 from napari_cytodino.core.checkpoint import (
     Preprocessing,
     load_checkpoint,
@@ -29,6 +31,7 @@ from napari_cytodino.training.finetune_model import parameter_counts, trained_sh
 from napari_cytodino.training.metrics import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,6 +47,9 @@ VALIDATION = "validation, best epoch"
 
 TEST = "test"
 """Figures of cells that nothing was chosen on."""
+
+ADAPTER = "adapter"
+"""Folder with adapter and head alone, to pass on where the base may not be."""
 
 TUNED = "temperature on calibration-a, thresholds tuned on calibration-b"
 UNTUNED = "temperature on the validation part; thresholds are defaults, not tuned"
@@ -133,6 +139,8 @@ def finish(
         protocol's validation part, named so.
     """
     counts = parameter_counts(adapted)
+    base = recipe.backbone.source
+    kept = copy.deepcopy(adapted.cpu()) if base else None
     model = merge_lora(adapted.cpu())
     taxonomy = recipe.classes_in_order
     field = float(recipe.field_of_view)
@@ -155,6 +163,31 @@ def finish(
         plan = recipe.run
         return stored_logits(checkpoint, cells, device, plan.eval_batch, plan.workers)
 
+    policy, results = _calibrated(recipe, parts, store, answers)
+    card = card_of(recipe, policy, parts, results, trained_share(counts))
+    store(policy, card)
+    if kept is not None:
+        save_checkpoint(
+            out / ADAPTER,
+            kept,
+            taxonomy,
+            preprocessing,
+            policy,
+            card,
+            facts=facts,
+            base=describe_backbone(base, recipe.backbone.revision or None),
+        )
+    write_json(out / "metrics.json", results)
+    return results
+
+
+def _calibrated(
+    recipe: FinetuneRecipe,
+    parts: Parts,
+    store: Callable[[DecisionPolicy, str], Checkpoint],
+    answers: Callable[[Checkpoint, CellSet], NDArray[np.float32]],
+) -> tuple[DecisionPolicy, dict[str, Any]]:
+    """Return policy and figures of the stored weights."""
     draft = store(DecisionPolicy(), f"# {recipe.title}\n")
     watched = answers(draft, parts.watched)
     thresholds = parts.thresholds
@@ -167,10 +200,7 @@ def finish(
     logits = watched if parts.test is None else answers(draft, judged)
     calibrated = store(policy, f"# {recipe.title}\n")
     name = VALIDATION if parts.test is None else TEST
-    results = judge(calibrated, logits, judged, name)
-    store(policy, card_of(recipe, policy, parts, results, trained_share(counts)))
-    write_json(out / "metrics.json", results)
-    return results
+    return policy, judge(calibrated, logits, judged, name)
 
 
 def card_of(

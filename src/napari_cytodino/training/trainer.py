@@ -108,6 +108,15 @@ def macro_f1_of_all(answers: tuple[Any, Any]) -> dict[str, float]:
     }
 
 
+def computes_bfloat16(cuda: bool, cpu: bool) -> bool:
+    """Say whether the device multiplies in bfloat16 itself, so that it is faster."""
+    if cuda:
+        return torch.cuda.is_bf16_supported()
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    asked = [getattr(torch.cpu, name, lambda: False) for name in known]
+    return cpu and any(ask() for ask in asked)
+
+
 def arguments(recipe: FinetuneRecipe, out: Path) -> TrainingArguments:
     """Return what transformers needs to know of a recipe, on this machine."""
     plan = recipe.run
@@ -124,7 +133,7 @@ def arguments(recipe: FinetuneRecipe, out: Path) -> TrainingArguments:
         max_grad_norm=recipe.optim.clip,
         learning_rate=recipe.optim.lr,
         seed=recipe.seed,
-        bf16=plan.precision == "auto" and cuda and torch.cuda.is_bf16_supported(),
+        bf16=plan.precision == "auto" and computes_bfloat16(cuda, cpu),
         use_cpu=cpu,
         eval_strategy="epoch",
         save_strategy="epoch",
