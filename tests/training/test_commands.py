@@ -24,6 +24,7 @@ def test_evaluate_prints_exactly_the_figures_of_the_card(
     card = figures_of(load_checkpoint(folder).card)
     assert card in result.output
     assert "The model card says the same." in result.output
+    assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "figures.md").read_text("utf-8") == card + "\n"
     assert (tmp_path / "metrics.json").read_bytes() == (
         smoke_run / "metrics.json"
@@ -88,3 +89,23 @@ def test_a_backbone_that_cannot_be_fetched_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "facebook/dinov3-vitl16-pretrain-lvd1689m" in result.output
     assert "Traceback" not in result.output
+
+
+def test_convert_names_the_file_that_is_not_there(tmp_path: Path) -> None:
+    line = ["convert", str(tmp_path / "bloom.pth"), "--out", str(tmp_path / "out")]
+    result = RUNNER.invoke(app, line)
+    assert result.exit_code == 2
+    assert "no file" in result.output
+
+
+def test_a_report_without_its_packages_says_what_to_install(
+    tmp_path: Path, smoke_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise ModuleNotFoundError(name="matplotlib")
+
+    monkeypatch.setattr("napari_cytodino.training.judging.judge", absent)
+    line = ["evaluate", str(smoke_run / "checkpoint"), "--out", str(tmp_path)]
+    result = RUNNER.invoke(app, line)
+    assert result.exit_code == 2
+    assert "matplotlib: pip install 'napari-cytodino[train]'" in result.output

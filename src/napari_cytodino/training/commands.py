@@ -74,34 +74,83 @@ def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="A name, a folder or a Hub id.")],
     out: Out,
     data: Data = None,
+    split: Annotated[
+        Path | None,
+        typer.Option("--split", help="Saved split of its run; else found beside it."),
+    ] = None,
 ) -> None:
-    """Print the figures of a checkpoint's test part, and compare them with its card."""
-    from napari_cytodino.core.checkpoint import load_checkpoint
-    from napari_cytodino.core.checkpoint_files import read_json, write_json
-    from napari_cytodino.training.card import figures_block, figures_of
-    from napari_cytodino.training.config import load_recipe
-    from napari_cytodino.training.evaluation import evaluate_crops
-    from napari_cytodino.training.experiment import read_part
-    from napari_cytodino.training.splits import split_sha256
-
+    """Judge a checkpoint on the cells its run kept apart; write a report to read."""
     try:
-        loaded = load_checkpoint(checkpoint)
-        facts = read_json(loaded.folder / "calibration.json")
-        recipe = load_recipe(str(facts.get("recipe", "")))
-        digest = split_sha256(recipe.split_path) if recipe.split else ""
-        if digest != facts.get("split_sha256"):
-            raise InputError(
-                f"'{checkpoint}' was trained on another split than {recipe.split}: "
-                "evaluate it with the version of the package that made it."
-            )
-        cells = read_part(recipe, data, ("test",), packed=False)
-        results = evaluate_crops(loaded, cells)
+        from napari_cytodino.training.judging import judge
+
+        text = judge(checkpoint, data, out, split)
     except CytoDinoError as error:
         raise _fail(error) from error
-    block = figures_block(results)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "metrics.json", results)
-    (out / "figures.md").write_text(block + "\n", encoding="utf-8")
-    typer.echo(block)
-    same = block == figures_of(loaded.card)
-    typer.echo(f"\nThe model card says {'the same' if same else 'something else'}.")
+    except ModuleNotFoundError as error:
+        raise _fail(
+            InputError(
+                f"A report needs {error.name}: pip install 'napari-cytodino[train]'."
+            )
+        ) from error
+    typer.echo(text)
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def convert(
+    weights: Annotated[Path, typer.Argument(help="A .pth file of DinoBloom.")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder.")],
+) -> None:
+    """Make a backbone folder of DinoBloom's published weights, without a network."""
+    from napari_cytodino.training.convert import convert_dinobloom
+
+    try:
+        folder = convert_dinobloom(weights, out)
+    except CytoDinoError as error:
+        raise _fail(error) from error
+    typer.echo(f"Backbone: {folder} (name it as backbone.source of a recipe)")
+
+
+@app.command()
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe of fine-tuning.")],
+    out: Out,
+    data: Data = None,
+    seeds: Annotated[
+        list[str] | None, typer.Option("--seeds", help="Such as 0,1,2, the default.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="A method to run; may be given several times."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Replace a value, such as cnn.source=DIR."),
+    ] = None,
+    allow_inexact: Annotated[
+        bool,
+        typer.Option(
+            "--allow-inexact-resume", help="Go on with other versions or devices."
+        ),
+    ] = False,
+) -> None:
+    """Train and score methods on one split; runs that are done are not done again."""
+    from napari_cytodino.training import compare as comparing
+    from napari_cytodino.training.baselines import read_comparison, read_seeds
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        plan, cnn = read_comparison(recipe, changes or ())
+        page = comparing.compare(
+            plan,
+            cnn,
+            data,
+            out,
+            seeds=read_seeds(seeds) if seeds else comparing.SEEDS,
+            only=only or (),
+            allow_inexact=allow_inexact,
+        )
+    except CytoDinoError as error:
+        raise _fail(error) from error
+    typer.echo(page)
+    typer.echo(f"\nTables: {out / 'comparison.csv'}, .json and .md")
