@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from napari_cytodino.core.errors import InputError
@@ -15,7 +14,6 @@ from napari_cytodino.training.probes import (
     linear_probe,
     neighbour_probe,
     probe,
-    probe_scores,
 )
 
 RNG = np.random.default_rng(0)
@@ -86,28 +84,19 @@ def test_a_class_without_known_cells_is_never_called() -> None:
         assert not np.isin(logits.argmax(axis=1), (2, 4)).any()
 
 
-def test_scores_are_those_of_scikit_learn() -> None:
-    found = probe_scores(KNOWN, UNKNOWN, 5)
+def test_all_probes_at_once() -> None:
+    found = probe(KNOWN, UNKNOWN, 5)
     assert list(found) == [
         "1-NN on frozen embeddings",
         "20-NN on frozen embeddings",
         "linear probe on frozen embeddings",
     ]
-    called = linear_probe(KNOWN, UNKNOWN, 5).argmax(axis=1)
-    scores = found["linear probe on frozen embeddings"]
-    truth = UNKNOWN.targets
-    assert scores == pytest.approx(
-        {
-            "weighted_f1": f1_score(truth, called, average="weighted"),
-            "macro_f1": f1_score(
-                truth, called, average="macro", labels=range(5), zero_division=0
-            ),
-            "accuracy": (truth == called).mean(),
-            "balanced_accuracy": balanced_accuracy_score(truth, called),
-        }
-    )
+    linear = linear_probe(KNOWN, UNKNOWN, 5)
+    assert np.array_equal(found["linear probe on frozen embeddings"], linear)
     # the groups can be told apart
-    assert all(s["accuracy"] > 0.7 for s in found.values())
+    for logits in found.values():
+        assert logits.shape == (80, 5)
+        assert (logits.argmax(axis=1) == UNKNOWN.targets).mean() > 0.7
 
 
 def test_what_cannot_be_probed_is_refused() -> None:

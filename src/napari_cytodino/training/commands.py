@@ -97,6 +97,28 @@ def evaluate(
 
 
 @app.command()
+def transfer(
+    checkpoint: Annotated[str, typer.Argument(help="A name, a folder or a Hub id.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="Cells of another laboratory, any layout.")
+    ],
+    out: Out,
+    taxonomy: Annotated[
+        str, typer.Option("--taxonomy", help="Of those cells: a name or TOML file.")
+    ] = "mll21",
+    seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
+) -> None:
+    """Judge frozen embeddings on another data set, by neighbours and a linear layer."""
+    from napari_cytodino.training.transfer import transfer as measure
+
+    try:
+        page = measure(checkpoint, data, out, taxonomy=taxonomy, seed=seed)
+    except CytoDinoError as error:
+        raise _fail(error) from error
+    typer.echo(page)
+
+
+@app.command()
 def convert(
     weights: Annotated[Path, typer.Argument(help="A .pth file of DinoBloom.")],
     out: Annotated[Path, typer.Option("--out", help="A new folder.")],

@@ -8,12 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.training.metrics import (
-    balanced_accuracy,
-    confusion,
-    macro_f1_of,
-    weighted_f1,
-)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,19 +178,3 @@ def probe(
     }
     found["linear probe on frozen embeddings"] = linear_probe(known, unknown, classes)
     return found
-
-
-def probe_scores(
-    known: Embedded, unknown: Embedded, classes: int
-) -> dict[str, dict[str, float]]:
-    """Return the scores of every probe, as `published.comparison` takes them."""
-    out = {}
-    for name, logits in probe(known, unknown, classes).items():
-        table = confusion(unknown.targets, logits.argmax(axis=1), classes)
-        out[name] = {
-            "weighted_f1": weighted_f1(table),
-            "macro_f1": macro_f1_of(table),
-            "accuracy": float(np.trace(table) / table.sum()),
-            "balanced_accuracy": balanced_accuracy(table),
-        }
-    return out

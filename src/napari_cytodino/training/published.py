@@ -114,45 +114,6 @@ def mean_and_spread(values: Sequence[float | None]) -> str:
     return f"{mean(known):.1f} ± {stdev(known):.1f} ({len(known)} seeds)"
 
 
-def comparison(
-    ours: Mapping[str, Sequence[Mapping[str, float | None]]],
-    protocol: str,
-    works: Sequence[Work] | None = None,
-) -> list[dict[str, str]]:
-    """Return the table of what was run here beside what was published.
-
-    Parameters
-    ----------
-    ours : mapping
-        Method -> one mapping a seed from the keys of `SCORES` to shares from 0 to 1,
-        as from `probes.probe_scores`; what is not defined is None.
-    protocol : str
-        Of all that was run here: one split for all.
-    works : sequence of Work, optional
-        None takes `published`.
-
-    Returns
-    -------
-    list of dict
-        Rows with method, the scores' titles, where they come from, and protocol.
-    """
-    rows = []
-    for method, seeds in ours.items():
-        scores = {
-            title: mean_and_spread([seed[key] for seed in seeds if key in seed])
-            for key, title in SCORES.items()
-        }
-        where = {"run": f"here, {len(seeds)} seeds" if seeds else NOT_RUN}
-        note = {"protocol": protocol if seeds else UNKNOWN, "source": UNKNOWN}
-        rows.append({"method": method, **scores, **where, **note})
-    for work in published() if works is None else works:
-        scores = {title: work.shown(key) for key, title in SCORES.items()}
-        note = {"protocol": work.protocol, "source": work.source}
-        name = f"{work.name} ({work.reference})"
-        rows.append({"method": name, **scores, "run": NOT_RUN, **note})
-    return rows
-
-
 def as_markdown(rows: Sequence[Mapping[str, str]]) -> str:
     """Return rows as a Markdown table; a bar in a text is escaped."""
     head = list(rows[0])
