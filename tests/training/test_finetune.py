@@ -110,9 +110,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Compute as the killed runs did: the number of threads decides last bits."""
+    """Compute as the killed runs did: the number of threads decides last bits.
+
+    Of the module, so that it comes before the fixtures that compute.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
