@@ -133,7 +133,7 @@ def test_a_new_folder_takes_the_facts_and_the_same_facts_agree(tmp_path: Path) -
         ({"recipe": {"optim": {"lr": 0.1}, "name": "x"}}, "recipe.optim.clip"),
         ({"base_sha256": "abd"}, "base_sha256 = 'abc', not 'abd'"),
         ({"base_sha256": "abd", "processes": 2}, "base_sha256"),
-        ({"new": 1}, "new = None, not 1"),
+        ({"new": 1}, "new = 'nothing', not 1"),
     ],
 )
 def test_another_meaning_is_refused_even_if_inexact_is_allowed(
@@ -167,6 +167,12 @@ values = st.recursive(
     lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+
+
+def test_nothing_is_not_the_same_as_none(tmp_path: Path) -> None:
+    check_fingerprint(tmp_path, {"recipe": {}})
+    with pytest.raises(InputError, match=r"recipe\.seed = 'nothing', not None"):
+        check_fingerprint(tmp_path, {"recipe": {"seed": None}})
 
 
 @settings(max_examples=40)

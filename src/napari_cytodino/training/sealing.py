@@ -159,7 +159,8 @@ def check_fingerprint(
             f"{path} cannot be read ({error}): choose an empty folder."
         ) from error
     for name in sorted(set(plain) | set(stored), key=lambda n: (n in EXACT, n)):
-        before, now = stored.get(name), plain.get(name)
+        # JSON has no Ellipsis, so it stands for what is not there
+        before, now = stored.get(name, ...), plain.get(name, ...)
         if before == now:
             continue
         where, before, now = _difference(name, before, now)
@@ -181,8 +182,12 @@ def check_fingerprint(
 def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
     """Walk to the first value that differs, for a sentence that names it."""
     while isinstance(before, dict) and isinstance(now, dict):
-        key = next(
-            k for k in sorted(set(before) | set(now)) if before.get(k) != now.get(k)
-        )
-        name, before, now = f"{name}.{key}", before.get(key), now.get(key)
-    return name, before, now
+        both = sorted(set(before) | set(now))
+        key = next(k for k in both if before.get(k, ...) != now.get(k, ...))
+        name = f"{name}.{key}"
+        before, now = before.get(key, ...), now.get(key, ...)
+    return name, _said(before), _said(now)
+
+
+def _said(value: Any) -> Any:
+    return "nothing" if value is ... else value
