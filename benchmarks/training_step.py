@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
+from transformers import EarlyStoppingCallback
 
 from napari_cytodino.core.synthetic import synthetic_crops
 from napari_cytodino.training.config import build, read_recipe
@@ -48,12 +49,17 @@ SHAPES = {
 }
 """Of the backbones that the recipes name; their weights are gated."""
 
+TINY = {"width": 192, "layers": 12, "heads": 3, "feed_forward": 768}
+"""ViT-Ti/16: small enough for a CPU."""
 
-def read(name: str, changes: list[str]) -> FinetuneRecipe:
+
+def read(name: str, changes: list[str], tiny: bool) -> FinetuneRecipe:
     """Read a recipe, its backbone with random weights."""
     content, file = read_recipe(name, changes)
     backbone = {k: v for k, v in content["backbone"].items() if k != "source"}
-    content["backbone"] = backbone | {"random": {**SHAPES[name], "registers": 4}}
+    content["backbone"] = backbone | {
+        "random": {**(TINY if tiny else SHAPES[name]), "registers": 4}
+    }
     return build(FinetuneRecipe, content, file)
 
 
@@ -118,6 +124,7 @@ def engine(recipe: FinetuneRecipe, cells: CellSet) -> float:
             cells,
             args,
         )
+        trainer.remove_callback(EarlyStoppingCallback)  # it needs an evaluation
         trainer.train()
         finish(trainer.args.device)
         return trainer.done / (time.perf_counter() - trainer.start)
@@ -164,8 +171,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], dest="changes")
+    parser.add_argument("--tiny", action="store_true", help="with ViT-Ti/16 instead")
     given = parser.parse_args()
-    recipe = read(given.recipe, given.changes)
+    recipe = read(given.recipe, given.changes, given.tiny)
     cells = make_cells(recipe, given.images)
     with tempfile.TemporaryDirectory() as folder:
         args = arguments(recipe, Path(folder))
@@ -174,7 +182,8 @@ def main() -> None:
     print(PROTOCOL.format(engine=batch))
     device = args.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{recipe.name} at {recipe.size} px, {len(cells)} crops, {name}, ", end="")
+    what = f"{recipe.name}{' with ViT-Ti/16' if given.tiny else ''}"
+    print(f"{what} at {recipe.size} px, {len(cells)} crops, {name}, ", end="")
     print(f"{torch.get_num_threads()} threads")
     print(trained_share(parameter_counts(new_model(recipe))))
     ratios = []

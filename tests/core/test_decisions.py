@@ -66,7 +66,9 @@ def test_close_second():
 
 def test_low_confidence():
     status, _, _, reason = one({"MON": 0.6, "LYT": 0.2, "EOS": 0.2})
-    assert (status, reason) == ("review", "low confidence (MON 60%)")
+    needed = f"{DecisionPolicy().min_confidence:.1%}"
+    assert status == "review"
+    assert reason == f"low confidence (MON 60.0%, accepted from {needed})"
 
 
 def test_unreadable_is_rejected_and_has_no_class():

@@ -144,7 +144,9 @@ def decide(
     by_lineage = np.where(status == "lineage_only", lineage, of_class)
     reason = np.full(n, "", object)
     for row in np.flatnonzero((which != 0) & (which != 4)):
-        reason[row] = _reason(int(which[row]), safe_p[row], taxonomy, order[row])
+        reason[row] = _reason(
+            int(which[row]), safe_p[row], taxonomy, order[row], policy
+        )
     return Decisions(
         status=status,
         class_index=class_index.astype(np.int64),
@@ -168,6 +170,7 @@ def _reason(
     p: npt.NDArray[np.float32],
     taxonomy: Taxonomy,
     order: npt.NDArray[np.intp],
+    policy: DecisionPolicy,
 ) -> str:
     best, second = order[-1], order[-2]
     codes = taxonomy.codes
@@ -185,4 +188,5 @@ def _reason(
         return f"stage unclear, lineage sure ({lineage.name})"
     if rule == 6:
         return f"close second ({codes[second]} {p[second]:.0%})"
-    return f"low confidence ({codes[best]} {p[best]:.0%})"
+    needed = f"{policy.min_confidence:.1%}"
+    return f"low confidence ({codes[best]} {p[best]:.1%}, accepted from {needed})"
