@@ -245,6 +245,18 @@ def test_another_number_of_processes_has_to_be_allowed(
     assert finetune(recipe, None, whole, allow_inexact=True)
 
 
+def test_another_number_of_threads_has_to_be_allowed(
+    whole: Path, recipe: FinetuneRecipe
+) -> None:
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(InputError, match="threads = 1, not 2"):
+            finetune(recipe, None, whole)
+        assert finetune(recipe, None, whole, allow_inexact=True)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_early_stopping_ends_a_run_and_its_resumption(
     recipe: FinetuneRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

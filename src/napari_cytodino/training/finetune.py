@@ -126,6 +126,8 @@ def facts_of(
         "processes": args.world_size,
         "device": args.device.type,
         "precision": "bfloat16" if args.bf16 else "float32",
+        # on a CPU sums are cut among threads, which decides their last bits
+        "threads": torch.get_num_threads() if args.device.type == "cpu" else 0,
         "versions": versions(),
     }
 

@@ -29,7 +29,7 @@ PREFIX = "checkpoint-"
 FINGERPRINT = "fingerprint.json"
 """What a run was started with."""
 
-EXACT = ("processes", "device", "precision", "versions")
+EXACT = ("processes", "device", "precision", "threads", "versions")
 """Facts that change only the last bits of a result; the others change its meaning."""
 
 PACKAGES = ("accelerate", "napari-cytodino", "numpy", "peft", "torch", "transformers")
