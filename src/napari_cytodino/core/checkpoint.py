@@ -311,11 +311,8 @@ def save_checkpoint(
     kind = torch.float16 if half else torch.float32
     stored = {k: v.detach().cpu().to(kind).contiguous() for k, v in tensors.items()}
     weights = ADAPTER_WEIGHTS if base else WEIGHTS
-    calibration = {
-        **asdict(policy),
-        "dtype": "float32",
-        "classes": list(taxonomy.codes),
-    }
+    made_for = {"dtype": "float32", "classes": list(taxonomy.codes)}
+    calibration = asdict(policy) | made_for
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         save_file(stored, part / weights, metadata={"format": "pt"})

@@ -144,9 +144,8 @@ def decide(
     by_lineage = np.where(status == "lineage_only", lineage, of_class)
     reason = np.full(n, "", object)
     for row in np.flatnonzero((which != 0) & (which != 4)):
-        reason[row] = _reason(
-            int(which[row]), safe_p[row], taxonomy, order[row], policy
-        )
+        ranked = safe_p[row], order[row]
+        reason[row] = _reason(int(which[row]), *ranked, taxonomy, policy)
     return Decisions(
         status=status,
         class_index=class_index.astype(np.int64),
@@ -168,8 +167,8 @@ def _sum_by_lineage(
 def _reason(
     rule: int,
     p: npt.NDArray[np.float32],
-    taxonomy: Taxonomy,
     order: npt.NDArray[np.intp],
+    taxonomy: Taxonomy,
     policy: DecisionPolicy,
 ) -> str:
     best, second = order[-1], order[-2]

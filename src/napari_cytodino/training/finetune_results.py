@@ -20,15 +20,11 @@ from napari_cytodino.core.checkpoint import (
 from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import preprocess
-from napari_cytodino.training.calibration import (
-    accepted_cells,
-    choose_policy,
-    fit_temperature,
-)
+from napari_cytodino.training.calibration import choose_policy, fit_temperature
 from napari_cytodino.training.card import BEGIN, END, figures_block
+from napari_cytodino.training.evaluation import by_source
 from napari_cytodino.training.finetune_data import CellDataset
 from napari_cytodino.training.finetune_model import parameter_counts, trained_share
-from napari_cytodino.training.metrics import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,17 +87,7 @@ def judge(
     checkpoint: Checkpoint, logits: NDArray[np.float32], cells: CellSet, name: str
 ) -> dict[str, Any]:
     """Return the figures of each source under the name of what was judged."""
-    guesses = logits.argmax(axis=1)
-    taken = accepted_cells(logits, checkpoint.taxonomy, checkpoint.policy)
-    return {
-        name: {
-            str(source): figures(
-                cells.targets[own], guesses[own], checkpoint.taxonomy.codes, taken[own]
-            )
-            for source in np.unique(cells.sources)
-            for own in [cells.sources == source]
-        }
-    }
+    return {name: by_source(checkpoint, logits, cells.targets, cells.sources)}
 
 
 def policy_of(
