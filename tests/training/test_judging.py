@@ -64,6 +64,7 @@ def test_a_fine_tuned_run_is_judged_on_its_saved_split(
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert "split by single images" in json.dumps(report)
     assert (tmp_path / "augmentations.png").is_file()
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     assert SHEET >= 8
 
 

@@ -44,6 +44,7 @@ def test_probes_are_judged_on_cells_they_did_not_learn(
         assert (found["n"], found["classes"]) == (tested, 3)
         assert found["macro_f1_low"] <= found["macro_f1"] <= found["macro_f1_high"]
     assert (tmp_path / "transfer.md").read_text("utf-8") == page + "\n"
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     again = transfer(str(smoke_run / "checkpoint"), cells, tmp_path)
     assert again == page
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +35,6 @@ from napari_cytodino.training.strange import estrange
 from napari_cytodino.training.trainer import to_views
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -100,7 +100,15 @@ def judge(source: str, data: Path | None, out: Path, split: Path | None = None) 
     """
     checkpoint = load_checkpoint(source)
     out.mkdir(parents=True, exist_ok=True)
-    kept, fine_tuned = _kept(checkpoint, data, out, split)
+    # unpacked crops may take gigabytes, which no reader of the report wants
+    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as scratch:
+        kept, fine_tuned = _kept(checkpoint, data, Path(scratch), split)
+        return _judged(checkpoint, kept, fine_tuned, data, out)
+
+
+def _judged(
+    checkpoint: Checkpoint, kept: Kept, fine_tuned: bool, data: Path | None, out: Path
+) -> str:
     logits, embeddings = stored_answers(checkpoint, kept.crops)
     if fine_tuned:
         crops = kept.crops
@@ -141,7 +149,7 @@ def _protocol(kept: Kept) -> str:
 
 
 def _kept(
-    checkpoint: Checkpoint, data: Path | None, out: Path, split: Path | None
+    checkpoint: Checkpoint, data: Path | None, scratch: Path, split: Path | None
 ) -> tuple[Kept, bool]:
     """Read the cells a checkpoint's run kept apart; say whether it fine-tuned."""
     facts = read_json(checkpoint.folder / "calibration.json")
@@ -153,7 +161,8 @@ def _kept(
     digest = str(facts.get("split_sha256", ""))
     if "backbone" in content:
         plan = build(FinetuneRecipe, content, name)
-        return _fine_tuned(plan, data, out, split or run / "split.csv", digest), True
+        saved = split or run / "split.csv"
+        return _fine_tuned(plan, data, scratch, saved, digest), True
     recipe = build(Recipe, content, name)
     if recipe.split:
         _same_split(checkpoint.name, recipe.split_path, digest)
@@ -179,11 +188,11 @@ def _groups(files: list[CellFile]) -> NDArray[np.str_]:
 
 
 def _fine_tuned(
-    recipe: FinetuneRecipe, data: Path | None, out: Path, split: Path, digest: str
+    recipe: FinetuneRecipe, data: Path | None, scratch: Path, split: Path, digest: str
 ) -> Kept:
     protocol = TEST if recipe.data.protocol == "three-way" else VALIDATION
     if recipe.data.synthetic:
-        drawn = load_parts(recipe, None, out)
+        drawn = load_parts(recipe, None, scratch)
         chosen = drawn.test or drawn.watched
         return Kept(_stacked(chosen), protocol, digest)
     if data is None:
@@ -201,7 +210,7 @@ def _fine_tuned(
     )
     own = [f for f in cells if set(parts.get(f.key, "").split("+")) & set(wanted)]
     side = recipe.field_of_view
-    crops = pack(root, own, taxonomy, field=side, side=side, cache=out / "cache")
+    crops = pack(root, own, taxonomy, field=side, side=side, cache=scratch)
     crop = torch.from_numpy(read_crop(own[0], root, side).copy())[None]
     clean = to_views(crop, recipe.size)
     keys = [[0, i] for i in range(SHEET)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +20,6 @@ from napari_cytodino.training.probes import Embedded, probe
 from napari_cytodino.training.splits import load_or_make_split
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_cytodino.core.checkpoint import Checkpoint
@@ -79,7 +79,7 @@ def transfer(
         "unknown": split.take(found.files, "test"),
     }
     cells = {
-        name: _embedded(checkpoint, files, classes, data_root(data), out / "cache")
+        name: _embedded(checkpoint, files, classes, data_root(data), out)
         for name, files in parts.items()
     }
     targets = cells["unknown"].targets
@@ -112,11 +112,13 @@ def _embedded(
     files: list[CellFile],
     classes: Taxonomy,
     root: Path,
-    cache: Path,
+    out: Path,
 ) -> Embedded:
     side = round(checkpoint.preprocessing.field_of_view)
-    crops = pack(root, files, classes, field=side, side=side, cache=cache)
-    return Embedded(stored_answers(checkpoint, crops)[1], crops.targets)
+    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as scratch:
+        cache = Path(scratch)
+        crops = pack(root, files, classes, field=side, side=side, cache=cache)
+        return Embedded(stored_answers(checkpoint, crops)[1], crops.targets)
 
 
 def _page(
