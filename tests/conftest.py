@@ -14,8 +14,16 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_cytodino.core.calibration import Calibration
+    from napari_cytodino.core.familiarity import Familiarity
+    from napari_cytodino.core.taxonomy import Taxonomy
 
 GUI_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
 GUI_MARKERS = ("render", "smoke")
@@ -107,7 +115,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a checkpoint folder with a tiny random model of the real architecture."""
     import torch
 
-    from napari_cytodino.core.checkpoint import Preprocessing, save_checkpoint
+    from napari_cytodino.core.checkpoint import Preprocessing
+    from napari_cytodino.core.checkpoint_saving import save_checkpoint
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.model import (
         CytoDinoConfig,
@@ -138,3 +147,68 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         DecisionPolicy(),
         "# Tiny, random, SYNTHETIC\n",
     )
+
+
+@pytest.fixture(scope="session")
+def make_calibration() -> Callable[..., Calibration]:
+    """Return what builds a small calibration of a taxonomy, with fields changed.
+
+    Of 10,000 cells the surest 4,000 have no error, the next 2,000 have 1 % and the
+    next 2,000 have 5 %; lineages are wrong half as often. 2,000 passed no check.
+    """
+    import numpy as np
+
+    from napari_cytodino.core.calibration import Calibration, Missed
+    from napari_cytodino.core.selection import SelectionCurve
+
+    accepted = np.array([1000, 2000, 4000, 5000, 6000, 7000, 8000])
+    wrong = np.array([0, 0, 0, 10, 20, 70, 120])
+    levels = np.array([0.99, 0.97, 0.95, 0.9, 0.8, 0.6, 0.4])
+    effect = np.ones(len(levels))
+
+    def make(taxonomy: Taxonomy, **changes: Any) -> Calibration:
+        values: dict[str, Any] = {
+            "temperature": 1.5,
+            "risk": 0.005,
+            "delta": 0.05,
+            "classes": taxonomy.codes,
+            "counts": dict.fromkeys(taxonomy.codes, 10_000 // len(taxonomy)),
+            "curve": SelectionCurve(levels, accepted, wrong, effect, 10_000),
+            "lineage_curve": SelectionCurve(
+                levels, accepted, wrong // 2, effect, 10_000
+            ),
+            "missed": Missed(500, 0, 0.01, 0.0082),
+            "max_critical": 0.02,
+            "rare": (),
+            "set_level": 0.95,
+            "set_limits": {group.name: 0.9 for group in taxonomy.lineages},
+            "familiar": 0.99,
+            "patients": None,
+            "data": "10000 of lab",
+            "date": "2026-11-22",
+            "made_for": {},
+            "facts": {"method": "made up"},
+        }
+        return Calibration(**values | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_familiarity() -> Callable[..., Familiarity]:
+    """Return what builds a few random training cells, of some width, to compare with.
+
+    ``far`` puts them where no embedding of a tiny model lies.
+    """
+    import numpy as np
+
+    from napari_cytodino.core.familiarity import learn_familiarity
+
+    def make(width: int, *, cells: int = 40, far: bool = False) -> Familiarity:
+        rng = np.random.default_rng(7)
+        shift = 1e3 if far else 0.0
+        own = rng.normal(size=(cells, width)) + shift
+        other = rng.normal(size=(200, width)) + shift
+        return learn_familiarity(own, np.arange(cells) % 4, other, quantile=0.9)
+
+    return make

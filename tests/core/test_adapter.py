@@ -20,7 +20,6 @@ from napari_cytodino.core.backbone import Base, describe_backbone
 from napari_cytodino.core.checkpoint import (
     Preprocessing,
     load_checkpoint,
-    save_checkpoint,
 )
 from napari_cytodino.core.checkpoint_files import (
     ADAPTER_CONFIG,
@@ -29,6 +28,7 @@ from napari_cytodino.core.checkpoint_files import (
     write_json,
     write_manifest,
 )
+from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError, CytoDinoError
 from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification

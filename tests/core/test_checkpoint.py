@@ -17,9 +17,9 @@ from napari_cytodino.core.checkpoint import (
     Preprocessing,
     list_checkpoints,
     load_checkpoint,
-    save_checkpoint,
 )
 from napari_cytodino.core.checkpoint_files import FILES, WEIGHTS, write_manifest
+from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
@@ -71,24 +71,6 @@ def test_round_trip(folder: Path) -> None:
     assert {p.dtype for p in again.parameters()} == {torch.float32}
     for name, value in again.state_dict().items():
         assert torch.equal(value, model.state_dict()[name].half().float())
-
-
-def test_a_loaded_checkpoint_can_be_saved_again(folder: Path, tmp_path: Path) -> None:
-    one = load_checkpoint(folder)
-    parts = (one.model(), one.taxonomy, one.preprocessing, one.policy, one.card)
-    save_checkpoint(tmp_path / "again", *parts)
-    two = load_checkpoint(tmp_path / "again")
-    assert (two.sha256, two.taxonomy) == (one.sha256, one.taxonomy)
-
-
-def test_full_precision_is_exact(tmp_path: Path) -> None:
-    model = small_model()
-    save_checkpoint(
-        tmp_path / "full", model, TAXONOMY, INPUT, POLICY, "# F\n", half=False
-    )
-    pixels = torch.randn(2, 3, 32, 32)
-    again = load_checkpoint(tmp_path / "full").model()
-    assert torch.equal(again(pixels).logits, model(pixels).logits)
 
 
 def test_bundled_checkpoints_load_and_are_small() -> None:
@@ -186,31 +168,6 @@ def test_weights_that_change_after_verification(folder: Path) -> None:
     rewrite(folder, lambda t: t["head.query"].add_(1))
     with pytest.raises(CheckpointError, match="changed after"):
         loaded.model()
-
-
-def test_wrong_taxonomy_writes_nothing(tmp_path: Path) -> None:
-    other = TAXONOMY.subset(TAXONOMY.codes[:3])
-    with pytest.raises(CheckpointError, match="another taxonomy"):
-        save_checkpoint(tmp_path / "x", small_model(), other, INPUT, POLICY, "")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_save_leaves_the_old_one(folder: Path) -> None:
-    before = load_checkpoint(folder).sha256
-    model = small_model()
-    with torch.no_grad():
-        model.head.query.fill_(torch.inf)
-    with pytest.raises(CheckpointError, match="no finite"):
-        save_checkpoint(folder, model, TAXONOMY, INPUT, POLICY, "# New\n")
-    assert load_checkpoint(folder).sha256 == before
-    assert [p.name for p in folder.parent.iterdir()] == ["mine"]
-
-
-def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "thesis.docx").write_text("years", encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"thesis\.docx"):
-        save_checkpoint(tmp_path, small_model(), TAXONOMY, INPUT, POLICY, "")
-    assert (tmp_path / "thesis.docx").read_text("utf-8") == "years"
 
 
 def test_unknown_names_list_the_known() -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_cytodino.core.checkpoint_files import (
+    FAMILIARITY,
     FILES,
     LARGEST_JSON,
     MANIFEST,
     Preprocessing,
     read_json,
-    read_policy,
     read_preprocessing,
     read_taxonomy,
     sha256,
@@ -21,7 +21,6 @@ from napari_cytodino.core.checkpoint_files import (
     write_json,
     write_manifest,
 )
-from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.taxonomy import Taxonomy
 
@@ -57,31 +56,6 @@ def test_read_preprocessing_gives_back_what_was_written(tmp_path: Path) -> None:
     write_json(tmp_path / "preprocessor_config.json", values)
     with pytest.raises(CheckpointError, match="mean"):
         read_preprocessing(tmp_path)
-
-
-def test_policy_must_fit_the_classes_and_the_precision(tmp_path: Path) -> None:
-    good = {
-        "temperature": 1.5,
-        "min_confidence": 0.8,
-        "min_margin": 0.1,
-        "min_lineage": 0.9,
-        "max_critical": 0.05,
-        "guarantee": "",
-        "dtype": "float32",
-        "classes": list(TAXONOMY.codes),
-    }
-    path = tmp_path / "calibration.json"
-    write_json(path, good)
-    assert read_policy(tmp_path, TAXONOMY) == DecisionPolicy(1.5, 0.8, 0.1, 0.9, 0.05)
-    for change, word in (
-        ({"classes": list(TAXONOMY.codes[::-1])}, "calibrate"),
-        ({"dtype": "bfloat16"}, "bfloat16"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"min_margin": "much"}, "calibrate"),
-    ):
-        write_json(path, good | change)
-        with pytest.raises(CheckpointError, match=word):
-            read_policy(tmp_path, TAXONOMY)
 
 
 @pytest.mark.parametrize("kind", ["resnet", None])
@@ -132,3 +106,14 @@ def test_manifest_covers_every_file(tmp_path: Path) -> None:
     hashes = json.loads((tmp_path / MANIFEST).read_text("utf-8"))["sha256"]
     assert hashes == {name: sha256(tmp_path / name) for name in FILES}
     assert verify_files(tmp_path) == sha256(tmp_path / MANIFEST)
+
+
+def test_training_cells_may_be_listed_but_no_other_file(tmp_path: Path) -> None:
+    for name in (*FILES, FAMILIARITY):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    write_manifest(tmp_path, (*FILES, FAMILIARITY))
+    assert verify_files(tmp_path) == sha256(tmp_path / MANIFEST)
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    write_manifest(tmp_path, (*FILES, "notes.txt"))
+    with pytest.raises(CheckpointError, match="does not list exactly"):
+        verify_files(tmp_path)

@@ -2,16 +2,25 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from napari_cytodino.core.decisions import STATUSES, DecisionPolicy, decide
+from napari_cytodino.core.decisions import (
+    CLOSE,
+    NEVER,
+    RULES,
+    STATUSES,
+    DecisionPolicy,
+    decide,
+)
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
 from napari_cytodino.core.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load("mll21")
 
 
-def predictions(*cells):
+def predictions(*cells, far=None):
     p = np.full((len(cells), 21), 1e-9)
     for row, cell in enumerate(cells):
         for code, share in cell.items():
@@ -19,14 +28,18 @@ def predictions(*cells):
     logits = np.log(p).astype(np.float32)
     n = len(cells)
     batch = PredictionBatch(
-        np.arange(n), logits, np.zeros((n, 1), np.float16), np.ones(n, bool)
+        np.arange(n), logits, np.zeros((n, 1), np.float16), np.ones(n, bool), far
     )
     return Predictions.empty(n, 21, 1).with_batch(batch)
 
 
-def one(cell, policy=None, *, border=False):
+def one(cell, policy=None, *, border=False, far=np.nan):
+    far = np.array([far], np.float32)
     made = decide(
-        predictions(cell), TAXONOMY, policy or DecisionPolicy(), np.array([border])
+        predictions(cell, far=far),
+        TAXONOMY,
+        policy or DecisionPolicy(),
+        np.array([border]),
     )
     code = TAXONOMY.codes[made.class_index[0]]
     lineage = TAXONOMY.lineages[made.lineage_index[0]].name
@@ -128,7 +141,14 @@ def test_lower_threshold_never_accepts_fewer():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("temperature", 0.0), ("min_confidence", 1.2), ("min_margin", float("nan"))],
+    [
+        ("temperature", 0.0),
+        ("min_confidence", 2.1),
+        ("min_margin", float("nan")),
+        ("min_lineage", -0.1),
+        ("max_critical", 1.1),
+        ("max_unfamiliarity", float("inf")),
+    ],
 )
 def test_a_policy_names_its_bad_value(field, value):
     with pytest.raises(InputError, match=field):
@@ -139,3 +159,194 @@ def test_policy_reads_only_its_own_fields():
     content = {"temperature": 1.5, "min_confidence": 0.8, "n": 12}
     policy = DecisionPolicy.from_dict(content)
     assert (policy.temperature, policy.min_confidence) == (1.5, 0.8)
+    listed = DecisionPolicy.from_dict({"rare": ["ABE"], "set_limits": {"x": 0.5}})
+    assert (listed.rare, listed.set_limits) == (("ABE",), {"x": 0.5})
+
+
+def test_unlike_the_training_cells():
+    status, code, _, reason = one({"NGS": 1.0}, far=1.31)
+    assert (status, code) == ("review", "NGS")
+    assert reason == "unlike the training cells (1.4 times the limit)"
+    assert one({"NGS": 1.0}, far=1.0)[0] == "auto"
+    assert one({"NGS": 1.0}, far=np.nan)[0] == "auto"
+    assert one({"NGS": 1.0}, far=np.inf)[0] == "review"
+    laxer = DecisionPolicy(max_unfamiliarity=1.5)
+    assert one({"NGS": 1.0}, laxer, far=1.31)[0] == "auto"
+
+
+def test_without_a_calibration_every_cell_goes_to_review():
+    policy = DecisionPolicy(uncalibrated="it was calibrated for another model")
+    for cell in ({"NGS": 1.0}, {"MMZ": 0.5, "NGB": 0.49}, {"LYT": 0.9, "BLA": 0.1}):
+        status, _, _, reason = one(cell, policy)
+        assert status == "review"
+        assert reason == "no threshold is calibrated for these weights"
+
+
+def test_a_class_too_rare_to_calibrate_goes_to_review():
+    policy = DecisionPolicy(max_critical=1.0, rare=("ABE",))
+    text = "a class too rare to calibrate is possible"
+    # among the three likeliest, however small
+    status, _, _, reason = one({"EOS": 0.98, "NGS": 0.015, "ABE": 0.005}, policy)
+    assert (status, reason) == ("review", text)
+    fourth = {"EOS": 0.95, "NGS": 0.02, "NGB": 0.02, "ABE": 0.01}
+    assert one(fourth, policy)[0] == "auto"
+    # possible by the limit of its lineage: from 1 - 0.992 on
+    by_set = DecisionPolicy(
+        max_critical=1.0, rare=("ABE",), set_limits={"eosinophil": 0.992}
+    )
+    assert one(fourth, by_set)[3] == text
+    other = DecisionPolicy(
+        max_critical=1.0, rare=("ABE",), set_limits={"lymphoid": 0.992}
+    )
+    assert one(fourth, other)[0] == "auto"
+    assert one({"ABE": 1.0}, policy)[0] == "review"
+
+
+def test_never_means_never():
+    policy = DecisionPolicy(min_confidence=NEVER, min_lineage=NEVER)
+    status, _, _, reason = one({"NGS": 1.0}, policy)
+    assert status == "review"
+    assert reason == "no confidence is enough for the accuracy asked for (NGS 100.0%)"
+
+
+def test_a_confidence_at_the_threshold_is_accepted():
+    # thresholds are confidences of calibration cells, read back from JSON
+    whole = predictions({"NGS": 0.73, "NGB": 0.27})
+    exact = float(weigh(whole, TAXONOMY, 1.0).confidence[0])
+    at = DecisionPolicy(min_confidence=exact, min_margin=0, min_lineage=NEVER)
+    above = DecisionPolicy(
+        min_confidence=float(np.nextafter(np.float32(exact), np.float32(1))),
+        min_margin=0,
+        min_lineage=NEVER,
+    )
+    inside = np.array([False])
+    assert decide(whole, TAXONOMY, at, inside).status[0] == "auto"
+    assert decide(whole, TAXONOMY, above, inside).status[0] == "review"
+
+
+def mixed(n, seed):
+    """Return predictions in which every rule has its cells, and who is at a border."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, (n, 21)) * rng.uniform(0.5, 6, (n, 1))
+    done = np.flatnonzero(rng.random(n) < 0.95)
+    batch = PredictionBatch(
+        done,
+        logits[done].astype(np.float32),
+        np.zeros((len(done), 1), np.float16),
+        rng.random(len(done)) < 0.95,
+        rng.uniform(0, 1.15, len(done)).astype(np.float32),
+    )
+    return Predictions.empty(n, 21, 1).with_batch(batch), rng.random(n) < 0.1
+
+
+def by_the_book(whole, row, policy, border):
+    """Return the rule for one cell, as the issue has them, one after the other."""
+    if not whole.done[row]:
+        return "not done"
+    if not whole.readable[row]:
+        return "unreadable"
+    if policy.uncalibrated:
+        return "uncalibrated"
+    if whole.unfamiliarity[row] > policy.max_unfamiliarity:
+        return "unfamiliar"
+    p = whole.probabilities(policy.temperature)[row]
+    order = np.argsort(p)[::-1]
+    best = TAXONOMY.classes[order[0]]
+    critical = sum(p[i] for i, c in enumerate(TAXONOMY.classes) if c.risk == "critical")
+    if best.risk == "safe" and critical > policy.max_critical:
+        return "critical"
+    top = {TAXONOMY.codes[i] for i in order[:3]}
+    possible = {
+        c.code
+        for c, share in zip(TAXONOMY.classes, p, strict=True)
+        if share >= 1 - policy.set_limits.get(c.lineage, -1)
+    }
+    if (top | possible) & set(policy.rare):
+        return "rare"
+    if border[row]:
+        return "border"
+    margin = p[order[0]] - p[order[1]]
+    if p[order[0]] >= policy.min_confidence and margin >= policy.min_margin:
+        return "sure"
+    shares = [
+        sum(p[i] for i, c in enumerate(TAXONOMY.classes) if c.lineage == g.name)
+        for g in TAXONOMY.lineages
+    ]
+    if max(shares) >= policy.min_lineage:
+        return "lineage"
+    return "close" if margin < max(policy.min_margin, CLOSE) else "unsure"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        DecisionPolicy(min_confidence=0.6),
+        DecisionPolicy(
+            temperature=1.7,
+            min_confidence=0.7,
+            min_margin=0.0,
+            min_lineage=0.8,
+            max_critical=0.3,
+            max_unfamiliarity=0.9,
+            max_foreign=1.0,
+            rare=("ABE", "KSC"),
+            set_limits={"eosinophil": 0.95, "pathological": 0.9, "lymphoid": 0.5},
+        ),
+        DecisionPolicy(min_confidence=NEVER, min_lineage=NEVER, max_critical=1.0),
+        DecisionPolicy(uncalibrated="other weights"),
+    ],
+)
+def test_rules_apply_in_the_order_that_is_said(policy):
+    whole, border = mixed(600, 5)
+    made = decide(whole, TAXONOMY, policy, border)
+    given = dict(RULES)
+    rules = [by_the_book(whole, row, policy, border) for row in range(600)]
+    assert made.status.tolist() == [given[rule] for rule in rules]
+    unsure = {"not done", "unreadable"}
+    assert ((made.class_index < 0) == [rule in unsure for rule in rules]).all()
+    assert not policy.rare or set(rules) == set(given) - {"uncalibrated", "foreign"}
+
+
+def strange(n, unlike, known=True):
+    """Return ``n`` sure cells of which some are unlike the training cells."""
+    whole = predictions(*[{"EOS": 1.0}] * n)
+    whole.unfamiliarity[:] = 0.5 if known else np.nan
+    whole.unfamiliarity[:unlike] = 1.5
+    return decide(whole, TAXONOMY, DecisionPolicy(), np.zeros(n, bool))
+
+
+def test_where_too_many_cells_are_unlike_no_threshold_holds():
+    # the bound is Clopper-Pearson's: 99.9 % sure of more than 10 %
+    for n, unlike in ((300, 50), (300, 49), (4, 4), (2, 2), (40, 12), (40, 11)):
+        told = binomtest(unlike, n, 0.1, alternative="greater").pvalue < 0.001
+        made = strange(n, unlike)
+        whole = ["as a whole are unlike" in reason for reason in made.reason]
+        assert whole == [told] * n
+        assert (made.status == "auto").sum() == (0 if told else n - unlike)
+
+
+def test_cells_of_which_nothing_is_known_are_not_foreign():
+    assert (strange(300, 0, known=False).status == "auto").all()
+
+
+def test_evidence_at_hand_changes_nothing():
+    whole, border = mixed(300, 6)
+    policy = DecisionPolicy(temperature=1.3, min_confidence=0.6)
+    plain = decide(whole, TAXONOMY, policy, border)
+    fast = decide(whole, TAXONOMY, policy, border, weigh(whole, TAXONOMY, 1.3))
+    for name in ("status", "reason", "class_index", "lineage_index", "confidence"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(fast, name))
+
+
+def test_order_of_cells_changes_nothing():
+    whole, border = mixed(300, 7)
+    order = np.random.default_rng(0).permutation(300)
+    fields = ("logits", "embeddings", "done", "readable", "unfamiliarity")
+    turned = Predictions(*(getattr(whole, name)[order] for name in fields))
+    policy = DecisionPolicy(min_confidence=0.6, rare=("KSC",))
+    one_, two = (
+        decide(whole, TAXONOMY, policy, border),
+        decide(turned, TAXONOMY, policy, border[order]),
+    )
+    for name in ("status", "reason", "class_index", "lineage_index"):
+        np.testing.assert_array_equal(getattr(one_, name)[order], getattr(two, name))

@@ -6,6 +6,7 @@ import torch
 
 from napari_cytodino.core.cells import cells_from_labels, cells_from_points
 from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.checkpoint_saving import save_calibrated
 from napari_cytodino.core.crops import CropStack, iter_crops
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.images import ImageSource
@@ -169,6 +170,63 @@ def test_bad_requests_are_refused(checkpoint):
         Classifier(checkpoint, "cpu", 0)
     with pytest.raises(InputError, match="'tpu' is no device"):
         pick_device("tpu")
+
+
+# --- cells unlike the training cells ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calibrated(checkpoint, make_calibration, make_familiarity, tmp_path_factory):
+    """Return a function: the tiny checkpoint with training cells near by or far off."""
+
+    def build(*, far):
+        made = make_calibration(checkpoint.taxonomy)
+        known = make_familiarity(32, far=far)
+        target = tmp_path_factory.mktemp("calibrated") / "tiny"
+        return load_checkpoint(save_calibrated(target, checkpoint, made, known, ""))
+
+    return build
+
+
+def test_without_training_cells_no_distance_is_known(checkpoint):
+    assert np.isnan(run(Classifier(checkpoint, "cpu", 8)).unfamiliarity).all()
+
+
+def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated):
+    loaded = calibrated(far=False)
+    whole = run(Classifier(loaded, "cpu", 64), 64)
+    want = loaded.familiarity().unfamiliarity(whole.embeddings)
+    np.testing.assert_allclose(whole.unfamiliarity, want, rtol=1e-4)
+    assert np.ptp(want) > 0
+    parts = run(Classifier(loaded, "cpu", 3), 5)
+    np.testing.assert_allclose(parts.unfamiliarity, want, rtol=1e-2)
+
+
+def test_cells_unlike_all_training_cells_go_to_review(calibrated):
+    loaded = calibrated(far=True)
+    assert loaded.calibration is not None
+    cells = cells_from_points(POINTS, (300, 400), diameter=40)
+    table = classify(IMAGE, cells, loaded, job=CPU)
+    assert set(table["status"]) == {"review"}
+    assert table["reason"].str.contains("as a whole are unlike the training").all()
+    few = classify(IMAGE, cells.take(np.array([0])), loaded, job=CPU)
+    assert few["reason"].str.startswith("unlike the training cells (").all()
+
+
+def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch):
+    classifier = Classifier(calibrated(far=False), "cpu", 64)
+    real = classifier._model.embed
+
+    def embed(values):
+        logits, embedding = real(values)
+        embedding = embedding.clone()
+        embedding[0, 3] = torch.nan
+        return logits, embedding
+
+    monkeypatch.setattr(classifier._model, "embed", embed)
+    whole = run(classifier, 64)
+    assert np.isinf(whole.unfamiliarity).tolist() == [True] + [False] * 12
+    assert np.isfinite(whole.logits).all()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

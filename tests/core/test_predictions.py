@@ -8,11 +8,11 @@ from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
 
 
-def batch(rows, logits, readable=None):
+def batch(rows, logits, readable=None, far=None):
     logits = np.asarray(logits, np.float32)
     readable = np.ones(len(logits), bool) if readable is None else np.array(readable)
     return PredictionBatch(
-        np.asarray(rows), logits, np.ones((len(logits), 2), np.float16), readable
+        np.asarray(rows), logits, np.ones((len(logits), 2), np.float16), readable, far
     )
 
 
@@ -54,3 +54,26 @@ def test_a_batch_of_another_model_is_refused():
 
 def test_no_cells():
     assert Predictions.empty(0, 3, 2).probabilities().shape == (0, 3)
+
+
+def test_distance_to_the_training_cells_lands_on_its_rows():
+    far = np.array([0.5, 2.0], np.float32)
+    first = batch([2, 0], [[1, 2, 3], [3, 2, 1]], far=far)
+    whole = Predictions.empty(4, 3, 2).with_batches([first, batch([1], [[0, 0, 0]])])
+    np.testing.assert_array_equal(whole.unfamiliarity, [2.0, np.nan, 0.5, np.nan])
+    assert whole.done.tolist() == [True, True, True, False]
+    assert np.isnan(Predictions.empty(2, 3, 2).unfamiliarity).all()
+
+
+def test_batches_at_once_are_batches_one_by_one():
+    rng = np.random.default_rng(1)
+    parts = [
+        batch([i, i + 5], rng.normal(size=(2, 3)), far=rng.random(2).astype(np.float32))
+        for i in range(5)
+    ]
+    at_once = Predictions.empty(10, 3, 2).with_batches(parts)
+    one_by_one = Predictions.empty(10, 3, 2)
+    for part in parts:
+        one_by_one = one_by_one.with_batch(part)
+    for name in ("logits", "embeddings", "done", "readable", "unfamiliarity"):
+        np.testing.assert_array_equal(getattr(at_once, name), getattr(one_by_one, name))

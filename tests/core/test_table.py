@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_cytodino.core.calibration_file import refused
 from napari_cytodino.core.cells import cells_from_labels
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
 from napari_cytodino.core.table import (
     COLUMNS,
@@ -93,6 +95,15 @@ def test_an_open_stage_is_no_final_class():
     assert final_class(reviewed).tolist() == ["NGB"]
 
 
+def test_an_uncalibrated_checkpoint_shows_in_every_row():
+    cells = some_cells([1, 2, 3])
+    policy = refused(1.0, "it was calibrated for another model.safetensors")
+    table = build_table(cells, some_predictions(3), TAXONOMY, policy)
+    assert set(table["status"]) == {"review"}
+    assert set(table["reason"]) == {"no threshold is calibrated for these weights"}
+    assert (table["cell_class"] != "").all()
+
+
 def test_columns_of_files():
     cells = some_cells([7, 4])
     whole = some_predictions(2)
@@ -118,3 +129,19 @@ def test_the_taxonomy_travels_with_the_table():
     table.attrs.clear()
     with pytest.raises(InputError, match="taxonomy="):
         taxonomy_of(table)
+
+
+def test_evidence_at_hand_changes_nothing_but_the_time():
+    cells, whole = some_cells([1, 5, 9]), some_predictions(3)
+    evidence = weigh(whole, TAXONOMY, POLICY.temperature)
+    with_it = build_table(cells, whole, TAXONOMY, POLICY, evidence=evidence)
+    assert with_it.equals(build_table(cells, whole, TAXONOMY, POLICY))
+
+
+def test_a_table_is_a_copy():
+    cells, whole = some_cells([1, 5]), some_predictions(2)
+    table = build_table(cells, whole, TAXONOMY, POLICY)
+    table.loc[0, ["label", "y", "area"]] = -1
+    assert cells.label.tolist() == [1, 5]
+    assert (cells.centre >= 0).all()
+    assert (cells.area > 0).all()

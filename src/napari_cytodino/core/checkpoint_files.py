@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError, InputError
 from napari_cytodino.core.taxonomy import Taxonomy
 
@@ -43,6 +42,9 @@ ADAPTER_FILES = (
     "preprocessor_config.json",
 )
 """What an adapter folder holds beside its manifest, and nothing else."""
+
+FAMILIARITY = "familiarity.safetensors"
+"""Training cells to compare with; either kind of folder may hold it."""
 
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 """Files that can run code when they are read; a folder with one is refused."""
@@ -165,7 +167,7 @@ def verify_files(folder: Path) -> str:
     stored = read_json(folder / MANIFEST).get("sha256")
     hashes = stored if isinstance(stored, dict) else {}
     listed = tuple(sorted(hashes))
-    if listed not in (FILES, ADAPTER_FILES):
+    if tuple(n for n in listed if n != FAMILIARITY) not in (FILES, ADAPTER_FILES):
         raise CheckpointError(
             f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}, nor the "
             "files of an adapter; save the checkpoint again with this version."
@@ -220,28 +222,4 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} lacks or misnames a field ({error}); save the checkpoint again."
-        ) from error
-
-
-def read_policy(folder: Path, taxonomy: Taxonomy) -> DecisionPolicy:
-    """Read ``calibration.json`` and compare its class order with the taxonomy's."""
-    path = folder / "calibration.json"
-    content = read_json(path)
-    if content.get("classes") != list(taxonomy.codes):
-        raise CheckpointError(
-            f"{path} was made for the classes {content.get('classes')}, the model "
-            f"gives {list(taxonomy.codes)}; calibrate the checkpoint again."
-        )
-    if content.get("dtype") != "float32":
-        raise CheckpointError(
-            f"{path} was made for {content.get('dtype')!r}, the model runs in float32; "
-            "calibrate the checkpoint again."
-        )
-    try:
-        return DecisionPolicy(
-            **{f.name: content[f.name] for f in fields(DecisionPolicy)}
-        )
-    except (KeyError, TypeError, InputError) as error:
-        raise CheckpointError(
-            f"{path} cannot be used ({error}); calibrate the checkpoint again."
         ) from error

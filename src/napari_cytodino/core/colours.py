@@ -91,9 +91,9 @@ def keys(table: pd.DataFrame, mode: str) -> npt.NDArray[np.object_]:
     if mode == "confidence":
         confidence = table["confidence"].to_numpy(float)
         last = CONFIDENCE_STEPS - 1
-        steps = np.rint(np.nan_to_num(confidence) * last) / last
-        text = np.array([f"{step:.2f}" for step in steps], object)
-        return np.where(np.isnan(confidence), "", text)
+        text = np.array([f"{step / last:.2f}" for step in range(last + 1)], object)
+        steps = np.rint(np.nan_to_num(confidence) * last).astype(np.int64)
+        return np.where(np.isnan(confidence), "", text[steps])
     if mode in MODES:
         return table[mode].to_numpy(object)
     raise InputError(f"'{mode}' is no colour mode; choose one of {', '.join(MODES)}.")

@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import Evidence, weigh
+from napari_cytodino.core.reasons import reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_cytodino.core.predictions import Predictions
     from napari_cytodino.core.taxonomy import Taxonomy
 
 STATUSES = ("auto", "lineage_only", "review", "rejected")
 """Accepted; stage open but lineage sure; for an expert to decide; not usable."""
 
+NEVER = 2.0
+"""A threshold above every probability: nothing is accepted by it."""
+
+CLOSE = 0.2
+"""Probabilities nearer than this are called close in a reason."""
+
+RULES = (
+    ("not done", ""),
+    ("unreadable", "rejected"),
+    ("uncalibrated", "review"),
+    ("foreign", "review"),
+    ("unfamiliar", "review"),
+    ("critical", "review"),
+    ("rare", "review"),
+    ("border", "review"),
+    ("sure", "auto"),
+    ("lineage", "lineage_only"),
+    ("close", "review"),
+    ("unsure", "review"),
+)
+"""Each rule and the status it gives, in the order in which they apply."""
+
+_SPANS = {
+    "temperature": (0.0, float("inf")),
+    "min_confidence": (0.0, NEVER),
+    "min_margin": (0.0, 1.0),
+    "min_lineage": (0.0, NEVER),
+    "max_critical": (0.0, 1.0),
+    "max_unfamiliarity": (0.0, float("inf")),
+    "max_foreign": (0.0, 1.0),
+}
+
 
 @dataclass(frozen=True)
 class DecisionPolicy:
-    """Thresholds that turn probabilities into a status; all are probabilities in 0..1.
+    """Thresholds that turn probabilities into a status; most are probabilities in 0..1.
 
     Attributes
     ----------
     temperature
         Divides the logits before softmax; fitted on calibration cells.
     min_confidence
-        Least probability of the likeliest class to accept it unseen.
+        Least probability of the likeliest class to accept it unseen; `NEVER` accepts
+        none.
     min_margin
         Least distance to the second class.
     min_lineage
         Least summed probability of a lineage to accept it though the stage is unclear.
     max_critical
         Most probability that critical classes may keep when a safe class is called.
+    max_unfamiliarity
+        Largest distance to the training cells, in units of that of known cells.
+    max_foreign
+        Largest share of unfamiliar cells among cells of the calibration's kind: where
+        there are surely more, no threshold holds and all go to review.
+    rare
+        Codes of classes with too few calibration cells: one that is among the three
+        likeliest, or possible by ``set_limits``, sends a cell to review.
+    set_limits
+        For a lineage: its classes are possible from 1 minus this probability on.
     guarantee
         What the thresholds promise, in words; empty when they promise nothing.
+    uncalibrated
+        Why no threshold holds; then every cell goes to review. Empty where one does.
     """
 
     temperature: float = 1.0
@@ -43,27 +92,27 @@ class DecisionPolicy:
     min_margin: float = 0.2
     min_lineage: float = 0.9
     max_critical: float = 0.05
+    max_unfamiliarity: float = 1.0
+    max_foreign: float = 0.1
+    rare: tuple[str, ...] = ()
+    set_limits: Mapping[str, float] = field(default_factory=dict)
     guarantee: str = ""
+    uncalibrated: str = ""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "guarantee":
-                continue
-            good = np.isfinite(value) and (
-                value > 0 if field.name == "temperature" else 0 <= value <= 1
-            )
-            if not good:
-                wanted = "above 0" if field.name == "temperature" else "from 0 to 1"
-                raise InputError(
-                    f"{field.name} is {value}, but must be a number {wanted}."
-                )
+        for name, (least, most) in _SPANS.items():
+            value = getattr(self, name)
+            good = np.isfinite(value) and least <= value <= most
+            if not good or (name == "temperature" and value == 0):
+                wanted = "above 0" if most > NEVER else f"from 0 to {most:g}"
+                raise InputError(f"{name} is {value}, but must be a number {wanted}.")
 
     @staticmethod
-    def from_dict(content: dict[str, Any]) -> DecisionPolicy:
-        """Build a policy from ``calibration.json``, whose other fields are ignored."""
+    def from_dict(content: Mapping[str, Any]) -> DecisionPolicy:
+        """Build a policy from plain values; fields of other things are ignored."""
         names = {f.name for f in fields(DecisionPolicy)}
-        return DecisionPolicy(**{k: v for k, v in content.items() if k in names})
+        own = {k: v for k, v in content.items() if k in names}
+        return DecisionPolicy(**own | {"rare": tuple(own.get("rare", ()))})
 
 
 @dataclass(frozen=True)
@@ -97,12 +146,9 @@ def decide(
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     at_border: npt.NDArray[np.bool_],
+    evidence: Evidence | None = None,
 ) -> Decisions:
-    """Decide for every cell what to do with the model's answer.
-
-    The rules apply in this order: unreadable, a critical class cannot be excluded,
-    cut by the border, sure, stage unclear but lineage sure, close second, low
-    confidence.
+    """Decide for every cell what to do with the model's answer, by `RULES` in order.
 
     Parameters
     ----------
@@ -110,82 +156,64 @@ def decide(
         For N cells.
     at_border : (N,) bool
         True where the picture cuts the cell.
+    evidence
+        What `weigh` made of the same predictions, where it is at hand; it depends on
+        the temperature alone, not on thresholds.
     """
-    p = predictions.probabilities(policy.temperature)
-    n, known = len(p), predictions.done & predictions.readable
-    safe_p = np.where(known[:, None], p, 0)
-    order = np.argsort(safe_p, axis=1, kind="stable")
-    best, second = order[:, -1], order[:, -2]
-    rows = np.arange(n)
-    confidence, runner_up = safe_p[rows, best], safe_p[rows, second]
-    lineage_p = _sum_by_lineage(safe_p, taxonomy)
-    lineage = lineage_p.argmax(axis=1) if n else np.zeros(0, np.int64)
-    critical = safe_p[:, taxonomy.critical_mask].sum(axis=1)
-    sure = (confidence >= policy.min_confidence) & (
-        confidence - runner_up >= policy.min_margin
-    )
-    doubt = taxonomy.safe_mask[best] & (critical > policy.max_critical)
-    only_lineage = lineage_p[rows, lineage] >= policy.min_lineage
-    close = confidence - runner_up < policy.min_margin
-    rules = [
-        (~predictions.done, ""),
-        (~predictions.readable, "rejected"),
-        (doubt, "review"),
-        (np.asarray(at_border, bool), "review"),
-        (sure, "auto"),
-        (only_lineage, "lineage_only"),
-        (close, "review"),
-        (np.ones(n, bool), "review"),
-    ]
-    which = np.argmax(np.stack([mask for mask, _ in rules]), axis=0)
-    status = np.array([name for _, name in rules], object)[which]
-    class_index = np.where(known, best, -1)
-    of_class = taxonomy.lineage_index[best]
-    by_lineage = np.where(status == "lineage_only", lineage, of_class)
-    reason = np.full(n, "", object)
-    for row in np.flatnonzero((which != 0) & (which != 4)):
-        ranked = safe_p[row], order[row]
-        reason[row] = _reason(int(which[row]), *ranked, taxonomy, policy)
+    if evidence is None:
+        evidence = weigh(predictions, taxonomy, policy.temperature)
+    border = np.asarray(at_border, bool)
+    applies = _applies(predictions, taxonomy, policy, border, evidence)
+    which = applies.argmax(axis=0)
+    names = [rule for rule, _ in RULES]
+    status = np.array([name for _, name in RULES], object)[which]
+    known = evidence.known
+    of_class = taxonomy.lineage_index[evidence.best]
+    by_lineage = np.where(status == "lineage_only", evidence.lineage, of_class)
     return Decisions(
         status=status,
-        class_index=class_index.astype(np.int64),
+        class_index=np.where(known, evidence.best, -1).astype(np.int64),
         lineage_index=np.where(known, by_lineage, -1).astype(np.int64),
-        confidence=np.where(known, confidence, np.nan).astype(np.float32),
-        margin=np.where(known, confidence - runner_up, np.nan).astype(np.float32),
-        reason=reason,
+        confidence=np.where(known, evidence.confidence, np.nan).astype(np.float32),
+        margin=np.where(known, evidence.margin, np.nan).astype(np.float32),
+        reason=reasons(names, which, evidence, taxonomy, policy.min_confidence),
     )
 
 
-def _sum_by_lineage(
-    p: npt.NDArray[np.float32], taxonomy: Taxonomy
-) -> npt.NDArray[np.float32]:
-    members = taxonomy.lineage_index[:, None] == np.arange(len(taxonomy.lineages))
-    total: npt.NDArray[np.float32] = p @ members.astype(np.float32)
-    return total
-
-
-def _reason(
-    rule: int,
-    p: npt.NDArray[np.float32],
-    order: npt.NDArray[np.intp],
+def _applies(
+    predictions: Predictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
-) -> str:
-    best, second = order[-1], order[-2]
-    codes = taxonomy.codes
-    if rule == 1:
-        return "unreadable pixels"
-    if rule == 2:
-        critical = np.where(taxonomy.critical_mask, p, -1)
-        worst = int(critical.argmax())
-        total = float(p[taxonomy.critical_mask].sum())
-        return f"a critical class cannot be excluded ({codes[worst]}; all {total:.0%})"
-    if rule == 3:
-        return "cut by the border"
-    if rule == 5:
-        lineage = taxonomy.lineages[int(_sum_by_lineage(p[None], taxonomy).argmax())]
-        return f"stage unclear, lineage sure ({lineage.name})"
-    if rule == 6:
-        return f"close second ({codes[second]} {p[second]:.0%})"
-    needed = f"{policy.min_confidence:.1%}"
-    return f"low confidence ({codes[best]} {p[best]:.1%}, accepted from {needed})"
+    at_border: npt.NDArray[np.bool_],
+    evidence: Evidence,
+) -> npt.NDArray[np.bool_]:
+    """Return which of `RULES` applies to which cell, (rules, N)."""
+    n = len(predictions)
+    confidence, margin = evidence.confidence, evidence.margin
+    rare = np.zeros(n, bool)
+    if policy.rare:
+        asked = np.array([code in policy.rare for code in taxonomy.codes])
+        rare = evidence.may_be(asked, _least(taxonomy, policy.set_limits))
+    rules = {
+        "not done": ~predictions.done,
+        "unreadable": ~predictions.readable,
+        "uncalibrated": np.full(n, bool(policy.uncalibrated)),
+        "foreign": np.full(
+            n, evidence.foreign_share(policy.max_unfamiliarity) > policy.max_foreign
+        ),
+        "unfamiliar": predictions.unfamiliarity > policy.max_unfamiliarity,
+        "critical": taxonomy.safe_mask[evidence.best]
+        & (evidence.critical > policy.max_critical),
+        "rare": rare,
+        "border": at_border,
+        "sure": (confidence >= policy.min_confidence) & (margin >= policy.min_margin),
+        "lineage": evidence.lineage_share >= policy.min_lineage,
+        "close": margin < max(policy.min_margin, CLOSE),
+        "unsure": np.ones(n, bool),
+    }
+    return np.stack([rules[name] for name, _ in RULES])
+
+
+def _least(taxonomy: Taxonomy, limits: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    """Return from which probability on each class is possible; 2 where unknown."""
+    return np.array([1 - limits.get(c.lineage, 1 - NEVER) for c in taxonomy.classes])

@@ -94,6 +94,7 @@ class Classifier:
         self.device = pick_device(device)
         self.batch_size = batch_size
         self._model = checkpoint.model().to(self.device.kind).eval()
+        self._familiarity = checkpoint.familiarity()
 
     def run(
         self,
@@ -113,8 +114,21 @@ class Classifier:
             logits, embeddings = self._in_parts(batch.pixels)
             finite = np.isfinite(logits).all(axis=1)
             yield PredictionBatch(
-                batch.rows, logits, embeddings, batch.readable & finite
+                batch.rows,
+                logits,
+                embeddings,
+                batch.readable & finite,
+                self._unfamiliarity(embeddings),
             )
+
+    def _unfamiliarity(
+        self, embeddings: npt.NDArray[np.float16]
+    ) -> npt.NDArray[np.float32] | None:
+        """Return how unlike the training cells; an embedding of NaN is unlike all."""
+        if self._familiarity is None:
+            return None
+        unlike = self._familiarity.unfamiliarity(embeddings)
+        return np.where(np.isnan(unlike), np.float32(np.inf), unlike)
 
     def _in_parts(
         self, pixels: npt.NDArray[np.uint8]
@@ -190,11 +204,15 @@ class Job:
     ----------
     field_of_view
         Side of a crop in image pixels; None takes that of the checkpoint.
+    risk
+        Largest share of errors among accepted cells (`calibration.RISKS`); None takes
+        that of the checkpoint.
     """
 
     field_of_view: float | None = None
     device: str = "auto"
     batch_size: int = 8
+    risk: float | None = None
 
 
 def classify(
@@ -218,7 +236,7 @@ def classify(
     checkpoint
         From `load_checkpoint`, or what that takes.
     job
-        Field of view, device and batch size.
+        Field of view, device, batch size and risk.
     name
         What the column `image` says.
     classifier
@@ -242,19 +260,20 @@ def classify(
     job = job or Job()
     if isinstance(checkpoint, str):
         checkpoint = load_checkpoint(checkpoint)
+    policy = checkpoint.policy_at(job.risk)
     classifier = classifier or Classifier(checkpoint, job.device, job.batch_size)
     field = job.field_of_view or checkpoint.preprocessing.field_of_view
     batches, found = _intake(image, cells, crop_side(field), job.batch_size)
     answers = classifier.run(batches)
     predictions = collect(answers, len(found), checkpoint, progress)
-    table = build_table(found, predictions, checkpoint.taxonomy, checkpoint.policy)
+    table = build_table(found, predictions, checkpoint.taxonomy, policy)
     settings = {**asdict(job), "field_of_view": field, "device": classifier.device.name}
     notes = Provenance(
         name,
         checkpoint.name,
         checkpoint.sha256,
         checkpoint.synthetic,
-        asdict(checkpoint.policy),
+        asdict(policy),
         settings,
     )
     table.attrs["provenance"] = notes.to_dict()
@@ -263,7 +282,7 @@ def classify(
         found,
         predictions,
         checkpoint.taxonomy,
-        checkpoint.policy,
+        policy,
         image=name,
         checkpoint=f"{checkpoint.name}@{checkpoint.sha256[:12]}",
     )

@@ -22,12 +22,15 @@ class PredictionBatch:
     embeddings : (B, D) float16
     readable : (B,) bool
         False where the pixels could not be read or the answer is not finite.
+    unfamiliarity : (B,) float32 or None
+        As in `Predictions`; None where the checkpoint has nothing to compare with.
     """
 
     rows: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float16]
     readable: npt.NDArray[np.bool_]
+    unfamiliarity: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,16 @@ class Predictions:
     embeddings : (N, D) float16
     done : (N,) bool
     readable : (N,) bool
+    unfamiliarity : (N,) float32
+        Distance to the training cells (`Familiarity.unfamiliarity`), above 1 for a
+        cell that is unlike them; NaN where it is not known.
     """
 
     logits: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float16]
     done: npt.NDArray[np.bool_]
     readable: npt.NDArray[np.bool_]
+    unfamiliarity: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.done)
@@ -59,6 +66,7 @@ class Predictions:
             np.zeros((cells, width), np.float16),
             np.zeros(cells, bool),
             np.ones(cells, bool),
+            np.full(cells, np.nan, np.float32),
         )
 
     def with_batch(self, batch: PredictionBatch) -> Predictions:
@@ -84,6 +92,7 @@ class Predictions:
             embeddings=self.embeddings.copy(),
             done=self.done.copy(),
             readable=self.readable.copy(),
+            unfamiliarity=self.unfamiliarity.copy(),
         )
         for batch in batches:
             finite = batch.readable & np.isfinite(batch.logits).all(axis=1)
@@ -91,6 +100,8 @@ class Predictions:
             new.embeddings[batch.rows] = np.where(finite[:, None], batch.embeddings, 0)
             new.done[batch.rows] = True
             new.readable[batch.rows] = finite
+            if batch.unfamiliarity is not None:
+                new.unfamiliarity[batch.rows] = batch.unfamiliarity
         return new
 
     def probabilities(self, temperature: float = 1.0) -> npt.NDArray[np.float32]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.evidence import Evidence
     from napari_cytodino.core.predictions import Predictions
 
 COLUMNS = (
@@ -52,6 +53,8 @@ def build_table(
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     reviews: Mapping[int, tuple[str, str, str]] | None = None,
+    *,
+    evidence: Evidence | None = None,
 ) -> pd.DataFrame:
     """Return the table of the cells that are done, in the order of `cells`.
 
@@ -59,6 +62,8 @@ def build_table(
     ----------
     reviews
         For a label: reviewed class, reviewer, time (UTC, ISO 8601).
+    evidence
+        As in `decide`: what `weigh` made of the same predictions, where it is at hand.
 
     Raises
     ------
@@ -70,33 +75,46 @@ def build_table(
             f"{len(predictions)} predictions do not fit {len(cells)} cells; "
             "classify these cells again."
         )
-    decisions = decide(predictions, taxonomy, policy, cells.at_border)
+    decisions = decide(predictions, taxonomy, policy, cells.at_border, evidence)
     codes = np.array([*taxonomy.codes, ""], object)
     lineages = np.array([*(g.name for g in taxonomy.lineages), ""], object)
-    reviewed = [(reviews or {}).get(int(label), ("", "", "")) for label in cells.label]
-    table = pd.DataFrame(
-        {
-            "index": cells.label,
-            "label": cells.label,
-            "y": cells.centre[:, 0],
-            "x": cells.centre[:, 1],
-            "area": cells.area,
-            "at_border": cells.at_border,
-            "cell_class": _text(codes[decisions.class_index]),
-            "lineage": _text(lineages[decisions.lineage_index]),
-            "confidence": decisions.confidence.round(DIGITS),
-            "margin": decisions.margin.round(DIGITS),
-            "status": _text(decisions.status),
-            "reason": _text(decisions.reason),
-            "reviewed_class": _text([r[0] for r in reviewed]),
-            "reviewer": _text([r[1] for r in reviewed]),
-            "reviewed_at": _text([r[2] for r in reviewed]),
-        }
-    )
-    table["final_class"] = final_class(table)
-    table = table.loc[predictions.done, list(COLUMNS)].reset_index(drop=True)
+    reviewed = _reviewed(cells.label, reviews or {})
+    predicted = codes[decisions.class_index]
+    columns = {
+        "index": cells.label.copy(),
+        "label": cells.label.copy(),
+        "y": cells.centre[:, 0].copy(),
+        "x": cells.centre[:, 1].copy(),
+        "area": cells.area.copy(),
+        "at_border": cells.at_border.copy(),
+        "cell_class": _text(predicted),
+        "lineage": _text(lineages[decisions.lineage_index]),
+        "confidence": decisions.confidence.round(DIGITS),
+        "margin": decisions.margin.round(DIGITS),
+        "status": _text(decisions.status),
+        "reason": _text(decisions.reason),
+        "reviewed_class": _text(reviewed[0]),
+        "final_class": _text(_settle(reviewed[0], predicted, decisions.status)),
+        "reviewer": _text(reviewed[1]),
+        "reviewed_at": _text(reviewed[2]),
+    }
+    # nothing else holds these arrays, and copying them takes as long as deciding
+    table = pd.DataFrame(columns, columns=list(COLUMNS), copy=False)
+    if not predictions.done.all():
+        table = table.loc[predictions.done].reset_index(drop=True)
     table.attrs["taxonomy"] = taxonomy.to_dict()
     return table
+
+
+def _reviewed(
+    labels: npt.NDArray[np.int64], reviews: Mapping[int, tuple[str, str, str]]
+) -> npt.NDArray[np.object_]:
+    """Return reviewed class, reviewer and time of each cell, (3, N)."""
+    out = np.full((3, len(labels)), "", object)
+    known = np.flatnonzero(np.isin(labels, np.array(list(reviews), np.int64)))
+    for row in known:
+        out[:, row] = reviews[int(labels[row])]
+    return out
 
 
 def final_class(table: pd.DataFrame) -> pd.Series[str]:
@@ -105,9 +123,20 @@ def final_class(table: pd.DataFrame) -> pd.Series[str]:
     A class that the model could not settle (`lineage_only`, `rejected`) is no class, so
     these rows stay empty until someone reviews them.
     """
-    settled = ~table["status"].isin(["lineage_only", "rejected"])
-    predicted = table["cell_class"].where(settled, "")
-    return table["reviewed_class"].where(table["reviewed_class"] != "", predicted)
+    arrays = (
+        table[name].to_numpy(object)
+        for name in ("reviewed_class", "cell_class", "status")
+    )
+    return _text(_settle(*arrays)).set_axis(table.index)
+
+
+def _settle(
+    reviewed: npt.NDArray[np.object_],
+    predicted: npt.NDArray[np.object_],
+    status: npt.NDArray[np.object_],
+) -> npt.NDArray[np.object_]:
+    unsettled = (status == "lineage_only") | (status == "rejected")
+    return np.where(reviewed != "", reviewed, np.where(unsettled, "", predicted))
 
 
 def file_table(
