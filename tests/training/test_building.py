@@ -10,7 +10,12 @@ import torch
 
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.training.building import LAST_LAYER, new_model, start_from
+from napari_cytodino.training.building import (
+    LAST_LAYER,
+    keep_of_start,
+    new_model,
+    start_from,
+)
 from napari_cytodino.training.config import load_recipe
 
 if TYPE_CHECKING:
@@ -76,3 +81,33 @@ def test_a_run_can_start_from_a_checkpoint(
     first = load_checkpoint(smoke_run / "checkpoint").model().state_dict()
     again = load_checkpoint(tmp_path / "checkpoint").model().state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_share_of_the_start_is_kept(smoke_run: Path, smoke_recipe: Recipe) -> None:
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    start = checkpoint.model().state_dict()
+    for share in (0.0, 0.25, 1.0):
+        model = new_model(replace(smoke_recipe, seed=9))
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        keep_of_start(model, checkpoint, share)
+        for name, value in model.state_dict().items():
+            wanted = share * start[name] + (1 - share) * before[name]
+            assert torch.allclose(value, wanted, atol=1e-6), name
+
+
+def test_the_average_leaves_other_classes_their_last_layer(smoke_run: Path) -> None:
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    model = new_model(load_recipe("smoke", ["classes=['NGS','BLA']", "seed=9"]))
+    before = model.state_dict()[f"{LAST_LAYER}weight"].clone()
+    keep_of_start(model, checkpoint, 1.0)
+    assert torch.equal(model.state_dict()[f"{LAST_LAYER}weight"], before)
+    query = "head.query"
+    assert torch.equal(
+        model.state_dict()[query], checkpoint.model().state_dict()[query]
+    )
+
+
+def test_a_share_without_a_start_is_refused(smoke_recipe: Recipe) -> None:
+    for share, start in ((0.2, ""), (1.5, "demo"), (-0.1, "demo")):
+        with pytest.raises(InputError, match="start_share"):
+            replace(smoke_recipe, start=start, start_share=share)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -15,10 +16,13 @@ from napari_cytodino.training.confidence_metrics import (
     ERRORS,
     calibration_error,
     calibration_figures,
+    classwise_errors,
+    exact_interval,
     probabilities,
     reliability,
     risk_coverage,
     selective_figures,
+    share_of,
 )
 
 RNG = np.random.default_rng(7)
@@ -81,12 +85,65 @@ def test_a_probability_of_zero_has_a_finite_loss() -> None:
     assert found["brier"] == 2
 
 
+def test_classwise_error_is_the_mean_of_that_of_each_class() -> None:
+    # plain loop over classes and bins, as in Kull et al. 2019
+    theirs = []
+    for k in range(5):
+        order = np.argsort(CHANCE[:, k], kind="stable")
+        parts = np.array_split(order, 15)
+        theirs.append(
+            sum(
+                len(rows) * abs((TARGETS[rows] == k).mean() - CHANCE[rows, k].mean())
+                for rows in parts
+            )
+            / len(TARGETS)
+        )
+    assert classwise_errors(CHANCE, TARGETS) == pytest.approx(theirs)
+    found = calibration_figures(CHANCE, TARGETS)
+    assert found["classwise_ece"] == pytest.approx(np.mean(theirs))
+
+
+def test_intervals_are_clopper_and_pearsons() -> None:
+    for k, n in ((0, 7), (1, 7), (7, 7), (40, 900)):
+        theirs = binomtest(k, n).proportion_ci(0.95, "exact")
+        assert exact_interval(k, n) == pytest.approx((theirs.low, theirs.high))
+    assert exact_interval(0, 0) == (0, 1)
+    curve = risk_coverage(CONFIDENCE, RIGHT)
+    low, high = curve.band
+    last = exact_interval(int(curve.wrong[-1]), int(curve.accepted[-1]))
+    assert (low[-1], high[-1]) == pytest.approx(last)
+    assert (low <= curve.risk).all()
+    assert (curve.risk <= high).all()
+
+
+def test_a_share_counts_its_part_of_its_whole() -> None:
+    part, whole = np.array([1, 1, 0, 1], bool), np.array([1, 0, 1, 1], bool)
+    found = share_of(part, whole)
+    assert (found["k"], found["n"]) == (2, 3)
+    assert found["value"] == pytest.approx(2 / 3, abs=1e-6)
+    ends = exact_interval(2, 3)
+    assert (found["low"], found["high"]) == pytest.approx(ends, abs=1e-6)
+    assert share_of(part, ~whole & ~part)["value"] is None
+
+
+def test_errors_that_come_in_patients_widen_the_interval() -> None:
+    part = np.repeat([True, False, False, False], 25)
+    patients = np.repeat(["a", "b", "c", "d"], 25)
+    every = np.ones(100, bool)
+    alone, together = share_of(part, every), share_of(part, every, patients)
+    assert together["low"] < alone["low"]
+    assert alone["high"] < together["high"]
+    single = share_of(part, every, np.arange(100))
+    assert single["high"] == pytest.approx(alone["high"], abs=0.01)
+
+
 answers = st.lists(
     st.tuples(st.sampled_from((0.2, 0.3, 0.5, 0.7, 0.9)), st.booleans()), min_size=1
 )
 
 
 @given(answers, st.randoms(use_true_random=False))
+@settings(deadline=None)
 def test_the_order_of_cells_changes_nothing(rows, random) -> None:
     shuffled = random.sample(rows, len(rows))
     values = []

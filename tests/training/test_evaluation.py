@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.data import CropSet
 from napari_cytodino.training.evaluation import (
     VIEWS,
+    answers_to,
     by_source,
     change_surroundings,
     evaluate_crops,
+    others,
     stored_answers,
-    stored_logits,
-    strangers,
+    unfamiliarity_of,
     view_of,
 )
 
@@ -43,9 +46,9 @@ def test_the_disc_stays_and_the_corners_go() -> None:
 
 def test_strangers_come_from_the_other_source() -> None:
     sources = np.array(["a", "a", "b", "b", "b"])
-    assert (sources[strangers(sources)] != sources).all()
+    assert (sources[others(sources)] != sources).all()
     alone = np.array(["a", "a"])
-    assert set(strangers(alone)) <= {0, 1}
+    assert set(others(alone)) <= {0, 1}
 
 
 def test_views_differ_outside_only() -> None:
@@ -67,18 +70,37 @@ def test_stored_logits_are_those_of_the_loaded_model(smoke_run: Path) -> None:
         whole = checkpoint.model().embed(preprocess(crops.pixels, checkpoint))
     assert np.allclose(logits, whole[0].numpy(), atol=1e-5)
     assert np.allclose(embeddings, whole[1].numpy(), atol=1e-5)
-    assert np.allclose(stored_logits(checkpoint, crops), logits, atol=1e-5)
+    answers = answers_to(checkpoint, crops)
+    assert np.allclose(answers.logits, logits, atol=1e-5)
+    assert np.array_equal(answers.targets, crops.targets)
+
+
+def test_cells_unlike_the_training_cells_are_not_accepted(smoke_run: Path) -> None:
+    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
+    _, embeddings = stored_answers(checkpoint, crops)
+    known = checkpoint.familiarity()
+    assert known is not None
+    unlike = unfamiliarity_of(checkpoint, embeddings)
+    assert np.array_equal(unlike, known.unfamiliarity(embeddings.astype(np.float16)))
+    policy = DecisionPolicy(min_confidence=0.0, min_margin=0.0, max_critical=1.0)
+    open_to_all = replace(checkpoint, policy=policy)
+    logits = np.eye(3, dtype=np.float32)[crops.targets] * 9
+    for limit, share in ((0.5, 1.0), (2.0, 0.0)):
+        far = np.full(len(crops), limit, np.float32)
+        found = by_source(open_to_all, logits, crops.targets, crops.sources, far)
+        assert {r["accepted"] for r in found.values()} == {share}
 
 
 def test_known_logits_are_not_computed_again(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
     known = np.eye(3, dtype=np.float32)[crops.targets] * 9
-    found = evaluate_crops(checkpoint, crops, known)
+    logits, embeddings = stored_answers(checkpoint, crops)
+    found = evaluate_crops(checkpoint, crops, (known, embeddings))
     assert all(r["accuracy"] == 1 for r in found[VIEWS[0]].values())
     whole = evaluate_crops(checkpoint, crops)
     assert found[VIEWS[1]] == whole[VIEWS[1]]
-    logits = stored_logits(checkpoint, crops)
-    again = by_source(checkpoint, logits, crops.targets, crops.sources)
+    unlike = unfamiliarity_of(checkpoint, embeddings)
+    again = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
     assert again == whole[VIEWS[0]]
 
 

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cytodino.core.calibration_file import facts_of
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import read_json
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.building import new_model
 from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.experiment import (
+    _files,
     count_cells,
     get_teacher,
     read_part,
     train_recipe,
 )
+from napari_cytodino.training.splits import read_split
 from napari_cytodino.training.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ def test_a_run_leaves_recipe_logs_checkpoint_and_figures(
     checkpoint = load_checkpoint(smoke_run / "checkpoint")
     assert checkpoint.synthetic
     assert checkpoint.taxonomy == smoke_recipe.classes_in_order
-    facts = read_json(checkpoint.folder / "calibration.json")
+    facts = facts_of(checkpoint.folder)
     assert facts["recipe"] == "smoke"
-    assert facts["n"] == {"calibration-a": 6, "calibration-b": 6, "test": 6}
+    assert facts["n"] == {"calibration-a": 6, "calibration-b": 12, "test": 6}
     assert (smoke_run / "metrics.json").is_file()
 
 
@@ -85,7 +87,24 @@ def test_real_cells_need_a_folder_that_fits_the_split(tmp_path: Path) -> None:
 
 def test_counts_by_source_and_part(smoke_recipe: Recipe) -> None:
     sets = {"test": read_part(smoke_recipe, None, ("test",), packed=False)}
-    assert count_cells(smoke_recipe, sets) == {"synthetic": {"train": 12, "test": 6}}
+    assert count_cells(smoke_recipe, None, sets) == {
+        "synthetic": {"train": 12, "test": 6}
+    }
+
+
+def test_classes_left_out_are_neither_read_nor_counted(tmp_path: Path) -> None:
+    recipe = replace(load_recipe("starter"), classes=("LYT", "NGS"))
+    split = list(read_split(recipe.split_path).items())[:400]
+    rows = [path.split("/") for path, _ in split]
+    (tmp_path / "cells.csv").write_text(
+        "dataset,path,code,background_group\n"
+        + "".join(f"{s},{c}/{n},{c},\n" for s, c, n in rows),
+        encoding="utf-8",
+    )
+    kept = _files(recipe, tmp_path, ("train", "test"))
+    assert {f.code for f in kept} <= {"LYT", "NGS"}
+    wanted = [p for p, part in split if part in ("train", "test")]
+    assert len(kept) == sum(path.split("/")[1] in ("LYT", "NGS") for path in wanted)
 
 
 def test_a_stored_teacher_is_taken_up(tmp_path: Path) -> None:

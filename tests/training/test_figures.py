@@ -163,6 +163,21 @@ def test_the_risk_curve_ends_at_all_cells() -> None:
     assert axes.get_legend() is None
 
 
+def test_promises_are_marked_where_they_were_made() -> None:
+    curve = risk_coverage(np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 1, 1, 0], bool))
+    policy = {"accepted": 2, "coverage": 0.5, "wrong": 0, "risk": 0.0}
+    promises = [
+        {"promised": True, "accepted": 3, "coverage": 0.75, "error": 0.01},
+        {"promised": False, "accepted": 0, "coverage": 0.0, "error": None},
+    ]
+    axes = figures.risk_figure(curve, [], policy, HEAD, promises).axes[0]
+    _, kept, own = axes.lines
+    assert (kept.get_xdata().tolist(), kept.get_ydata().tolist()) == ([75], [1])
+    assert (own.get_xdata().tolist(), own.get_ydata().tolist()) == ([50], [0])
+    named = [t.get_text() for t in axes.get_legend().get_texts()]
+    assert named == ["guaranteed thresholds", "the policy: 2 accepted, 0 wrong"]
+
+
 def test_the_map_names_classes_and_lineages() -> None:
     made = EmbeddingMap(np.arange(8), RNG.random((8, 2)).astype(np.float32))
     targets = np.arange(8)

@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from napari_cytodino.core.calibration_file import facts_of, sha256
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import read_json, sha256
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.training import finetune as module
 from napari_cytodino.training.config import build, read_recipe
@@ -142,7 +142,7 @@ def test_a_run_leaves_states_log_board_and_a_checkpoint(
     assert checkpoint.synthetic
     assert checkpoint.taxonomy == recipe.classes_in_order
     assert "RANDOM weights" in checkpoint.card
-    facts = read_json(checkpoint.folder / "calibration.json")
+    facts = facts_of(checkpoint.folder)
     assert facts["n"] == {"calibration-a": 6, "calibration-b": 6, "test": 6}
     results = json.loads((whole / "metrics.json").read_text("utf-8"))
     assert set(results) == {"test"}

@@ -105,7 +105,7 @@ def test_set_reaches_every_table() -> None:
         ("backbone.pos_embed_rescale=0.5", "pos_embed_rescale is 0.5"),
         ("augmentation.flip=2", r"augmentation\.flip is 2"),
         ("size=4", "size is 4"),
-        ("accepted_error=2", "accepted_error is 2"),
+        ("calibration.risk=2", "risk is 2"),
     ],
 )
 def test_faulty_changes_are_named(change: str, word: str) -> None:

@@ -46,6 +46,14 @@ def test_targets_are_places_in_the_taxonomy() -> None:
     assert cells.sources.tolist() == ["lab-0", "lab-1"] * 3
 
 
+def test_some_of_the_cells_keep_their_pixels() -> None:
+    cells = drawn()
+    some = cells.take(np.array([4, 1]))
+    assert [f.path for f in some.files] == ["lab-0/4", "lab-1/1"]
+    assert some.targets.tolist() == cells.targets[[4, 1]].tolist()
+    assert np.array_equal(some.crop(1), cells.crop(1))
+
+
 def test_the_middle_of_a_file_is_read_when_asked_for(tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (12, 14, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

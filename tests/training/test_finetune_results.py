@@ -18,6 +18,7 @@ from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.crops import CropBatch
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import Classifier
+from napari_cytodino.training.calibration import Answers
 from napari_cytodino.training.card import figures_block, figures_of
 from napari_cytodino.training.config import build, read_recipe
 from napari_cytodino.training.finetune_config import BackbonePlan, FinetuneRecipe
@@ -25,18 +26,19 @@ from napari_cytodino.training.finetune_model import new_model
 from napari_cytodino.training.finetune_parts import load_parts
 from napari_cytodino.training.finetune_results import (
     TEST,
-    TUNED,
     UNTUNED,
     VALIDATION,
+    answers_of,
     card_of,
     finish,
     judge,
-    policy_of,
-    stored_logits,
+    patients_of,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_cytodino.training.finetune_parts import Parts
 
@@ -63,36 +65,61 @@ def finished(
 
 def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
     checkpoint = load_checkpoint(finished / "checkpoint")
-    logits = stored_logits(checkpoint, parts.watched, batch=4)
-    assert logits.shape == (6, 3)
+    answers = answers_of(checkpoint, parts.watched, batch=4)
+    assert answers.logits.shape == (6, 3)
     pixels = np.stack([parts.watched.crop(i) for i in range(6)])
     batch = CropBatch(np.arange(6), pixels, np.ones(6, bool))
     (answer,) = Classifier(checkpoint, "cpu").run([batch])
-    assert np.allclose(logits, answer.logits, atol=1e-5)
+    assert np.allclose(answers.logits, answer.logits, atol=1e-5)
+    assert np.allclose(answers.embeddings, answer.embeddings, atol=1e-2)
+    assert np.array_equal(answers.targets, parts.watched.targets)
+
+
+def answered(parts: Parts, logits: NDArray[np.float32]) -> Answers:
+    n = len(parts.watched)
+    targets, sources = parts.watched.targets, parts.watched.sources
+    return Answers(logits, np.zeros((n, 24), np.float32), targets, sources)
 
 
 def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> None:
     checkpoint = load_checkpoint(finished / "checkpoint")
     logits = np.eye(3, dtype=np.float32)[parts.watched.targets] * 9
-    found = judge(checkpoint, logits, parts.watched, VALIDATION)
+    found = judge(checkpoint, answered(parts, logits), VALIDATION)
     assert found[VALIDATION]["synthetic"]["macro_f1"] == 1
-    wrong = judge(checkpoint, np.roll(logits, 1, axis=1), parts.watched, TEST)
-    assert wrong[TEST]["synthetic"]["accuracy"] == 0
+    wrong = answered(parts, np.roll(logits, 1, axis=1))
+    assert judge(checkpoint, wrong, TEST)[TEST]["synthetic"]["accuracy"] == 0
 
 
-def test_thresholds_are_tuned_on_cells_of_their_own_or_not_at_all(
-    recipe: FinetuneRecipe, parts: Parts
+def test_without_cells_kept_apart_nothing_is_calibrated(
+    recipe: FinetuneRecipe, parts: Parts, tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(0)
-    logits = np.eye(3)[parts.watched.targets] * 4 + rng.normal(size=(6, 3))
-    watched = (logits.astype(np.float32), parts.watched)
-    assert parts.thresholds is not None
-    plain = policy_of(recipe, watched, None)
-    assert plain == DecisionPolicy(temperature=plain.temperature)
-    wrong = np.eye(3)[(parts.thresholds.targets + 1) % 3].astype(np.float32) * 9
-    strict = policy_of(recipe, watched, (wrong, parts.thresholds))
-    assert strict.temperature == plain.temperature
-    assert strict.min_confidence > plain.min_confidence
+    without = replace(parts, thresholds=None, test=None)
+    finish(recipe, new_model(recipe), without, tmp_path, "cpu")
+    checkpoint = load_checkpoint(tmp_path / "checkpoint")
+    assert checkpoint.calibration is None
+    assert checkpoint.policy.guarantee == ""
+    assert checkpoint.familiarity() is None
+    assert "no guarantee" in checkpoint.card
+
+
+def test_six_cells_promise_nothing(finished: Path) -> None:
+    checkpoint = load_checkpoint(finished / "checkpoint")
+    assert checkpoint.calibration is not None
+    assert checkpoint.calibration.strictest is None
+    assert checkpoint.policy.min_confidence > 1
+    assert "no guarantee for 99.5%" in checkpoint.card
+    known = checkpoint.familiarity()
+    assert known is not None
+    assert len(known.references) == 24
+
+
+def test_patients_count_only_where_every_cell_has_one(parts: Parts) -> None:
+    assert patients_of(parts.watched) is None
+    files = tuple(replace(file, group="p1") for file in parts.watched.files)
+    named = replace(parts.watched, files=files)
+    assert patients_of(named) is not None
+    mixed = replace(named, files=(*files[:-1], replace(files[-1], group="")))
+    assert patients_of(mixed) is None
 
 
 def test_the_card_tells_backbone_loss_protocol_and_figures(
@@ -100,14 +127,19 @@ def test_the_card_tells_backbone_loss_protocol_and_figures(
 ) -> None:
     card = load_checkpoint(finished / "checkpoint").card
     assert card.count("$") == 0
-    for words in ("RANDOM weights", "SYNTHETIC cells", "Loss: published", TUNED):
+    for words in (
+        "RANDOM weights",
+        "SYNTHETIC cells",
+        "Loss: published",
+        "Learn-then-test",
+    ):
         assert words in card
     assert "24 train, 6 calibration-a, 6 calibration-b, 6 test" in card
     assert "| test | synthetic | 6 |" in figures_of(card)
     without = replace(parts, thresholds=None, test=None, split_sha256="5e")
     results = {VALIDATION: {"synthetic": figures_stub(finished, parts)}}
-    told = card_of(recipe, DecisionPolicy(), without, results, "All learn.")
-    assert UNTUNED in told
+    told = card_of(recipe, DecisionPolicy(1.5), without, results, "All learn.")
+    assert UNTUNED.format(1.5) in told
     assert "24 train, 6 validation. Split sha256 `5e`." in told
     assert figures_of(told) == figures_block(results)
 
@@ -115,9 +147,8 @@ def test_the_card_tells_backbone_loss_protocol_and_figures(
 def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
     checkpoint = load_checkpoint(run / "checkpoint")
     logits = np.eye(3, dtype=np.float32)[parts.watched.targets]
-    found: dict[str, object] = judge(checkpoint, logits, parts.watched, "x")["x"][
-        "synthetic"
-    ]
+    judged = judge(checkpoint, answered(parts, logits), "x")
+    found: dict[str, object] = judged["x"]["synthetic"]
     return found
 
 

@@ -20,10 +20,15 @@ from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training import figures, report
 from napari_cytodino.training.report import About, CellViews, write_report
 from napari_cytodino.training.scores import TestCells
+from napari_cytodino.training.unfamiliar_metrics import Strangers
 
 MLL = Taxonomy.load("mll21")
 ABOUT = About("A try", "demo", "ab" * 32, "synthetic, test part", data="drawn in code")
-POLICY = DecisionPolicy(temperature=1.2, min_confidence=0.7)
+POLICY = DecisionPolicy(
+    temperature=1.2,
+    min_confidence=0.7,
+    set_limits={group.name: 0.9 for group in MLL.lineages},
+)
 
 
 def some_cells(n: int = 60) -> TestCells:
@@ -33,10 +38,12 @@ def some_cells(n: int = 60) -> TestCells:
     logits[np.arange(n), targets] += 3
     paths = ("=cmd|' /C calc'!A0", *(f"east/{i}.png" for i in range(1, n)))
     sources = np.where(np.arange(n) % 2, "east", "west")
-    return TestCells(targets, logits, paths, sources, embeddings=logits)
+    unlike = rng.random(n).astype(np.float32) * 1.2
+    return TestCells(targets, logits, paths, sources, None, logits, unlike)
 
 
 CELLS = some_cells()
+STRANGERS = {"red cells": Strangers(np.float32([0.5, 2, 3]), what="=1+1")}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     folder = tmp_path_factory.mktemp("report") / "new" / "folder"
     pixels = np.random.default_rng(0).integers(0, 255, (4, 24, 24, 3), np.uint8)
     views = CellViews(pixels[0], pixels[1:], "synthetic cell, mild")
-    found = write_report(folder, CELLS, MLL, POLICY, ABOUT, views=views)
+    found = write_report(
+        folder, CELLS, MLL, POLICY, ABOUT, views=views, strangers=STRANGERS
+    )
     return Path(folder), found
 
 
@@ -60,7 +69,7 @@ def test_the_folder_holds_what_it_says(written: tuple[Path, dict[str, Any]]) -> 
     pictures = {name for name in files if name.endswith(".png")}
     assert {p.removesuffix(".png") for p in pictures} == {
         "augmentations", "confusion", "confusion_counts", "embeddings", "lineages",
-        "reliability", "risk_coverage",
+        "reliability", "risk_coverage", "sets", "unfamiliarity",
     }  # fmt: skip
 
 
@@ -91,6 +100,17 @@ def test_tables_have_the_numbers_of_the_json(
                     assert float(row[key]) == pytest.approx(value)
                 else:
                     assert row[key] == (value or "")
+    for name, told in (
+        ("doubt", [row for own in found["doubt"].values() for row in own]),
+        ("reasons", found["reasons"]),
+        ("sets", found["sets"]["rows"]),
+        ("unfamiliar", found["unfamiliar"]["rows"]),
+    ):
+        stored = rows_of(folder / f"{name}.csv")
+        assert [row["n"] for row in stored] == [str(row["n"]) for row in told]
+    assert {r["source"] for r in rows_of(folder / "doubt.csv")} == {
+        "all", "east", "west",
+    }  # fmt: skip
     sources = rows_of(folder / "by_source.csv")
     assert {r["source"] for r in sources} == {"east", "west"}
     assert len(sources) == 2 * len(found["summary"])
@@ -115,6 +135,9 @@ def test_figures_follow_from_the_cells_written(
     assert sum(taken) == found["policy"]["accepted"]
     wrong = [t and a != b for t, a, b in zip(taken, truth, called, strict=True)]
     assert sum(wrong) == found["policy"]["wrong"]
+    assert taken == [r["status"] == "auto" for r in rows]
+    unlike = [float(r["unfamiliarity"]) for r in rows]
+    assert not any(t and u > 1 for t, u in zip(taken, unlike, strict=True))
     for row in rows[:5]:
         chances = [float(row[f"p_{code}"]) for code in MLL.codes]
         assert sum(chances) == pytest.approx(1, abs=1e-4)
@@ -123,6 +146,7 @@ def test_figures_follow_from_the_cells_written(
 
 def test_no_path_is_a_formula(written: tuple[Path, dict[str, Any]]) -> None:
     assert rows_of(written[0] / "cells.csv")[0]["path"].startswith("'=cmd")
+    assert rows_of(written[0] / "unfamiliar.csv")[0]["what"] == "'=1+1"
 
 
 def test_the_curve_ends_at_all_cells(written: tuple[Path, dict[str, Any]]) -> None:
@@ -131,6 +155,7 @@ def test_the_curve_ends_at_all_cells(written: tuple[Path, dict[str, Any]]) -> No
     summary = {r["key"]: r["value"] for r in found["summary"]}
     assert (last["accepted"], float(last["coverage"])) == ("60", 1)
     assert float(last["risk"]) == pytest.approx(1 - summary["accuracy"], abs=1e-6)
+    assert float(last["risk_low"]) < float(last["risk"]) < float(last["risk_high"])
 
 
 def test_pictures_are_pictures_and_on_the_page(
@@ -153,8 +178,12 @@ def test_without_embeddings_there_is_no_map(
 ) -> None:
     # drawn elsewhere; here only what is asked for
     monkeypatch.setattr(figures, "save", lambda _, path: path.write_bytes(b"") or path)
-    found = write_report(tmp_path, replace(CELLS, embeddings=None), MLL, POLICY, ABOUT)
-    assert found["embedding"] is None
+    bare = replace(CELLS, embeddings=None, unfamiliarity=None)
+    found = write_report(tmp_path, bare, MLL, DecisionPolicy(), ABOUT)
+    assert found["embedding"] is found["unfamiliar"] is found["sets"] is None
+    assert not (tmp_path / "unfamiliarity.png").exists()
+    assert not (tmp_path / "sets.csv").exists()
+    assert not (tmp_path / "guarantee.csv").exists()
     assert not (tmp_path / "embeddings.png").exists()
     assert not (tmp_path / "augmentations.png").exists()
 

@@ -13,6 +13,7 @@ from napari_cytodino.training.sampling import (
     epoch_order,
     expected_draws,
     sampling_weights,
+    some_of_each,
 )
 
 PUBLISHED = np.array(
@@ -158,3 +159,15 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         class_weights(np.array([0, 3]), 3)
     with pytest.raises(InputError, match="Target -1"):
         class_weights(np.array([0, -1]), 3)
+
+
+def test_some_of_each_class_and_source_and_no_more() -> None:
+    rows = some_of_each(TARGETS, SOURCES, seed=1, most=7)
+    assert np.array_equal(rows, np.unique(rows))
+    kept = {(str(SOURCES[i]), int(TARGETS[i])) for i in rows}
+    assert kept == {("blood", 0), ("blood", 1), ("marrow", 1), ("marrow", 2)}
+    assert len(rows) == 7 + 7 + 5 + 5
+    assert np.array_equal(rows, some_of_each(TARGETS, SOURCES, seed=1, most=7))
+    assert not np.array_equal(rows, some_of_each(TARGETS, SOURCES, seed=2, most=7))
+    nothing = np.zeros(0, np.int64)
+    assert len(some_of_each(nothing, np.zeros(0, str), seed=0)) == 0

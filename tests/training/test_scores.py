@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,6 +169,33 @@ def test_confusion_calibration_and_policy() -> None:
     assert policy["wrong"] < policy["accepted"] < 600
     assert policy["coverage"] == pytest.approx(policy["accepted"] / 600, abs=1e-6)
     assert ALL["stage_kappas"]["granulocytic"]["n"] > 0
+
+
+def test_doubt_is_told_of_all_and_by_source() -> None:
+    assert list(ALL["doubt"]) == ["all", "east", "west"]
+    keys = [row["key"] for row in ALL["doubt"]["all"]]
+    assert keys[-1] == "guaranteed_coverage"
+    assert keys == [row["key"] for row in ALL["doubt"]["east"]]
+    whole = {row["key"]: row for row in ALL["doubt"]["all"]}
+    for key in ("ece", "classwise_ece", "log_loss", "brier"):
+        assert whole[key]["value"] == pytest.approx(ALL["calibration"][key], abs=1e-6)
+    for key in ("aurc", "augrc"):
+        assert whole[key]["value"] == pytest.approx(ALL["selective"][key], abs=1e-6)
+    assert whole["accepted"]["k"] == ALL["policy"]["accepted"]
+    assert whole["accepted_error"]["k"] == ALL["policy"]["wrong"]
+    assert whole["guaranteed_coverage"]["value"] is ALL["guarantee"] is None
+    errors = [row["calibration_error"] for row in ALL["per_class"]]
+    assert np.mean(errors) == pytest.approx(whole["classwise_ece"]["value"], abs=1e-6)
+
+
+def test_rows_are_taken_with_all_that_belongs_to_them() -> None:
+    unlike = np.arange(600, dtype=np.float32)
+    cells = replace(CELLS, unfamiliarity=unlike, groups=CELLS.sources)
+    some = cells.take(cells.sources == "east")
+    assert np.array_equal(some.unfamiliarity, unlike[::3])
+    assert (some.groups == "east").all()
+    with pytest.raises(InputError, match="599 unfamiliarity for 600 test cells"):
+        replace(CELLS, unfamiliarity=unlike[1:])
 
 
 def test_figures_are_plain_and_repeat() -> None:

@@ -74,3 +74,25 @@ def start_from(model: CytoDinoForImageClassification, checkpoint: Checkpoint) ->
         )
     model.load_state_dict(weights, strict=False)
     logger.info("start: %s, sha256 %s", checkpoint.name, checkpoint.sha256)
+
+
+def keep_of_start(
+    model: CytoDinoForImageClassification, checkpoint: Checkpoint, share: float
+) -> None:
+    """Average the trained weights with those of the start, where both have them.
+
+    Parameters
+    ----------
+    model
+        Trained from the checkpoint; changed in place.
+    checkpoint
+        What it started from.
+    share
+        Of the start, 0 to 1.
+    """
+    own, start = model.state_dict(), checkpoint.model().state_dict()
+    same = model.config.taxonomy == checkpoint.taxonomy.to_dict()
+    shared = [k for k in own if same or not k.startswith(LAST_LAYER)]
+    model.load_state_dict(
+        {k: torch.lerp(own[k], start[k], share) for k in shared}, strict=False
+    )

@@ -1,24 +1,114 @@
-"""Temperature and thresholds from calibration cells: tuned, without a guarantee."""
+"""Temperature, thresholds and limits of familiarity, measured on calibration cells."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
+from napari_cytodino.core.calibration import RISKS, TESTS, Calibration, Missed
 from napari_cytodino.core.decisions import DecisionPolicy, decide
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
+from napari_cytodino.core.familiarity import (
+    Familiarity,
+    learn_familiarity,
+    with_limits,
+)
 from napari_cytodino.core.predictions import Predictions
+from napari_cytodino.core.provenance import versions
+from napari_cytodino.core.risk_bounds import check_share, upper_bound
+from napari_cytodino.core.selection import (
+    SelectionCurve,
+    curve_of,
+    select_threshold,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from napari_cytodino.core.evidence import Evidence
     from napari_cytodino.core.taxonomy import Taxonomy
 
-GRID = np.round(np.arange(0.5, 0.996, 0.005), 3)
-"""The confidences that are tried as thresholds."""
+__all__ = [
+    "Aims",
+    "Answers",
+    "accepted_cells",
+    "as_predictions",
+    "fit_temperature",
+    "measure",
+    "select_threshold",
+]
+
+CHECKS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+"""Probabilities of a critical class that are tried as the most a safe call may keep."""
+
+METHOD = (
+    "temperature, familiarity and the critical check from calibration-a; thresholds by "
+    "learn-then-test with fixed-sequence testing on calibration-b"
+)
+"""What `measure` does, in words."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of cells whose class is known.
+
+    Attributes
+    ----------
+    logits, embeddings : (N, C), (N, D)
+    targets : (N,) int64
+    sources : (N,)
+        Data set of each cell.
+    patients : (N,) or None
+        Whose cell it is, where files say so.
+    """
+
+    logits: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    sources: NDArray[np.str_]
+    patients: NDArray[np.str_] | None = None
+
+
+@dataclass(frozen=True)
+class Aims:
+    """What thresholds are to promise.
+
+    Attributes
+    ----------
+    risk : float
+        Largest share of errors among accepted cells; one of `RISKS`.
+    critical_risk : float
+        Largest share of critical cells called harmless unseen.
+    delta : float
+        Chance that any of the three statements is wrong.
+    familiar : float
+        Share of known cells that count as familiar.
+    set_level : float
+        Share of cells whose set of possible classes holds the true one.
+    """
+
+    risk: float = 0.005
+    critical_risk: float = 0.01
+    delta: float = 0.05
+    familiar: float = 0.99
+    set_level: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("risk", "critical_risk", "delta", "familiar", "set_level"):
+            check_share(name, getattr(self, name))
+        if self.risk not in RISKS:
+            raise InputError(
+                f"risk is {self.risk}, but must be one of {', '.join(map(str, RISKS))}."
+            )
 
 
 def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
@@ -33,77 +123,220 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
     return round(float(np.exp(found.x)), 4)
 
 
-def as_predictions(logits: NDArray[np.float32]) -> Predictions:
+def as_predictions(
+    logits: NDArray[np.float32], unfamiliarity: NDArray[np.float32] | None = None
+) -> Predictions:
     """Wrap logits as predictions of readable, finished cells."""
     n = len(logits)
     yes = np.ones(n, np.bool_)
-    return Predictions(logits, np.zeros((n, 1), np.float16), yes, yes)
+    unlike = np.full(n, np.nan, np.float32) if unfamiliarity is None else unfamiliarity
+    return Predictions(logits, np.zeros((n, 1), np.float16), yes, yes, unlike)
 
 
 def accepted_cells(
-    logits: NDArray[np.float32], taxonomy: Taxonomy, policy: DecisionPolicy
+    logits: NDArray[np.float32],
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    unfamiliarity: NDArray[np.float32] | None = None,
 ) -> NDArray[np.bool_]:
     """Return True where the policy accepts the class without review."""
     inside = np.zeros(len(logits), np.bool_)
-    decisions = decide(as_predictions(logits), taxonomy, policy, inside)
+    predictions = as_predictions(logits, unfamiliarity)
+    decisions = decide(predictions, taxonomy, policy, inside)
     return np.asarray(decisions.status == "auto", np.bool_)
 
 
-def _first_good(
-    chance: NDArray[np.float64], wrong: NDArray[np.bool_], most: float
-) -> float:
-    """Return the lowest threshold from which on the error share stays small."""
-    best = float(GRID[-1])
-    for threshold in GRID[::-1]:
-        taken = chance >= threshold
-        if taken.any() and wrong[taken].mean() > most:
-            break
-        best = float(threshold)
-    return best
-
-
-def choose_policy(
-    logits: NDArray[np.float32],
-    targets: NDArray[np.int64],
-    sources: NDArray[np.str_],
+def measure(
+    training: Answers | Familiarity,
+    part_a: Answers,
+    part_b: Answers,
     taxonomy: Taxonomy,
-    *,
-    temperature: float,
-    accepted_error: float,
-) -> DecisionPolicy:
-    """Choose thresholds on calibration part B.
+    aims: Aims | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> tuple[Calibration, Familiarity]:
+    """Return what a model may promise, and the training cells to compare with.
 
-    The thresholds of class and lineage are the strictest that any one source needs,
-    so that an easy source does not hide a hard one.
+    Part A gives the temperature, the limits of familiarity and the check for critical
+    cells; part B, which nothing was chosen on, tests thresholds and missed critical
+    cells.
 
     Parameters
     ----------
-    logits, targets, sources
-        Of the cells of part B.
-    taxonomy : Taxonomy
+    training
+        Some of the training cells, or what is known of them already.
+    part_a, part_b
+        Disjoint cells that the model was not fitted to.
+    taxonomy
         Gives lineages and critical classes.
-    temperature : float
-        From part A.
-    accepted_error : float
-        Largest share of errors among accepted cells.
+    aims
+        What to promise; where part B cannot carry the risk asked for, the smallest it
+        can carry becomes that of the calibration.
+    facts
+        What else ``calibration.json`` should tell.
     """
-    chance = softmax(logits.astype(np.float64) / temperature, axis=1)
-    members = taxonomy.lineage_index[:, None] == np.arange(len(taxonomy.lineages))
-    by_lineage = chance @ members
-    wrong = chance.argmax(axis=1) != targets
-    wrong_lineage = by_lineage.argmax(axis=1) != taxonomy.lineage_index[targets]
-    confidence, lineage = GRID[0], GRID[0]
-    for source in np.unique(sources):
-        own = sources == source
-        needed = _first_good(chance.max(axis=1)[own], wrong[own], accepted_error)
-        confidence = max(confidence, needed)
-        needed = _first_good(
-            by_lineage.max(axis=1)[own], wrong_lineage[own], accepted_error
-        )
-        lineage = max(lineage, needed)
-    return replace(
-        DecisionPolicy(),
+    aims = aims or Aims()
+    for name, part in (("A", part_a), ("B", part_b)):
+        if not len(part.targets):
+            raise InputError(
+                f"Calibration part {name} has no cells: give more of them."
+            )
+    temperature = fit_temperature(part_a.logits, part_a.targets)
+    familiarity = _familiarity(training, part_a, aims)
+    evidence = _weighed(part_a, taxonomy, temperature)
+    check = _critical_check(evidence, part_a.targets, taxonomy, aims)
+    evidence = _weighed(part_b, taxonomy, temperature, familiarity)
+    targets, patients = part_b.targets, part_b.patients
+    counts = np.bincount(targets, minlength=len(taxonomy))
+    fewest = round(1 / (1 - aims.set_level)) - 1
+    rare = tuple(c for c, n in zip(taxonomy.codes, counts, strict=True) if n < fewest)
+    limits = _set_limits(evidence, targets, taxonomy, aims.set_level)
+    policy = DecisionPolicy(max_critical=check, rare=rare, set_limits=limits)
+    curve, lineage_curve = _curves(part_b, taxonomy, policy, evidence)
+    sources = sorted(Counter(part_b.sources).items())
+    calibration = Calibration(
         temperature=temperature,
-        min_confidence=float(confidence),
-        min_lineage=float(lineage),
+        risk=aims.risk,
+        delta=aims.delta,
+        classes=taxonomy.codes,
+        counts=dict(zip(taxonomy.codes, map(int, counts), strict=True)),
+        curve=curve,
+        lineage_curve=lineage_curve,
+        missed=_missed(evidence, targets, taxonomy, check, aims),
+        max_critical=check,
+        rare=rare,
+        set_level=aims.set_level,
+        set_limits=limits,
+        familiar=aims.familiar,
+        patients=None if patients is None else len(np.unique(patients)),
+        data=", ".join(f"{name} {n}" for name, n in sources),
+        date=datetime.now(UTC).date().isoformat(),
+        made_for={},
+        facts={"method": METHOD, "versions": versions(), **(facts or {})},
     )
+    return _attainable(calibration), familiarity
+
+
+def _curves(
+    part_b: Answers, taxonomy: Taxonomy, policy: DecisionPolicy, evidence: Evidence
+) -> tuple[SelectionCurve, SelectionCurve]:
+    """Return errors of class and of lineage among cells no earlier rule stops."""
+    passed = _passed(part_b, taxonomy, policy, evidence)
+    targets, patients = part_b.targets, part_b.patients
+    confidence = np.where(passed, evidence.confidence, np.nan)
+    lineage = np.where(passed, evidence.lineage_share, np.nan)
+    wrong = evidence.best != targets
+    wrong_line = evidence.lineage != taxonomy.lineage_index[targets]
+    return (
+        curve_of(confidence, wrong, patients=patients),
+        curve_of(lineage, wrong_line, patients=patients),
+    )
+
+
+def _familiarity(
+    training: Answers | Familiarity, part_a: Answers, aims: Aims
+) -> Familiarity:
+    if isinstance(training, Familiarity):
+        return with_limits(training, part_a.embeddings, aims.familiar)
+    return learn_familiarity(
+        training.embeddings,
+        training.targets,
+        part_a.embeddings,
+        quantile=aims.familiar,
+    )
+
+
+def _attainable(calibration: Calibration) -> Calibration:
+    """Lower the accuracy aimed at to the highest that can be promised, if any can."""
+    if calibration.rows[calibration.risk] is None and calibration.strictest is not None:
+        return replace(calibration, risk=calibration.strictest)
+    return calibration
+
+
+def _weighed(
+    answers: Answers,
+    taxonomy: Taxonomy,
+    temperature: float,
+    familiarity: Familiarity | None = None,
+) -> Evidence:
+    unlike = None
+    if familiarity is not None:
+        # stored in half precision wherever the plugin compares them
+        unlike = familiarity.unfamiliarity(answers.embeddings.astype(np.float16))
+    return weigh(as_predictions(answers.logits, unlike), taxonomy, temperature)
+
+
+def _passed(
+    answers: Answers, taxonomy: Taxonomy, policy: DecisionPolicy, evidence: Evidence
+) -> NDArray[np.bool_]:
+    """Return which cells no rule stops that comes before the thresholds."""
+    open_ended = replace(policy, min_confidence=0.0, min_margin=0.0)
+    predictions = as_predictions(answers.logits, evidence.unfamiliarity)
+    inside = np.zeros(len(answers.targets), np.bool_)
+    made = decide(predictions, taxonomy, open_ended, inside, evidence)
+    return np.asarray(made.status == "auto", np.bool_)
+
+
+def _called_harmless(
+    evidence: Evidence, targets: NDArray[np.int64], taxonomy: Taxonomy, check: float
+) -> NDArray[np.bool_]:
+    """Return, of the critical cells alone, which the check lets be called harmless."""
+    critical = taxonomy.critical_mask[targets]
+    safe = taxonomy.safe_mask[evidence.best] & (evidence.critical <= check)
+    return np.asarray(safe[critical], np.bool_)
+
+
+def _critical_check(
+    evidence: Evidence, targets: NDArray[np.int64], taxonomy: Taxonomy, aims: Aims
+) -> float:
+    """Return the laxest of `CHECKS` that misses few enough critical cells of part A."""
+    if not taxonomy.critical_mask[targets].any():
+        return CHECKS[0]  # nothing is known of critical cells: let none pass
+    good = [
+        check
+        for check in CHECKS
+        for missed in [_called_harmless(evidence, targets, taxonomy, check)]
+        if missed.sum() <= aims.critical_risk * len(missed)
+    ]
+    return max(good, default=CHECKS[0])
+
+
+def _missed(
+    evidence: Evidence,
+    targets: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    check: float,
+    aims: Aims,
+) -> Missed | None:
+    missed = _called_harmless(evidence, targets, taxonomy, check)
+    if not taxonomy.critical_mask.any() or not taxonomy.safe_mask.any():
+        return None
+    wrong, cells = int(missed.sum()), len(missed)
+    bound = float(upper_bound(wrong, cells, aims.delta / TESTS))
+    return Missed(cells, wrong, aims.critical_risk, bound)
+
+
+def _set_limits(
+    evidence: Evidence,
+    targets: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    level: float,
+) -> dict[str, float]:
+    """Return, for each lineage, how improbable its true classes may be.
+
+    Conformal quantile of 1 minus the probability of the true class (Sadinle et al.
+    2019, arXiv 1609.00451), by lineage of the truth; that of all cells where a lineage
+    has too few.
+    """
+    score = 1 - evidence.p[np.arange(len(targets)), targets].astype(np.float64)
+    lineage = taxonomy.lineage_index[targets]
+    return {
+        group.name: _conformal(
+            score[lineage == i], level, default=_conformal(score, level, default=1.0)
+        )
+        for i, group in enumerate(taxonomy.lineages)
+    }
+
+
+def _conformal(scores: NDArray[np.float64], level: float, *, default: float) -> float:
+    place = int(np.ceil((len(scores) + 1) * level))
+    return float(np.sort(scores)[place - 1]) if 0 < place <= len(scores) else default

@@ -6,14 +6,19 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from napari_cytodino.core.calibration import RISKS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.training.config import Recipe
 
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 """What stands between them is written by the evaluation, and compared with it."""
+
+DECISIONS = "## Decisions"
+"""Heading of the section that a calibration writes."""
 
 SOURCES = {
     "mll-marrow": (
@@ -117,6 +122,90 @@ def figures_of(card: str) -> str:
     return card.split(BEGIN, 1)[1].split(END, 1)[0].strip()
 
 
+def with_figures(card: str, figures: str) -> str:
+    """Return the card with other figures; unchanged where it claims none."""
+    own = figures_of(card)
+    return card.replace(own, figures, 1) if own else card
+
+
+def with_decisions(card: str, calibration: Calibration, note: str = "") -> str:
+    """Return the card with its section on decisions written anew, or added.
+
+    Parameters
+    ----------
+    card
+        The whole card.
+    calibration
+        What the section says.
+    note
+        What else to say, at its end.
+    """
+    text = decisions_block(calibration) + (f"\n\n{note}" if note else "")
+    block = f"{DECISIONS}\n\n{text}\n"
+    before, found, after = card.partition(f"{DECISIONS}\n")
+    if not found:
+        return f"{card.rstrip()}\n\n{block}"
+    rest = after.partition("\n## ")
+    return before + block + (f"\n## {rest[2]}" if rest[1] else "")
+
+
+def decisions_block(calibration: Calibration) -> str:
+    """Return, as Markdown, what thresholds promise and by which numbers."""
+    curve, policy = calibration.curve, calibration.policy()
+    lines = [
+        f"Temperature {calibration.temperature}. By default: "
+        f"{policy.guarantee or calibration.refusal(calibration.risk)}.",
+        "",
+        "| right among accepted, at least | a class is accepted from | accepted of "
+        f"{curve.cells} | wrong among them | |",
+        "|---|---|---|---|---|",
+    ]
+    for risk in RISKS:
+        row = calibration.rows[risk]
+        if row is None:
+            lines.append(f"| {1 - risk:.1%} | | none | | no guarantee |")
+            continue
+        lines.append(
+            f"| {1 - risk:.1%} | {calibration.policy(risk).min_confidence:.4f} | "
+            f"{curve.accepted[row] / curve.cells:.1%} | {curve.wrong[row]} of "
+            f"{curve.accepted[row]} | {calibration.word} |"
+        )
+    return "\n".join([*lines, "", *_statements(calibration)])
+
+
+def _statements(calibration: Calibration) -> list[str]:
+    """Return the statements beside the one on classes, and how they were reached."""
+    lines = [
+        f"Learn-then-test with fixed-sequence testing on calibration part B; with a "
+        f"chance of {calibration.delta:.0%} at most one of three statements is wrong: "
+        "this one, the like one on lineages, and that on critical cells. Each line "
+        "holds by itself, for an accuracy chosen beforehand, not for the most pleasing "
+        "line."
+    ]
+    missed = calibration.missed
+    if missed is not None and missed.cells:
+        kept = "reached" if missed.bound <= missed.risk else "NOT reached"
+        lines.append(
+            f"Critical cells called harmless although no more than "
+            f"{calibration.max_critical:.1%} was left to critical classes: "
+            f"{missed.missed} of {missed.cells}, that is at most {missed.bound:.2%} "
+            f"({1 - calibration.share:.1%} sure; the aim of {missed.risk:.0%} is "
+            f"{kept})."
+        )
+    lines.append(
+        f"Cells farther from the training cells than {calibration.familiar:.0%} of "
+        "calibration part A go to review; that is a quantile, no guarantee. Sets of "
+        f"possible classes hold the true one for {calibration.set_level:.0%} of cells "
+        "of each lineage."
+    )
+    if calibration.rare:
+        lines.append(
+            "Too rare to calibrate, so that a cell that may be one goes to review: "
+            f"{', '.join(calibration.rare)}."
+        )
+    return [line for text in lines for line in (text, "")][:-1]
+
+
 def _counts(counts: Mapping[str, Mapping[str, int]]) -> str:
     parts = list(next(iter(counts.values())))
     lines = ["| source | " + " | ".join(parts) + " |", "|---" * (len(parts) + 1) + "|"]
@@ -135,7 +224,7 @@ def _data(recipe: Recipe, sources: list[str]) -> str:
 
 def write_card(
     recipe: Recipe,
-    policy: DecisionPolicy,
+    calibration: Calibration,
     counts: Mapping[str, Mapping[str, int]],
     results: Mapping[str, Any],
     split_sha256: str,
@@ -146,8 +235,8 @@ def write_card(
     ----------
     recipe : Recipe
         What was run.
-    policy : DecisionPolicy
-        The thresholds in ``calibration.json``.
+    calibration : Calibration
+        What is in ``calibration.json``.
     counts : mapping
         Source -> part -> number of cells.
     results : mapping
@@ -172,10 +261,7 @@ def write_card(
         data=_data(recipe, sorted(counts)),
         counts=_counts(counts),
         figures=f"{BEGIN}\n\n{figures_block(results)}\n\n{END}",
-        temperature=policy.temperature,
-        min_confidence=policy.min_confidence,
-        min_lineage=policy.min_lineage,
-        accepted_error=_percent(recipe.accepted_error),
+        decisions=decisions_block(calibration),
         split=f"Split sha256 `{split_sha256}`." if split_sha256 else "",
         limits="\n".join(f"- {line}" for line in recipe.limits),
         licence="CC BY 4.0." if recipe.synthetic else CITE,

@@ -1,4 +1,4 @@
-"""The commands `train` and `evaluate`."""
+"""The commands of `python -m napari_cytodino.training`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,69 @@ def evaluate(
         ) from error
     typer.echo(text)
     typer.echo(f"Report: {out / 'report.html'}")
+
+
+@app.command()
+def calibrate(
+    checkpoint: Annotated[str, typer.Argument(help="A name, a folder or a Hub id.")],
+    out: Out,
+    data: Data = None,
+    risk: Annotated[
+        float | None,
+        typer.Option("--risk", help="Most errors among accepted cells, such as 0.005."),
+    ] = None,
+    critical_risk: Annotated[
+        float | None,
+        typer.Option("--critical-risk", help="Most critical cells called harmless."),
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option("--delta", help="Chance that a promise is wrong.")
+    ] = None,
+    own_cells: Annotated[
+        bool,
+        typer.Option("--own-cells", help="Cells of a laboratory nothing learnt from."),
+    ] = False,
+    taxonomy: Annotated[
+        str, typer.Option("--taxonomy", help="Of own cells: a name or TOML file.")
+    ] = "mll21",
+    seed: Annotated[int, typer.Option("--seed", help="Of the deal of own cells.")] = 0,
+) -> None:
+    """Measure what a checkpoint may promise; write a calibrated copy of it."""
+    from napari_cytodino.training.calibrating import calibrate as measure
+    from napari_cytodino.training.calibration import Aims
+
+    asked = {"risk": risk, "critical_risk": critical_risk, "delta": delta}
+    given = {name: value for name, value in asked.items() if value is not None}
+    try:
+        text = measure(
+            checkpoint,
+            data,
+            out,
+            aims=Aims(**given) if given else None,
+            own_cells=own_cells,
+            taxonomy=taxonomy,
+            seed=seed,
+        )
+    except CytoDinoError as error:
+        raise _fail(error) from error
+    typer.echo(text)
+    typer.echo(f"\nCheckpoint: {out / 'checkpoint'}")
+
+
+@app.command()
+def unknown(
+    checkpoint: Annotated[str, typer.Argument(help="A folder of a run.")],
+    data: Annotated[Path, typer.Option("--data", help="What its split was made from.")],
+    out: Out,
+) -> None:
+    """Count cells of classes left out of training that are accepted all the same."""
+    from napari_cytodino.training.unknown import judge_unknown
+
+    try:
+        table = judge_unknown(checkpoint, data, out)
+    except CytoDinoError as error:
+        raise _fail(error) from error
+    typer.echo(table)
 
 
 @app.command()

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import log_softmax
 
-from napari_cytodino.core.differential import wilson
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.risk_bounds import design_effect, lower_bound, upper_bound
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+"""What Clopper-Pearson intervals hold, half of the rest on either side."""
 
 BINS = 15
 """Of the calibration error (Guo et al. 2017, arXiv 1706.04599)."""
@@ -26,6 +29,20 @@ ECE = (
 )
 """What `calibration_error` computes, in words."""
 
+CLASSWISE_ECE = (
+    "for every class of the taxonomy, the mean over cells of |share of cells that are "
+    "of the class - mean probability of the class| of their bin, then the mean of all "
+    "classes (Kull et al. 2019, arXiv 1910.12656); 15 bins of equally many cells by "
+    "the probability of the class, equal ones in one bin"
+)
+"""What `classwise_errors` computes, in words."""
+
+LOG_LOSS = "mean of -ln of the probability of the true class"
+BRIER = (
+    "mean over cells of the squared distance between probabilities and truth, summed "
+    "over classes; 0 to 2"
+)
+
 AURC = (
     "mean, over all cells, of the share of errors among cells at least as confident "
     "(Geifman et al. 2019, arXiv 1805.08206)"
@@ -37,6 +54,52 @@ AUGRC = (
     "arXiv 2407.01032)"
 )
 """What `RiskCoverage.augrc` computes, in words."""
+
+
+def exact_interval(part: ArrayLike, whole: ArrayLike) -> tuple[Any, Any]:
+    """Return the 95 % interval of shares (Clopper & Pearson 1934).
+
+    Parameters
+    ----------
+    part, whole
+        Counts, or arrays of them; 0 of 0 gives 0 and 1.
+    """
+    tail = (1 - LEVEL) / 2
+    low, high = lower_bound(part, whole, tail), upper_bound(part, whole, tail)
+    return (float(low), float(high)) if low.ndim == 0 else (low, high)
+
+
+def share_of(
+    part: NDArray[np.bool_],
+    whole: NDArray[np.bool_],
+    groups: NDArray[Any] | None = None,
+) -> dict[str, Any]:
+    """Return which share of some cells has a property, with its exact interval.
+
+    Parameters
+    ----------
+    part, whole : (N,) bool
+        Whether a cell has the property, and whether it is asked for at all.
+    groups : (N,), optional
+        Patient of each cell: counts are then divided by the design effect.
+
+    Returns
+    -------
+    dict
+        ``k`` of ``n``, ``value``, ``low`` and ``high``; the last three None for 0 of 0.
+    """
+    k, n = int((part & whole).sum()), int(whole.sum())
+    if n == 0:
+        return {"k": 0, "n": 0, "value": None, "low": None, "high": None}
+    effect = 1.0 if groups is None else design_effect(part, groups, whole)
+    low, high = exact_interval(k / effect, n / effect)
+    return {
+        "k": k,
+        "n": n,
+        "value": round(k / n, 6),
+        "low": round(low, 6),
+        "high": round(high, 6),
+    }
 
 
 def probabilities(
@@ -98,14 +161,19 @@ def calibration_error(
     return apart / len(confidence)
 
 
+def classwise_errors(
+    chance: NDArray[np.float64], targets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the calibration error of each class, (C,); see `CLASSWISE_ECE`."""
+    return np.array(
+        [calibration_error(chance[:, k], targets == k) for k in range(chance.shape[1])]
+    )
+
+
 def calibration_figures(
     chance: NDArray[np.float64], targets: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Return calibration error, log loss and Brier score of probabilities (N, C).
-
-    The Brier score is the squared distance to the true class, summed over classes:
-    0 to 2.
-    """
+    """Return calibration errors, log loss and Brier score of probabilities (N, C)."""
     rows = np.arange(len(targets))
     truth = np.zeros_like(chance)
     truth[rows, targets] = 1
@@ -113,8 +181,12 @@ def calibration_figures(
     return {
         "ece": calibration_error(chance.max(axis=1), chance.argmax(axis=1) == targets),
         "ece_definition": ECE,
+        "classwise_ece": float(classwise_errors(chance, targets).mean()),
+        "classwise_ece_definition": CLASSWISE_ECE,
         "log_loss": float(-np.log(np.maximum(chance[rows, targets], tiny)).mean()),
+        "log_loss_definition": LOG_LOSS,
         "brier": float(((chance - truth) ** 2).sum(axis=1).mean()),
+        "brier_definition": BRIER,
         "mean_confidence": float(chance.max(axis=1).mean()),
     }
 
@@ -144,6 +216,12 @@ class RiskCoverage:
     def risk(self) -> NDArray[np.float64]:
         """The share of errors among the accepted, (K,)."""
         return np.asarray(self.wrong / self.accepted)
+
+    @property
+    def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Clopper-Pearson 95 % bounds of the risk at each threshold, each (K,)."""
+        low, high = exact_interval(self.wrong, self.accepted)
+        return low, high
 
     @property
     def _steps(self) -> NDArray[np.float64]:
@@ -192,7 +270,7 @@ def selective_figures(curve: RiskCoverage) -> dict[str, Any]:
     """Return the areas under the curve and what is accepted at each of `ERRORS`."""
     points = [curve.accepted_at(error) for error in ERRORS]
     for point in points:
-        point["low"], point["high"] = wilson(point["wrong"], point["accepted"])
+        point["low"], point["high"] = exact_interval(point["wrong"], point["accepted"])
     return {
         "aurc": curve.aurc,
         "aurc_definition": AURC,

@@ -20,6 +20,7 @@ from typing import (
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.augmentation import Augmentation
+from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.distillation import DistillPlan
 from napari_cytodino.training.loop import FitPlan  # noqa: TC001 the reader resolves it
 from napari_cytodino.training.strange import Strangeness
@@ -115,11 +116,14 @@ class Recipe:
         Extra image pixels around it for turning and shifting, in training.
     mean, std : tuple of float
         Normalisation of the channels.
-    accepted_error : float
-        The largest share of errors among accepted cells of calibration part B.
+    calibration : Aims
+        What thresholds are to promise.
     start : str
         A checkpoint whose weights the student starts from: a bundled name, a folder or
         a Hub id. Random weights without one.
+    start_share : float
+        How much of the start is kept: the share of its weights in the average with the
+        trained ones (Wortsman et al. 2022, arXiv 2109.01903). 0 to 1.
     limits : tuple of str
         What the model card warns of, beside what is true of every checkpoint.
     emphasis : dict
@@ -141,8 +145,9 @@ class Recipe:
     margin: int = 54
     mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
-    accepted_error: float = 0.02
+    calibration: Aims = field(default_factory=Aims)
     start: str = ""
+    start_share: float = 0.0
     limits: tuple[str, ...] = ()
     emphasis: dict[str, float] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)
@@ -160,6 +165,11 @@ class Recipe:
         if strange:
             raise InputError(
                 f"Recipe '{self.name}' has an emphasis of {strange[0]}: use 0 or more."
+            )
+        if not 0 <= self.start_share <= 1 or (self.start_share and not self.start):
+            raise InputError(
+                f"start_share = {self.start_share} with start = '{self.start}': use 0 "
+                "to 1, and above 0 only with a start."
             )
         if self.size % self.model.patch:
             raise InputError(

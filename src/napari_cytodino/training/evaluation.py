@@ -9,10 +9,12 @@ import torch
 
 from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.augmentation import disc
-from napari_cytodino.training.calibration import accepted_cells
+from napari_cytodino.training.calibration import Answers, accepted_cells
 from napari_cytodino.training.metrics import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from napari_cytodino.core.checkpoint import Checkpoint
@@ -35,7 +37,7 @@ def change_surroundings(
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 
-def strangers(sources: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
+def others(sources: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
     """Return for each crop a crop of another source; of its own if there is one."""
     rng = np.random.default_rng(seed)
     chosen = np.empty(len(sources), np.int64)
@@ -55,30 +57,51 @@ def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.ui
         sample = crops.pixels[:: max(1, len(crops) // 256)]
         grey = np.rint(sample.mean(axis=(0, 1, 2))).astype(np.uint8)
         return change_surroundings(pixels, np.broadcast_to(grey, pixels.shape))
-    return change_surroundings(pixels, crops.pixels[strangers(crops.sources)[rows]])
+    return change_surroundings(pixels, crops.pixels[others(crops.sources)[rows]])
 
 
 def stored_answers(
     checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0], batch: int = 64
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits (N, C) and embeddings (N, D) of the stored weights, in float32."""
+    starts = range(0, len(crops), batch)
+    parts = (np.arange(i, min(i + batch, len(crops))) for i in starts)
+    return pixel_answers(checkpoint, (view_of(crops, rows, view) for rows in parts))
+
+
+def pixel_answers(
+    checkpoint: Checkpoint, batches: Iterable[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits (N, C) and embeddings (N, D) of crops, batch (B, S, S, 3) by batch.
+
+    In float32, by the stored weights.
+    """
     model = checkpoint.model()
     logits, embeddings = [], []
     with torch.inference_mode():
-        for start in range(0, len(crops), batch):
-            rows = np.arange(start, min(start + batch, len(crops)))
-            values = preprocess(view_of(crops, rows, view), checkpoint)
-            answer, embedding = model.embed(values)
+        for pixels in batches:
+            answer, embedding = model.embed(preprocess(pixels, checkpoint))
             logits.append(answer.numpy())
             embeddings.append(embedding.numpy())
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def stored_logits(
-    checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0]
-) -> NDArray[np.float32]:
-    """Return the logits (N, C) that the stored weights give, in float32."""
-    return stored_answers(checkpoint, crops, view)[0]
+def answers_to(
+    checkpoint: Checkpoint, crops: CropSet, patients: NDArray[np.str_] | None = None
+) -> Answers:
+    """Return what the stored weights say of crops, with the truth beside it."""
+    logits, embeddings = stored_answers(checkpoint, crops)
+    return Answers(logits, embeddings, crops.targets, crops.sources, patients)
+
+
+def unfamiliarity_of(
+    checkpoint: Checkpoint, embeddings: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """Return how unlike the training cells, as the plugin would; None if unknown."""
+    familiarity = checkpoint.familiarity()
+    if familiarity is None:
+        return None
+    return familiarity.unfamiliarity(embeddings.astype(np.float16))
 
 
 def by_source(
@@ -86,10 +109,13 @@ def by_source(
     logits: NDArray[np.float32],
     targets: NDArray[np.int64],
     sources: NDArray[np.str_],
+    unfamiliarity: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of each data set, by its name."""
     codes, guesses = checkpoint.taxonomy.codes, logits.argmax(axis=1)
-    taken = accepted_cells(logits, checkpoint.taxonomy, checkpoint.policy)
+    taken = accepted_cells(
+        logits, checkpoint.taxonomy, checkpoint.policy, unfamiliarity
+    )
     return {
         str(source): figures(targets[own], guesses[own], codes, taken[own])
         for source in np.unique(sources)
@@ -98,7 +124,9 @@ def by_source(
 
 
 def evaluate_crops(
-    checkpoint: Checkpoint, crops: CropSet, plain: NDArray[np.float32] | None = None
+    checkpoint: Checkpoint,
+    crops: CropSet,
+    plain: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of each source, for each of `VIEWS`.
 
@@ -108,14 +136,15 @@ def evaluate_crops(
         Its stored weights are what is judged.
     crops : CropSet
         Test cells at the checkpoint's field of view.
-    plain : NDArray[np.float32], optional
-        Their logits as they are, where these are known already.
+    plain : tuple of two arrays, optional
+        Their logits and embeddings as they are, where these are known already.
     """
     out: dict[str, Any] = {}
     for view in VIEWS:
         if plain is not None and view == VIEWS[0]:
-            logits = plain
+            logits, embeddings = plain
         else:
-            logits = stored_logits(checkpoint, crops, view)
-        out[view] = by_source(checkpoint, logits, crops.targets, crops.sources)
+            logits, embeddings = stored_answers(checkpoint, crops, view)
+        unlike = unfamiliarity_of(checkpoint, embeddings)
+        out[view] = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
     return out

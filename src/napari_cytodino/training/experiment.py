@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,14 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_cytodino.core.checkpoint import (
-    Preprocessing,
-    load_checkpoint,
-    save_checkpoint,
-)
+from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
 from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.core.checkpoint_saving import save_calibrated, save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.synthetic import synthetic_crops
-from napari_cytodino.training.building import new_model, start_from
-from napari_cytodino.training.calibration import choose_policy, fit_temperature
+from napari_cytodino.training.building import keep_of_start, new_model, start_from
+from napari_cytodino.training.calibration import measure
 from napari_cytodino.training.card import write_card
 from napari_cytodino.training.data import CropSet, pack, read_index
 from napari_cytodino.training.distillation import (
@@ -36,10 +34,10 @@ from napari_cytodino.training.distillation import (
     predict,
     teacher_logits,
 )
-from napari_cytodino.training.evaluation import evaluate_crops, stored_logits
+from napari_cytodino.training.evaluation import answers_to, evaluate_crops
 from napari_cytodino.training.loop import fit
 from napari_cytodino.training.metrics import confusion, macro_f1
-from napari_cytodino.training.sampling import emphasise
+from napari_cytodino.training.sampling import emphasise, some_of_each
 from napari_cytodino.training.splits import PARTS, read_split, split_sha256
 from napari_cytodino.training.teacher import Teacher, load_imagenet
 
@@ -49,13 +47,20 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.familiarity import Familiarity
     from napari_cytodino.core.model import CytoDinoForImageClassification
     from napari_cytodino.training.augmentation import Augmentation
+    from napari_cytodino.training.calibration import Aims
     from napari_cytodino.training.config import Recipe
+    from napari_cytodino.training.data import CellFile
     from napari_cytodino.training.loop import FitPlan
 
 logger = logging.getLogger(__name__)
+
+DRAWN = {"calibration-b": 5}
+"""Of cells drawn in code there may be more of this part than a split would leave."""
 
 WATCH_EVERY = 1000
 """Steps between two looks at the calibration cells."""
@@ -89,8 +94,7 @@ def read_part(
         return _drawn(recipe, parts, packed=packed)
     if data is None:
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
-    part_of = read_split(recipe.split_path)
-    files = [f for f in read_index(data) if part_of.get(f.path) in parts]
+    files = _files(recipe, data, parts)
     if not files:
         raise InputError(
             f"None of the split's cells is in {data}: give the folder the split was "
@@ -103,13 +107,23 @@ def read_part(
     )
 
 
+def _files(recipe: Recipe, data: Path, parts: tuple[str, ...]) -> list[CellFile]:
+    """Return the files of some parts, classes that the recipe leaves out excepted."""
+    part_of, taxonomy = read_split(recipe.split_path), recipe.classes_in_order
+    return [
+        file
+        for file in read_index(data)
+        if part_of.get(file.path) in parts and file.code in taxonomy
+    ]
+
+
 def _drawn(recipe: Recipe, parts: tuple[str, ...], *, packed: bool) -> CropSet:
     """Draw synthetic crops; every part has its own seed."""
     taxonomy = recipe.classes_in_order
     field = recipe.field_of_view + (recipe.margin if packed else 0)
     images, targets = [], []
     for part in parts:
-        share = PARTS[part] / PARTS["train"]
+        share = PARTS[part] / PARTS["train"] * DRAWN.get(part, 1)
         seed = 1000 * recipe.seed + list(PARTS).index(part)
         drawn, codes = synthetic_crops(
             taxonomy.codes,
@@ -242,19 +256,52 @@ def _own(values: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k[6:]: v for k, v in values.items() if k.startswith("model.")}
 
 
+def read_references(recipe: Recipe, data: Path | None) -> CropSet:
+    """Read or draw some training cells of each class and source, as they are."""
+    if recipe.synthetic or data is None:
+        whole = read_part(recipe, data, ("train",), packed=False)
+        return whole.take(some_of_each(whole.targets, whole.sources, recipe.seed))
+    taxonomy, files = recipe.classes_in_order, _files(recipe, data, ("train",))
+    targets = np.array([taxonomy.index(f.code) for f in files])
+    rows = some_of_each(targets, np.array([f.source for f in files]), recipe.seed)
+    field = recipe.field_of_view
+    return pack(data, [files[i] for i in rows], taxonomy, field=field, side=field)
+
+
 def calibrate(
-    recipe: Recipe, checkpoint: Checkpoint, part_a: CropSet, part_b: CropSet
-) -> DecisionPolicy:
-    """Fit the temperature on part A and choose thresholds on part B."""
-    logits_a = stored_logits(checkpoint, part_a)
-    return choose_policy(
-        stored_logits(checkpoint, part_b),
-        part_b.targets,
-        part_b.sources,
-        recipe.classes_in_order,
-        temperature=fit_temperature(logits_a, part_a.targets),
-        accepted_error=recipe.accepted_error,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    data: Path | None,
+    sets: dict[str, CropSet],
+    aims: Aims | None = None,
+) -> tuple[Calibration, Familiarity]:
+    """Measure what a stored checkpoint may promise, on the parts its run kept apart.
+
+    Parameters
+    ----------
+    sets
+        The crops of both calibration parts and of the test part, by name.
+    aims
+        What to promise; the recipe's own when None.
+    """
+    digest = split_sha256(recipe.split_path) if recipe.split else ""
+    return measure(
+        answers_to(checkpoint, read_references(recipe, data)),
+        answers_to(checkpoint, sets["calibration-a"]),
+        answers_to(checkpoint, sets["calibration-b"]),
+        checkpoint.taxonomy,
+        aims or recipe.calibration,
+        {
+            "recipe": recipe.name,
+            "split_sha256": digest,
+            "n": {p: len(s) for p, s in sets.items()},
+        },
     )
+
+
+def read_kept_apart(recipe: Recipe, data: Path | None) -> dict[str, CropSet]:
+    """Return the crops of every part but training, by name."""
+    return {p: read_part(recipe, data, (p,), packed=False) for p in list(PARTS)[1:]}
 
 
 def finish(
@@ -275,47 +322,36 @@ def finish(
         recipe.size, float(recipe.field_of_view), recipe.mean, recipe.std
     )
     digest = split_sha256(recipe.split_path) if recipe.split else ""
-    sets = {p: read_part(recipe, data, (p,), packed=False) for p in list(PARTS)[1:]}
-    counts = count_cells(recipe, sets)
-    facts = {
-        "recipe": recipe.name,
-        "split_sha256": digest,
-        "n": {p: len(s) for p, s in sets.items()},
-        "method": "temperature on calibration-a, thresholds tuned on calibration-b",
-    }
-    folder = out / "checkpoint"
-
-    def store(policy: DecisionPolicy, card: str) -> Checkpoint:
-        save_checkpoint(
-            folder, model, taxonomy, preprocessing, policy, card, facts=facts
-        )
-        return load_checkpoint(folder)
-
-    draft = store(DecisionPolicy(), f"# {recipe.title}\n")
-    policy = calibrate(recipe, draft, sets["calibration-a"], sets["calibration-b"])
-    results = evaluate_crops(store(policy, f"# {recipe.title}\n"), sets["test"])
-    store(policy, write_card(recipe, policy, counts, results, digest))
+    sets = read_kept_apart(recipe, data)
+    counts = count_cells(recipe, data, sets)
+    folder, title = out / "checkpoint", f"# {recipe.title}\n"
+    save_checkpoint(folder, model, taxonomy, preprocessing, DecisionPolicy(), title)
+    draft = load_checkpoint(folder)
+    calibration, familiarity = calibrate(recipe, draft, data, sets)
+    save_calibrated(folder, draft, calibration, familiarity, title)
+    calibrated = load_checkpoint(folder)
+    results = evaluate_crops(calibrated, sets["test"])
+    card = write_card(recipe, calibration, counts, results, digest)
+    save_calibrated(folder, calibrated, calibration, familiarity, card)
     write_json(out / "metrics.json", results)
     return results
 
 
-def count_cells(recipe: Recipe, sets: dict[str, CropSet]) -> dict[str, dict[str, int]]:
+def count_cells(
+    recipe: Recipe, data: Path | None, sets: dict[str, CropSet]
+) -> dict[str, dict[str, int]]:
     """Return the number of cells by source and part, training included."""
-    counts = {
-        str(source): {p: int((s.sources == source).sum()) for p, s in sets.items()}
+    learnt: Counter[str] = Counter()
+    if not recipe.synthetic and data is not None:
+        learnt = Counter(file.source for file in _files(recipe, data, ("train",)))
+    drawn = recipe.synthetic * len(recipe.classes_in_order)
+    return {
+        str(source): {
+            "train": learnt[str(source)] if learnt else drawn,
+            **{p: int((s.sources == source).sum()) for p, s in sets.items()},
+        }
         for source in np.unique(sets["test"].sources)
     }
-    for source, by_part in counts.items():
-        if recipe.synthetic:
-            train = recipe.synthetic * len(recipe.classes_in_order)
-        else:
-            split = read_split(recipe.split_path)
-            train = sum(
-                part == "train" and path.startswith(f"{source}/")
-                for path, part in split.items()
-            )
-        counts[source] = {"train": train, **by_part}
-    return counts
 
 
 def train_recipe(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
@@ -334,4 +370,6 @@ def train_recipe(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]
     watched = read_part(recipe, data, ("calibration-a",), packed=True, cache=cache)
     teacher = get_teacher(recipe, train, watched, out / "teacher")
     model = fit_student(recipe, train, watched, teacher, out / "student")
+    if recipe.start_share:
+        keep_of_start(model, load_checkpoint(recipe.start), recipe.start_share)
     return finish(recipe, model, data, out)

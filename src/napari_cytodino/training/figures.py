@@ -15,6 +15,7 @@ from napari_cytodino.training.lineage_metrics import rates
 from napari_cytodino.training.metrics import row_shares
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _sheet(width: float, height: float, heading: Heading) -> Figure:
+def sheet(width: float, height: float, heading: Heading) -> Figure:
     """Return an empty figure in inches with its heading and foot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def _sheet(width: float, height: float, heading: Heading) -> Figure:
     return figure
 
 
-def _plain(axes: Axes, *, grid: str = "") -> Axes:
+def plain_axes(axes: Axes, *, grid: str = "") -> Axes:
     """Take away what carries no data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
@@ -108,8 +109,8 @@ def lineage_counts(
         (C,) cells of each class.
     """
     rows, gaps = len(taxonomy), len(taxonomy.lineages)
-    figure = _sheet(7.2, 0.95 + 0.19 * (rows + 1.25 * gaps), heading)
-    axes = _plain(figure.add_subplot(), grid="x")
+    figure = sheet(7.2, 0.95 + 0.19 * (rows + 1.25 * gaps), heading)
+    axes = plain_axes(figure.add_subplot(), grid="x")
     place, ticks, names = 0.0, [], []
     for lineage in taxonomy.lineages:
         members = taxonomy.classes_of(lineage.name)
@@ -162,7 +163,7 @@ def confusion_figure(
     own, shares = table[np.ix_(order, order)], row_shares(table)[np.ix_(order, order)]
     danger = _dangerous(taxonomy)[np.ix_(order, order)] & (own > 0)
     side = 1.9 + 0.31 * len(order)
-    figure = _sheet(side + 0.5, side + 0.5, heading)
+    figure = sheet(side + 0.5, side + 0.5, heading)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for i, j in np.argwhere(own > 0):
@@ -212,50 +213,67 @@ def risk_figure(
     points: list[dict[str, Any]],
     policy: dict[str, Any],
     heading: Heading,
+    promises: list[dict[str, Any]] | None = None,
 ) -> Figure:
     """Draw the errors among accepted cells against the share that is accepted.
 
     Parameters
     ----------
     curve : RiskCoverage
-        Of the test cells; its band is Wilson's interval at each point.
+        Of the test cells; its band is Clopper and Pearson's at each point.
     points : list of dict
         From `RiskCoverage.accepted_at`.
     policy : dict
         What the checkpoint's thresholds accept: accepted, coverage, risk.
+    promises : list of dict, optional
+        What thresholds from calibration cells accept: promised, coverage, error.
     """
-    figure = _sheet(6.4, 4.4, heading)
-    axes = _plain(figure.add_subplot(), grid="y")
-    pairs = zip(curve.wrong, curve.accepted, strict=True)
-    low, high = np.array([wilson(int(k), int(n)) for k, n in pairs]).T
+    figure = sheet(6.4, 4.4, heading)
+    axes = plain_axes(figure.add_subplot(), grid="y")
+    low, high = curve.band
     coverage, risk = 100 * curve.coverage, 100 * curve.risk
     axes.fill_between(coverage, 100 * low, 100 * high, color=LINE, alpha=0.16, lw=0)
     axes.plot(coverage, risk, color=LINE, lw=1.6)
     top = max(1.0, 1.35 * float(risk[curve.coverage >= 0.1].max()))
-    for point in (p for p in points if p["accepted"]):
+    for i, point in enumerate(p for p in points if p["accepted"]):
         x, y = 100 * point["coverage"], 100 * point["wrong"] / point["accepted"]
         axes.plot(x, y, "o", color=LINE, ms=4)
         # the curve rises: there is room below it on the right, above it on the left
-        side, away = ("right", (-7, 5)) if x > 60 else ("left", (7, -6))
+        side, away = ("right", (-7, 5)) if x > 60 else ("left", (7, 3 * i - 6))
         axes.annotate(
             f"at most {100 * point['error']:g} % wrong: {x:.0f} % accepted", (x, y),
             away, textcoords="offset points", size=7.5, color=INK, ha=side,
         )  # fmt: skip
-    if policy["accepted"]:
-        at = (100 * policy["coverage"], 100 * policy["risk"])
-        text = f"the policy: {policy['accepted']:,} accepted, {policy['wrong']:,} wrong"
-        axes.plot(*at, "D", color=ALERT, ms=6.5, markeredgecolor="white", label=text)
-        axes.legend(loc="upper center", fontsize=8, labelcolor=ALERT, frameon=False)
+    for kind, label, spots in _rules(policy, promises or []):
+        x, y = (100 * np.array([spot[i] for spot in spots]) for i in (0, 1))
+        axes.plot(x, y, ls="", markeredgecolor="white", label=label, **kind)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", fontsize=8, labelcolor=INK, frameon=False)
     axes.set(xlim=(0, 101), ylim=(-0.02 * top, top))
     axes.set_xlabel("accepted, % of all cells, the surest first", size=8, color=FAINT)
     axes.set_ylabel("wrong, % of the accepted", size=8, color=FAINT)
     return figure
 
 
+def _rules(
+    policy: dict[str, Any], promises: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], str, list[tuple[float, float]]]]:
+    """Yield marker, name, and coverage and error of the rules that accept any cell."""
+    spots = [
+        (p["coverage"], p["error"]) for p in promises if p["promised"] and p["accepted"]
+    ]
+    if spots:
+        yield {"marker": "s", "color": FAINT, "ms": 6}, "guaranteed thresholds", spots
+    if policy["accepted"]:
+        text = f"the policy: {policy['accepted']:,} accepted, {policy['wrong']:,} wrong"
+        marker = {"marker": "D", "color": ALERT, "ms": 6.5}
+        yield marker, text, [(policy["coverage"], policy["risk"])]
+
+
 def reliability_figure(bins: list[Bin], ece: float, heading: Heading) -> Figure:
     """Draw how often cells of like confidence are right, with Wilson intervals."""
-    figure = _sheet(5.2, 5.2, heading)
-    axes = _plain(figure.add_subplot(), grid="both")
+    figure = sheet(5.2, 5.2, heading)
+    axes = plain_axes(figure.add_subplot(), grid="both")
     axes.plot([0, 100], [0, 100], color=FAINT, lw=0.9, ls="--")
     x = np.array([100 * b.confidence for b in bins])
     y = np.array([100 * b.accuracy for b in bins])
@@ -296,7 +314,7 @@ def map_figure(
     purity : dict
         From `embedding_map.map_figures`.
     """
-    figure = _sheet(10.4, 6.0, heading)
+    figure = sheet(10.4, 6.0, heading)
     own = targets[made.rows]
     lineage = taxonomy.lineage_index[own]
     for side, name in enumerate(("class", "lineage")):
@@ -366,7 +384,7 @@ def views_figure(
     """
     columns = min(6, len(views) + 1)
     lines = -(-(len(views) + 1) // columns)
-    figure = _sheet(1.25 * columns + 0.2, 1.36 * lines + 1.0, heading)
+    figure = sheet(1.25 * columns + 0.2, 1.36 * lines + 1.0, heading)
     for i, image in enumerate([original, *views]):
         axes = figure.add_subplot(lines, columns, i + 1)
         axes.imshow(image, interpolation="nearest")

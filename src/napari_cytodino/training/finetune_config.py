@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.paper_augmentation import PaperAugmentation
 from napari_cytodino.training.splits import PROTOCOLS
 
@@ -315,8 +316,8 @@ class FinetuneRecipe:
         Side of the crop in image pixels.
     mean, std : tuple of float
         Normalisation of the channels, for values in 0..1.
-    accepted_error : float
-        The largest share of errors among accepted cells of calibration part B.
+    calibration : Aims
+        What thresholds are to promise.
     limits : tuple of str
         What the model card warns of, beside what is true of every checkpoint.
     backbone, lora, head, data, loss, sampling, augmentation, optim, run
@@ -332,7 +333,7 @@ class FinetuneRecipe:
     field_of_view: int = 250
     mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
-    accepted_error: float = 0.02
+    calibration: Aims = field(default_factory=Aims)
     limits: tuple[str, ...] = ()
     lora: LoraPlan = field(default_factory=LoraPlan)
     head: HeadPlan = field(default_factory=HeadPlan)
@@ -346,7 +347,6 @@ class FinetuneRecipe:
     def __post_init__(self) -> None:
         _within("size", self.size, 8, 4096)
         _within("field_of_view", self.field_of_view, 8, 4096)
-        _within("accepted_error", self.accepted_error, 0, 1)
 
     @property
     def classes_in_order(self) -> Taxonomy:

@@ -51,6 +51,12 @@ class CellSet:
     def __len__(self) -> int:
         return len(self.files)
 
+    def take(self, rows: NDArray[np.int64]) -> CellSet:
+        """Return some of the cells, in the order of ``rows``."""
+        files = tuple(self.files[i] for i in rows)
+        pixels = None if self.pixels is None else self.pixels[rows]
+        return CellSet(files, self.targets[rows], self.field, self.folder, pixels)
+
     @property
     def sources(self) -> NDArray[np.str_]:
         """(N,) the data set of each cell."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,18 @@ import torch
 
 from napari_cytodino.core.adapter import merge_lora
 from napari_cytodino.core.backbone import describe_backbone
-from napari_cytodino.core.checkpoint import (
-    Preprocessing,
-    load_checkpoint,
-    save_checkpoint,
-)
+from napari_cytodino.core.calibration import Calibration
+from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
 from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import preprocess
-from napari_cytodino.training.calibration import choose_policy, fit_temperature
-from napari_cytodino.training.card import BEGIN, END, figures_block
-from napari_cytodino.training.evaluation import by_source
+from napari_cytodino.training.calibration import Answers, fit_temperature, measure
+from napari_cytodino.training.card import BEGIN, END, decisions_block, figures_block
+from napari_cytodino.training.evaluation import by_source, unfamiliarity_of
 from napari_cytodino.training.finetune_data import CellDataset
 from napari_cytodino.training.finetune_model import parameter_counts, trained_share
+from napari_cytodino.training.sampling import some_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.familiarity import Familiarity
+    from napari_cytodino.training.calibration import Aims
     from napari_cytodino.training.finetune_config import FinetuneRecipe
     from napari_cytodino.training.finetune_data import CellSet
     from napari_cytodino.training.finetune_parts import Parts
@@ -47,18 +49,21 @@ TEST = "test"
 ADAPTER = "adapter"
 """Folder with adapter and head alone, to pass on where the base may not be."""
 
-TUNED = "temperature on calibration-a, thresholds tuned on calibration-b"
-UNTUNED = "temperature on the validation part; thresholds are defaults, not tuned"
+UNTUNED = (
+    "Temperature {}, fitted on the validation part. Thresholds are defaults; nothing "
+    "was kept apart to calibrate them on: no guarantee."
+)
+"""Said of the published protocol."""
 
 
-def stored_logits(
+def answers_of(
     checkpoint: Checkpoint,
     cells: CellSet,
     device: str = "cpu",
     batch: int = 32,
     workers: int = 0,
-) -> NDArray[np.float32]:
-    """Return logits (N, C) of the stored weights in float32, read cell by cell.
+) -> Answers:
+    """Return what the stored weights say in float32, read cell by cell.
 
     Parameters
     ----------
@@ -75,41 +80,63 @@ def stored_logits(
     loader = torch.utils.data.DataLoader(
         CellDataset(cells), batch_size=batch, num_workers=workers
     )
-    answers = []
+    logits, embeddings = [], []
     with torch.inference_mode():
         for item in loader:
             pixels = preprocess(item["pixels"].numpy(), checkpoint, device)
-            answers.append(model.embed(pixels)[0].cpu().numpy())
-    return np.concatenate(answers)
-
-
-def judge(
-    checkpoint: Checkpoint, logits: NDArray[np.float32], cells: CellSet, name: str
-) -> dict[str, Any]:
-    """Return the figures of each source under the name of what was judged."""
-    return {name: by_source(checkpoint, logits, cells.targets, cells.sources)}
-
-
-def policy_of(
-    recipe: FinetuneRecipe,
-    watched: tuple[NDArray[np.float32], CellSet],
-    thresholds: tuple[NDArray[np.float32], CellSet] | None,
-) -> DecisionPolicy:
-    """Fit the temperature on the watched part, choose thresholds on another.
-
-    Where the protocol keeps no other part, the thresholds stay at their defaults.
-    """
-    temperature = fit_temperature(watched[0], watched[1].targets)
-    if thresholds is None:
-        return DecisionPolicy(temperature=temperature)
-    logits, cells = thresholds
-    return choose_policy(
-        logits,
+            answer, embedding = model.embed(pixels)
+            logits.append(answer.cpu().numpy())
+            embeddings.append(embedding.cpu().numpy())
+    return Answers(
+        np.concatenate(logits),
+        np.concatenate(embeddings),
         cells.targets,
         cells.sources,
+        patients_of(cells),
+    )
+
+
+def patients_of(cells: CellSet) -> NDArray[np.str_] | None:
+    """Return the patient or slide of each cell, None unless all of them have one."""
+    names = [file.group for file in cells.files]
+    return np.array(names, np.str_) if all(names) else None
+
+
+def judge(checkpoint: Checkpoint, answers: Answers, name: str) -> dict[str, Any]:
+    """Return the figures of each source under the name of what was judged."""
+    unlike = unfamiliarity_of(checkpoint, answers.embeddings)
+    found = by_source(
+        checkpoint, answers.logits, answers.targets, answers.sources, unlike
+    )
+    return {name: found}
+
+
+def calibrate(
+    recipe: FinetuneRecipe,
+    parts: Parts,
+    answers: Callable[[CellSet], Answers],
+    aims: Aims | None = None,
+) -> tuple[Calibration, Familiarity] | None:
+    """Measure what a stored checkpoint may promise, if the protocol keeps cells for it.
+
+    Parameters
+    ----------
+    answers
+        What the checkpoint says of a set of cells.
+    aims
+        What to promise; the recipe's own when None.
+    """
+    if parts.thresholds is None:
+        return None
+    train = parts.train
+    rows = some_of_each(train.targets, train.sources, recipe.seed)
+    return measure(
+        answers(train.take(rows)),
+        answers(parts.watched),
+        answers(parts.thresholds),
         recipe.classes_in_order,
-        temperature=temperature,
-        accepted_error=recipe.accepted_error,
+        aims or recipe.calibration,
+        run_facts(recipe, parts),
     )
 
 
@@ -128,70 +155,56 @@ def finish(
     base = recipe.backbone.source
     kept = copy.deepcopy(adapted.cpu()) if base else None
     model = merge_lora(adapted.cpu())
-    taxonomy = recipe.classes_in_order
-    field = float(recipe.field_of_view)
-    preprocessing = Preprocessing(recipe.size, field, recipe.mean, recipe.std)
-    facts = {
-        "recipe": recipe.name,
-        "split_sha256": parts.split_sha256,
-        "n": {name: len(cells) for name, cells in parts.kept_apart().items()},
-        "method": TUNED if parts.thresholds is not None else UNTUNED,
-    }
-    folder = out / "checkpoint"
+    taxonomy, side = recipe.classes_in_order, float(recipe.field_of_view)
+    preprocessing = Preprocessing(recipe.size, side, recipe.mean, recipe.std)
+    folder, title = out / "checkpoint", f"# {recipe.title}\n"
+    store = partial(
+        save_checkpoint,
+        taxonomy=taxonomy,
+        preprocessing=preprocessing,
+        facts=run_facts(recipe, parts),
+    )
+    store(folder, model, policy=DecisionPolicy(), card=title)
+    draft = load_checkpoint(folder)
 
-    def store(policy: DecisionPolicy, card: str) -> Checkpoint:
-        save_checkpoint(
-            folder, model, taxonomy, preprocessing, policy, card, facts=facts
-        )
-        return load_checkpoint(folder)
-
-    def answers(checkpoint: Checkpoint, cells: CellSet) -> NDArray[np.float32]:
+    def answers(cells: CellSet) -> Answers:
         plan = recipe.run
-        return stored_logits(checkpoint, cells, device, plan.eval_batch, plan.workers)
+        return answers_of(draft, cells, device, plan.eval_batch, plan.workers)
 
-    policy, results = _calibrated(recipe, parts, store, answers)
+    measured = calibrate(recipe, parts, answers)
+    judged = answers(parts.watched if parts.test is None else parts.test)
+    policy: DecisionPolicy | Calibration
+    policy, known = measured or (_uncalibrated(judged), None)
+    store(folder, model, policy=policy, card=title, familiarity=known)
+    name = VALIDATION if parts.test is None else TEST
+    results = judge(load_checkpoint(folder), judged, name)
     card = card_of(recipe, policy, parts, results, trained_share(counts))
-    store(policy, card)
+    store(folder, model, policy=policy, card=card, familiarity=known)
     if kept is not None:
-        save_checkpoint(
-            out / ADAPTER,
-            kept,
-            taxonomy,
-            preprocessing,
-            policy,
-            card,
-            facts=facts,
-            base=describe_backbone(base, recipe.backbone.revision or None),
-        )
+        own = describe_backbone(base, recipe.backbone.revision or None)
+        place = out / ADAPTER
+        store(place, kept, policy=policy, card=card, familiarity=known, base=own)
     write_json(out / "metrics.json", results)
     return results
 
 
-def _calibrated(
-    recipe: FinetuneRecipe,
-    parts: Parts,
-    store: Callable[[DecisionPolicy, str], Checkpoint],
-    answers: Callable[[Checkpoint, CellSet], NDArray[np.float32]],
-) -> tuple[DecisionPolicy, dict[str, Any]]:
-    """Return policy and figures of the stored weights."""
-    draft = store(DecisionPolicy(), f"# {recipe.title}\n")
-    watched = answers(draft, parts.watched)
-    thresholds = parts.thresholds
-    policy = policy_of(
-        recipe,
-        (watched, parts.watched),
-        None if thresholds is None else (answers(draft, thresholds), thresholds),
-    )
-    judged = parts.watched if parts.test is None else parts.test
-    logits = watched if parts.test is None else answers(draft, judged)
-    calibrated = store(policy, f"# {recipe.title}\n")
-    name = VALIDATION if parts.test is None else TEST
-    return policy, judge(calibrated, logits, judged, name)
+def _uncalibrated(watched: Answers) -> DecisionPolicy:
+    """Return default thresholds: the published protocol keeps no cells for others."""
+    return DecisionPolicy(fit_temperature(watched.logits, watched.targets))
+
+
+def run_facts(recipe: FinetuneRecipe, parts: Parts) -> dict[str, Any]:
+    """Return what a checkpoint tells of its run."""
+    return {
+        "recipe": recipe.name,
+        "split_sha256": parts.split_sha256,
+        "n": {name: len(cells) for name, cells in parts.kept_apart().items()},
+    }
 
 
 def card_of(
     recipe: FinetuneRecipe,
-    policy: DecisionPolicy,
+    policy: DecisionPolicy | Calibration,
     parts: Parts,
     results: dict[str, Any],
     learnt: str,
@@ -216,10 +229,11 @@ def card_of(
         counts=", ".join(f"{len(c)} {name}" for name, c in cells.items()),
         drawn="SYNTHETIC cells drawn in code. " if recipe.data.synthetic else "",
         figures=f"{BEGIN}\n\n{figures_block(results)}\n\n{END}",
-        temperature=policy.temperature,
-        min_confidence=policy.min_confidence,
-        min_lineage=policy.min_lineage,
-        method=TUNED if parts.thresholds is not None else UNTUNED,
+        decisions=(
+            decisions_block(policy)
+            if isinstance(policy, Calibration)
+            else UNTUNED.format(policy.temperature)
+        ),
         split=f"Split sha256 `{parts.split_sha256}`." if parts.split_sha256 else "",
         limits="\n".join(f"- {line}" for line in recipe.limits),
     )

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import read_json, write_json
+from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import augment, centre
 from napari_cytodino.training.card import figures_block, figures_of
-from napari_cytodino.training.config import Recipe, build, read_recipe
+from napari_cytodino.training.config import Recipe, build
 from napari_cytodino.training.data import CropSet, decode, pack, read_crop, read_index
 from napari_cytodino.training.evaluation import (
     by_source,
     evaluate_crops,
+    pixel_answers,
     stored_answers,
+    unfamiliarity_of,
 )
 from napari_cytodino.training.experiment import read_part
 from napari_cytodino.training.finetune_config import FinetuneRecipe
@@ -29,10 +31,13 @@ from napari_cytodino.training.finetune_results import TEST, VALIDATION
 from napari_cytodino.training.layouts import data_root, read_cells
 from napari_cytodino.training.paper_augmentation import augment as paper_augment
 from napari_cytodino.training.report import About, CellViews, write_report
+from napari_cytodino.training.runs import recipe_of, same_split, split_of
 from napari_cytodino.training.scores import TestCells
-from napari_cytodino.training.splits import read_split, split_sha256
+from napari_cytodino.training.splits import read_split
 from napari_cytodino.training.strange import estrange
+from napari_cytodino.training.strangers import WHAT, foreign_strangers, made_strangers
 from napari_cytodino.training.trainer import to_views
+from napari_cytodino.training.unfamiliar_metrics import Strangers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +46,9 @@ if TYPE_CHECKING:
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.training.data import CellFile
     from napari_cytodino.training.finetune_data import CellSet
+
+BATCH = 64
+"""Crops of strangers at once."""
 
 SHEET = 15
 """Augmented views on the sheet of a report."""
@@ -110,19 +118,21 @@ def _judged(
     checkpoint: Checkpoint, kept: Kept, fine_tuned: bool, data: Path | None, out: Path
 ) -> str:
     logits, embeddings = stored_answers(checkpoint, kept.crops)
+    crops = kept.crops
+    unlike = unfamiliarity_of(checkpoint, embeddings)
     if fine_tuned:
-        crops = kept.crops
-        found = by_source(checkpoint, logits, crops.targets, crops.sources)
+        found = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
         results = {kept.protocol: found}
     else:
-        results = evaluate_crops(checkpoint, kept.crops, logits)
+        results = evaluate_crops(checkpoint, crops, (logits, embeddings))
     cells = TestCells(
-        kept.crops.targets,
+        crops.targets,
         logits,
-        kept.crops.paths,
-        kept.crops.sources,
+        crops.paths,
+        crops.sources,
         kept.groups,
         embeddings,
+        unlike,
     )
     about = About(
         f"{checkpoint.name} on its {kept.protocol} part",
@@ -134,12 +144,42 @@ def _judged(
         ("SYNTHETIC cells",) if checkpoint.synthetic else (),
     )
     taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
-    write_report(out, cells, taxonomy, policy, about, views=kept.views)
+    write_report(
+        out,
+        cells,
+        taxonomy,
+        policy,
+        about,
+        views=kept.views,
+        calibration=checkpoint.calibration,
+        strangers=_strangers(checkpoint, crops, data),
+    )
     block = figures_block(results)
     write_json(out / "metrics.json", results)
     (out / "figures.md").write_text(block + "\n", encoding="utf-8")
     same = "the same" if block == figures_of(checkpoint.card) else "something else"
     return f"{block}\n\nThe model card says {same}."
+
+
+def _strangers(
+    checkpoint: Checkpoint, crops: CropSet, data: Path | None
+) -> dict[str, Strangers]:
+    """Return answers on what is no known cell, none without training cells."""
+    if checkpoint.familiarity() is None:
+        return {}
+    field = checkpoint.preprocessing.field_of_view
+    kinds = made_strangers(np.ascontiguousarray(crops.pixels))
+    if data is not None:
+        kinds |= foreign_strangers(data, field)
+    found = {}
+    for name, pixels in kinds.items():
+        starts = range(0, len(pixels), BATCH)
+        batches = (pixels[i : i + BATCH] for i in starts)
+        logits, embeddings = pixel_answers(checkpoint, batches)
+        unlike = unfamiliarity_of(checkpoint, embeddings)
+        if unlike is not None:
+            found[name] = Strangers(unlike, logits, what=WHAT[name])
+    return found
 
 
 def _protocol(kept: Kept) -> str:
@@ -152,20 +192,17 @@ def _kept(
     checkpoint: Checkpoint, data: Path | None, scratch: Path, split: Path | None
 ) -> tuple[Kept, bool]:
     """Read the cells a checkpoint's run kept apart; say whether it fine-tuned."""
-    facts = read_json(checkpoint.folder / "calibration.json")
-    run = checkpoint.folder.parent
-    if (run / "recipe.json").is_file():
-        content, name = read_json(run / "recipe.json"), str(run / "recipe.json")
-    else:
-        content, name = read_recipe(str(facts.get("recipe", "")))
-    digest = str(facts.get("split_sha256", ""))
+    run, digest = checkpoint.folder.parent, split_of(checkpoint)
+    content, name = recipe_of(checkpoint)
     if "backbone" in content:
         plan = build(FinetuneRecipe, content, name)
         saved = split or run / "split.csv"
+        if data is not None and not plan.data.synthetic:
+            same_split(checkpoint, saved)
         return _fine_tuned(plan, data, scratch, saved, digest), True
     recipe = build(Recipe, content, name)
     if recipe.split:
-        _same_split(checkpoint.name, recipe.split_path, digest)
+        same_split(checkpoint, recipe.split_path)
     crops = read_part(recipe, data, ("test",), packed=False)
     if data is None:
         return Kept(crops, TEST, digest), False
@@ -173,14 +210,6 @@ def _kept(
     own = [files[path] for path in crops.paths]
     views = _views_of(recipe, data, own[0])
     return Kept(crops, TEST, digest, _groups(own), views), False
-
-
-def _same_split(name: str, path: Path, digest: str) -> None:
-    if not path.is_file() or split_sha256(path) != digest:
-        raise InputError(
-            f"'{name}' was trained on another split than {path}: evaluate it with the "
-            "split of its run (--split FILE)."
-        )
 
 
 def _groups(files: list[CellFile]) -> NDArray[np.str_]:
@@ -197,7 +226,6 @@ def _fine_tuned(
         return Kept(_stacked(chosen), protocol, digest)
     if data is None:
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
-    _same_split(recipe.name, split, digest)
     parts, root = read_split(split), data_root(data)
     wanted = FINE_TUNED[protocol]
     plan, taxonomy = recipe.data, recipe.classes_in_order

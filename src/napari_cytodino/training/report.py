@@ -13,27 +13,29 @@ import pandas as pd
 from napari_cytodino.core.export import formula_safe
 from napari_cytodino.core.files import whole_file
 from napari_cytodino.core.provenance import RESEARCH_USE, versions
-from napari_cytodino.training import figures
-from napari_cytodino.training.calibration import accepted_cells
+from napari_cytodino.training import doubt_figures, figures
 from napari_cytodino.training.confidence_metrics import (
     probabilities,
     reliability,
     risk_coverage,
 )
+from napari_cytodino.training.doubt_scores import decisions_of
 from napari_cytodino.training.embedding_map import map_embeddings, map_figures
 from napari_cytodino.training.figures import Heading
 from napari_cytodino.training.report_page import render
 from napari_cytodino.training.scores import TestCells, all_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.taxonomy import Taxonomy
+    from napari_cytodino.training.unfamiliar_metrics import Strangers
 
 SCHEMA = 1
 """Of ``report.json``; raised when a reader of older ones would go wrong."""
@@ -98,13 +100,17 @@ def write_report(
     about: About,
     *,
     views: CellViews | None = None,
+    calibration: Calibration | None = None,
+    strangers: Mapping[str, Strangers] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write what a person reads and a paper cites; each file whole or not at all.
 
     ``report.html`` holds everything; ``report.json`` every number; ``summary.csv``,
     ``by_source.csv``, ``per_class.csv``, ``confusion.csv``, ``confusion_rows.csv``,
-    ``risk_coverage.csv`` and ``cells.csv`` the tables; PNG files the figures.
+    ``doubt.csv``, ``reasons.csv``, ``risk_coverage.csv`` and ``cells.csv`` the tables,
+    where there is something to tell also ``guarantee.csv``, ``sets.csv`` and
+    ``unfamiliar.csv``; PNG files the figures.
 
     Parameters
     ----------
@@ -120,6 +126,10 @@ def write_report(
         Said on the page and on the figures.
     views : CellViews, optional
         For the sheet of augmentations.
+    calibration : Calibration, optional
+        The checkpoint's; without one nothing is guaranteed.
+    strangers : mapping, optional
+        Answers on what is no known cell, by name; cells need unfamiliarity then.
     seed : int
         Of the bootstrap and of the map.
 
@@ -137,10 +147,18 @@ def write_report(
         "schema": SCHEMA,
         "notice": RESEARCH_USE,
         "about": {**asdict(about), "notes": list(about.notes)},
-        **all_scores(cells, taxonomy, policy, seed=seed),
+        **all_scores(
+            cells,
+            taxonomy,
+            policy,
+            calibration=calibration,
+            strangers=strangers,
+            seed=seed,
+        ),
     }
     found["about"]["taxonomy"] = taxonomy.name
     drawn = list(_drawings(found, cells, taxonomy, policy, about, seed))
+    drawn += _doubt(found, cells, taxonomy, about, strangers or {})
     if views is not None:
         drawn.append(_sheet_of(views))
     for one in drawn:
@@ -173,6 +191,7 @@ def _frames(
     confidence, right = chance.max(axis=1), cells.guesses == cells.targets
     curve = risk_coverage(confidence, right)
     codes = np.array(taxonomy.codes)
+    made, (low, high) = decisions_of(cells, taxonomy, policy), curve.band
     by_source = [
         {"source": source, **row}
         for source, rows in found["by_source"].items()
@@ -186,16 +205,16 @@ def _frames(
         "called": codes[cells.guesses],
         "confidence": confidence.round(6),
         "right": right,
-        "accepted": accepted_cells(cells.logits, taxonomy, policy),
+        "status": made.status,
+        "reason": made.reason,
+        "accepted": made.status == "auto",
     }
+    if cells.unfamiliarity is not None:
+        each["unfamiliarity"] = cells.unfamiliarity.round(4)
     each |= {f"p_{c}": chance[:, i].round(6) for i, c in enumerate(taxonomy.codes)}
-    risk = {
-        "threshold": curve.thresholds,
-        "accepted": curve.accepted,
-        "wrong": curve.wrong,
-        "coverage": curve.coverage,
-        "risk": curve.risk,
-    }
+    names = ("thresholds", "accepted", "wrong", "coverage", "risk")
+    risk = {name.removesuffix("s"): getattr(curve, name) for name in names}
+    risk |= {"risk_low": low, "risk_high": high}
     matrix = found["confusion"]
     return {
         "summary": pd.DataFrame(found["summary"]),
@@ -205,7 +224,26 @@ def _frames(
         "confusion_rows": _matrix(matrix["codes"], matrix["rows"]),
         "risk_coverage": pd.DataFrame(risk),
         "cells": pd.DataFrame(each),
+        **_doubt_frames(found),
     }
+
+
+def _doubt_frames(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Return the tables of doubt that there is something to tell in."""
+    tables = {
+        "doubt": [
+            {"source": source, **row}
+            for source, rows in found["doubt"].items()
+            for row in rows
+        ],
+        "reasons": found["reasons"],
+        **{
+            name: found[name]["rows"]
+            for name in ("guarantee", "sets", "unfamiliar")
+            if found[name] is not None
+        },
+    }
+    return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
 
 def _matrix(codes: list[str], values: list[list[Any]]) -> pd.DataFrame:
@@ -260,16 +298,20 @@ def _confidence(
     curve = risk_coverage(confidence, right)
     head = Heading("Fewer accepted, fewer wrong", note)
     points = found["selective"]["accepted_at"]
+    told = (found["guarantee"] or {"rows": []})["rows"]
+    promises = [row for row in told if row["source"] == "all"]
     reached = "; ".join(
         f"at most {100 * p['error']:g} % wrong: {100 * p['coverage']:.1f} % accepted"
         for p in points
     )
     yield Drawing(
         "risk_coverage",
-        figures.risk_figure(curve, points, found["policy"], head),
+        figures.risk_figure(curve, points, found["policy"], head, promises),
         f"Curve of errors among accepted cells against the share accepted. {reached}.",
-        "Risk against coverage, with Wilson's interval. Read off the test cells: it "
-        "promises nothing for others.",
+        "Risk against coverage by confidence alone, with Clopper and Pearson's 95 % "
+        "band at each point, as if cells were independent. Read off the test cells, it "
+        "promises nothing for others; squares are thresholds that calibration cells "
+        "gave.",
     )
     ece = found["calibration"]["ece"]
     head = Heading("Is the confidence true?", note)
@@ -279,6 +321,41 @@ def _confidence(
         f"Share right against confidence; calibration error {100 * ece:.1f} points.",
         "Reliability: how often cells of like confidence are right.",
     )
+
+
+def _doubt(
+    found: dict[str, Any],
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    about: About,
+    strangers: Mapping[str, Strangers],
+) -> Iterator[Drawing]:
+    """Draw sets of possible classes, and unfamiliarity."""
+    note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
+    if found["sets"] is not None:
+        head = Heading("Does the set hold the true class?", note)
+        yield Drawing(
+            "sets",
+            doubt_figures.set_figure(found["sets"], taxonomy, head),
+            "For every class, the share of its cells whose set of possible classes "
+            "holds it; sets.csv has the numbers.",
+            "Sets of possible classes: coverage with Clopper and Pearson's 95 % "
+            "interval, cells of each class, and classes in a set on average.",
+        )
+    if found["unfamiliar"] is not None and cells.unfamiliarity is not None:
+        others = {name: each.unfamiliarity for name, each in strangers.items()}
+        told = "; ".join(
+            f"{r['name']}: AUROC {r['auroc']:.3f}" for r in found["unfamiliar"]["rows"]
+        )
+        limit, head = found["unfamiliar"]["limit"], Heading("Known or strange?", note)
+        yield Drawing(
+            "unfamiliarity",
+            doubt_figures.unfamiliarity_figure(
+                cells.unfamiliarity, others, limit, head
+            ),
+            f"Share of cells against their distance to the training cells. {told}",
+            "How unlike the training cells test cells and strangers are.",
+        )
 
 
 def _map(

@@ -6,6 +6,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from napari_cytodino.training.doubt_page import doubt_sections
 from napari_cytodino.training.html_parts import (
     Markup,
     chip,
@@ -23,7 +24,7 @@ from napari_cytodino.training.html_parts import (
 from napari_cytodino.training.metrics import LEAST_SUPPORT, REPEATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from napari_cytodino.core.taxonomy import Taxonomy
@@ -63,7 +64,7 @@ def render(
         *_scores(found),
         *_dangers(found, taxonomy),
         *_classes(found, taxonomy),
-        *_confidence(found),
+        *doubt_sections(found),
         heading("Figures"),
         *(picture(*one) for one in pictures),
     ]
@@ -205,43 +206,3 @@ def _classes(found: Mapping[str, Any], taxonomy: Taxonomy) -> list[str]:
         "Wilson's intervals, as if cells were independent; F1 with the bootstrap's"
     )
     return [heading("Every class"), table(caption, head, rows)]
-
-
-def _confidence(found: Mapping[str, Any]) -> list[str]:
-    fit, choice, policy = found["calibration"], found["selective"], found["policy"]
-    measures: Sequence[tuple[str, Markup, str]] = (
-        ("Calibration error", Markup(percent(fit["ece"])), fit["ece_definition"]),
-        (
-            "Log loss",
-            Markup(number(fit["log_loss"])),
-            "mean -ln p of the true class",
-        ),
-        ("Brier score", Markup(number(fit["brier"])), "squared error, 0 to 2"),
-        ("AURC", Markup(number(choice["aurc"], 4)), choice["aurc_definition"]),
-        ("AUGRC", Markup(number(choice["augrc"], 4)), choice["augrc_definition"]),
-    )
-    chosen = [
-        (
-            f"at most {100 * p['error']:g} % wrong",
-            p["accepted"],
-            Markup(percent(p["coverage"])),
-            p["wrong"],
-            Markup(number(p["threshold"])),
-        )
-        for p in choice["accepted_at"]
-    ]
-    taken = ("the checkpoint's policy", policy["accepted"])
-    more = (Markup(percent(policy["coverage"])), policy["wrong"], Markup("–"))
-    return [
-        heading("Confidence"),
-        table(
-            f"Probabilities at temperature {fit['temperature']:g}",
-            ("measure", "value", "definition"),
-            measures,
-        ),
-        table(
-            f"Accepted without review; the first lines are {choice['note']}",
-            ("rule", "accepted", "of all cells", "wrong among them", "confidence from"),
-            [*chosen, (*taken, *more)],
-        ),
-    ]

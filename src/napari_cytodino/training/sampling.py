@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+REFERENCES = 100
+"""Training cells of each class and source that a checkpoint keeps to compare with."""
+
 
 def sampling_weights(
     targets: NDArray[np.int64], sources: NDArray[np.str_], power: float
@@ -169,3 +172,20 @@ def _chance(counts: NDArray[np.int64], power: float) -> NDArray[np.float64]:
 
 def _extra(crops: int, multiplier: float) -> int:
     return round((multiplier - 1) * crops)
+
+
+def some_of_each(
+    targets: NDArray[np.int64],
+    sources: NDArray[np.str_],
+    seed: int,
+    most: int = REFERENCES,
+) -> NDArray[np.int64]:
+    """Return rows of at most so many cells of each class and source, rising."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        rng.permutation(np.flatnonzero((targets == target) & (sources == source)))
+        for target in np.unique(targets)
+        for source in np.unique(sources)
+    ]
+    chosen = [own[:most] for own in rows]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *chosen]))

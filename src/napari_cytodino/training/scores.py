@@ -10,13 +10,26 @@ import numpy as np
 
 from napari_cytodino.core.differential import wilson
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.lineage_tree import neighbours
-from napari_cytodino.training.calibration import accepted_cells
+from napari_cytodino.training.calibration import as_predictions
 from napari_cytodino.training.confidence_metrics import (
     calibration_figures,
+    classwise_errors,
+    exact_interval,
     probabilities,
     risk_coverage,
     selective_figures,
+)
+from napari_cytodino.training.doubt_scores import (
+    decisions_of,
+    doubt_rows,
+    review_reasons,
+    sources_of,
+)
+from napari_cytodino.training.guarantee_metrics import (
+    guarantee_figures,
+    guaranteed_row,
 )
 from napari_cytodino.training.intervals import intervals
 from napari_cytodino.training.lineage_metrics import rates, stage_kappas
@@ -31,14 +44,18 @@ from napari_cytodino.training.metrics import (
     row_shares,
     weighted_f1,
 )
+from napari_cytodino.training.set_metrics import possible_classes, set_figures
+from napari_cytodino.training.unfamiliar_metrics import unfamiliar_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.taxonomy import Taxonomy
+    from napari_cytodino.training.unfamiliar_metrics import Strangers
 
 TABLE_SCORES: dict[str, tuple[str, str, Callable[[NDArray[np.int64]], float]]] = {
     "weighted_f1": ("Weighted F1", "F1 of each class by its test images", weighted_f1),
@@ -85,6 +102,8 @@ class TestCells:
         (N,) patient or slide; intervals are then over groups, not cells.
     embeddings : NDArray, optional
         (N, D) of the head; needed for the map.
+    unfamiliarity : NDArray[np.float32], optional
+        (N,) distance to the training cells, as in `Predictions`.
 
     Raises
     ------
@@ -100,12 +119,14 @@ class TestCells:
     sources: NDArray[np.str_]
     groups: NDArray[np.str_] | None = None
     embeddings: NDArray[Any] | None = None
+    unfamiliarity: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.targets)
         if n == 0:
             raise InputError("There are 0 test cells; name a data folder with some.")
-        for name in ("logits", "paths", "sources", "groups", "embeddings"):
+        optional = ("groups", "embeddings", "unfamiliarity")
+        for name in ("logits", "paths", "sources", *optional):
             value = getattr(self, name)
             if value is not None and len(value) != n:
                 raise InputError(
@@ -137,6 +158,7 @@ class TestCells:
             self.sources[kept],
             None if self.groups is None else self.groups[kept],
             None if self.embeddings is None else self.embeddings[kept],
+            None if self.unfamiliarity is None else self.unfamiliarity[kept],
         )
 
 
@@ -238,10 +260,15 @@ def by_class(
     return rows
 
 
-def _with_interval(key: str, part: int, whole: int) -> dict[str, Any]:
+def _with_interval(
+    key: str,
+    part: int,
+    whole: int,
+    interval: Callable[[int, int], tuple[float, float]] = wilson,
+) -> dict[str, Any]:
     if whole == 0:
         return {key: None, f"{key}_low": None, f"{key}_high": None}
-    low, high = wilson(part, whole)
+    low, high = interval(part, whole)
     return {
         key: _plain(part / whole),
         f"{key}_low": _plain(low),
@@ -250,7 +277,13 @@ def _with_interval(key: str, part: int, whole: int) -> dict[str, Any]:
 
 
 def all_scores(
-    cells: TestCells, taxonomy: Taxonomy, policy: DecisionPolicy, *, seed: int = 0
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    *,
+    calibration: Calibration | None = None,
+    strangers: Mapping[str, Strangers] | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return every figure of a test as plain values, ready for JSON.
 
@@ -262,6 +295,10 @@ def all_scores(
         In the order of the logits.
     policy : DecisionPolicy
         Its temperature makes the probabilities, its thresholds accept or not.
+    calibration : Calibration, optional
+        The checkpoint's; without one nothing is guaranteed.
+    strangers : mapping, optional
+        Answers on what is no known cell, by name.
     seed : int
         Of the bootstrap.
 
@@ -276,14 +313,16 @@ def all_scores(
             f"taxonomy '{taxonomy.name}'; use the checkpoint's own."
         )
     chance = probabilities(cells.logits, policy.temperature)
-    right = cells.guesses == cells.targets
     table = confusion(cells.targets, cells.guesses, len(taxonomy))
-    taken = accepted_cells(cells.logits, taxonomy, policy)
     by_source = {
         str(source): summary(cells.take(cells.sources == source), taxonomy, seed=seed)
         for source in np.unique(cells.sources)
     }
     support = table.sum(axis=1)
+    per_class = by_class(cells, taxonomy, seed=seed)
+    errors = classwise_errors(chance, cells.targets)
+    for row, error in zip(per_class, errors, strict=True):
+        row["calibration_error"] = _plain(error)
     return {
         "n": len(cells),
         "classes": len(taxonomy),
@@ -292,7 +331,7 @@ def all_scores(
         "groups": None if cells.groups is None else len(np.unique(cells.groups)),
         "summary": summary(cells, taxonomy, seed=seed),
         "by_source": by_source,
-        "per_class": by_class(cells, taxonomy, seed=seed),
+        "per_class": per_class,
         "stage_kappas": {
             name: {"kappa": _plain(value), "n": n}
             for name, (value, n) in stage_kappas(table, taxonomy).items()
@@ -302,15 +341,54 @@ def all_scores(
             "counts": table.tolist(),
             "rows": row_shares(table).round(6).tolist(),
         },
+        **_trust(cells, taxonomy, policy, calibration, chance),
+        "unfamiliar": unfamiliar_figures(
+            cells.unfamiliarity, strangers or {}, taxonomy, policy
+        ),
+    }
+
+
+def _trust(
+    cells: TestCells,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    calibration: Calibration | None,
+    chance: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Return what is told of confidence, of acceptance, and of promises."""
+    right = cells.guesses == cells.targets
+    status = decisions_of(cells, taxonomy, policy).status
+    taken = status == "auto"
+    accepted, wrong = int(taken.sum()), int((taken & ~right).sum())
+    guarantee = guarantee_figures(cells, taxonomy, calibration) if calibration else None
+    why = policy.uncalibrated or "no threshold of this checkpoint is calibrated"
+    doubt = {}
+    for source, own in sources_of(cells):
+        rows = doubt_rows(cells.take(own), taxonomy, policy, status[own])
+        rows.append(guaranteed_row(guarantee, int(own.sum()), why, source))
+        doubt[source] = rows
+    sets = None
+    if policy.set_limits:
+        # as the plugin has them: in single precision
+        p = weigh(as_predictions(cells.logits), taxonomy, policy.temperature).p
+        possible = possible_classes(p, taxonomy, policy.set_limits)
+        level = calibration.set_level if calibration else None
+        sets = set_figures(cells, taxonomy, possible, level)
+    return {
         "calibration": {
             "temperature": policy.temperature,
             **calibration_figures(chance, cells.targets),
         },
         "selective": selective_figures(risk_coverage(chance.max(axis=1), right)),
         "policy": {
-            "accepted": int(taken.sum()),
-            **_with_interval("coverage", int(taken.sum()), len(cells)),
-            "wrong": int((taken & ~right).sum()),
-            **_with_interval("risk", int((taken & ~right).sum()), int(taken.sum())),
+            "accepted": accepted,
+            **_with_interval("coverage", accepted, len(cells), exact_interval),
+            "wrong": wrong,
+            **_with_interval("risk", wrong, accepted, exact_interval),
+            "says": policy.uncalibrated or policy.guarantee,
         },
+        "doubt": doubt,
+        "guarantee": guarantee,
+        "sets": sets,
+        "reasons": review_reasons(cells, taxonomy, policy),
     }

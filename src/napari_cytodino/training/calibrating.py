@@ -1,0 +1,223 @@
+"""Calibrating a stored checkpoint, on its run's own cells or on a laboratory's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.core.calibration_file import facts_of
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.checkpoint_saving import save_calibrated
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.training.calibration import Aims, measure
+from napari_cytodino.training.card import (
+    decisions_block,
+    figures_block,
+    with_decisions,
+    with_figures,
+)
+from napari_cytodino.training.config import Recipe, build
+from napari_cytodino.training.dealing import deal
+from napari_cytodino.training.evaluation import evaluate_crops
+from napari_cytodino.training.experiment import calibrate as calibrate_parts
+from napari_cytodino.training.experiment import read_kept_apart
+from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.training.finetune_data import cell_set
+from napari_cytodino.training.finetune_parts import load_parts
+from napari_cytodino.training.finetune_results import TEST, answers_of, judge
+from napari_cytodino.training.finetune_results import calibrate as calibrate_run
+from napari_cytodino.training.layouts import data_root, read_cells
+from napari_cytodino.training.runs import recipe_of, same_split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from napari_cytodino.core.calibration import Calibration
+    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.familiarity import Familiarity
+    from napari_cytodino.training.data import CellFile
+
+    Measured = tuple[Calibration, Familiarity]
+
+SHARE_A = 0.4
+"""Of a laboratory's own cells; the others test the thresholds."""
+
+OWN = (
+    "Calibrated on a laboratory's own cells. The figures above were measured on "
+    "others, and what they say of accepted cells with other thresholds."
+)
+"""Said in the card of a checkpoint that a laboratory calibrated on its own cells."""
+
+
+def calibrate(
+    source: str,
+    data: Path | None,
+    out: Path,
+    *,
+    aims: Aims | None = None,
+    own_cells: bool = False,
+    taxonomy: str = "mll21",
+    seed: int = 0,
+) -> str:
+    """Write a calibrated copy of a checkpoint, whose weights stay as they are.
+
+    Parameters
+    ----------
+    source : str
+        Bundled name, folder or Hub id.
+    data : Path, optional
+        The cells; needed unless the checkpoint was trained on drawn ones.
+    out : Path
+        Gets ``checkpoint``.
+    aims : Aims, optional
+        What to promise; those of its recipe by default.
+    own_cells : bool
+        The cells are another laboratory's, in any layout that training reads, and no
+        part of them was trained on; otherwise those the checkpoint's run kept apart.
+    taxonomy : str
+        With ``own_cells``: that of the cells; classes the checkpoint does not know are
+        left out.
+    seed : int
+        With ``own_cells``: of the deal to both parts.
+
+    Returns
+    -------
+    str
+        What is promised now, in Markdown.
+
+    Raises
+    ------
+    CytoDinoError
+        When checkpoint, cells or aims do not belong together.
+    """
+    checkpoint = load_checkpoint(source)
+    out.mkdir(parents=True, exist_ok=True)
+    folder = out / "checkpoint"
+    if own_cells:
+        calibration, familiarity = _on_own(
+            checkpoint, data, taxonomy, aims or Aims(), seed
+        )
+        card = with_decisions(checkpoint.card, calibration, OWN)
+        save_calibrated(folder, checkpoint, calibration, familiarity, card)
+        return decisions_block(calibration)
+    content, name = recipe_of(checkpoint)
+    if "backbone" in content:
+        plan = build(FinetuneRecipe, content, name)
+        return _fine_tuned(checkpoint, plan, data, folder, aims)
+    return _distilled(checkpoint, build(Recipe, content, name), data, folder, aims)
+
+
+def _distilled(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    data: Path | None,
+    folder: Path,
+    aims: Aims | None,
+) -> str:
+    if recipe.split:
+        same_split(checkpoint, recipe.split_path)
+    sets = read_kept_apart(recipe, data)
+    measured = calibrate_parts(recipe, checkpoint, data, sets, aims)
+    calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
+    return _stored_with(
+        calibrated, measured, folder, evaluate_crops(calibrated, sets["test"])
+    )
+
+
+def _fine_tuned(
+    checkpoint: Checkpoint,
+    recipe: FinetuneRecipe,
+    data: Path | None,
+    folder: Path,
+    aims: Aims | None,
+) -> str:
+    run = checkpoint.folder.parent
+    if not recipe.data.synthetic:
+        same_split(checkpoint, run / "split.csv")
+    parts = load_parts(recipe, data, run)
+    measured = calibrate_run(
+        recipe, parts, lambda cells: answers_of(checkpoint, cells), aims
+    )
+    if measured is None or parts.test is None:
+        raise InputError(
+            f"The protocol '{recipe.data.protocol}' of '{recipe.name}' kept no cells "
+            "apart to calibrate on: give others with --own-cells."
+        )
+    calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
+    results = judge(calibrated, answers_of(calibrated, parts.test), TEST)
+    return _stored_with(calibrated, measured, folder, results)
+
+
+def _stored(
+    checkpoint: Checkpoint, measured: Measured, folder: Path, card: str
+) -> Checkpoint:
+    save_calibrated(folder, checkpoint, *measured, card)
+    return load_checkpoint(folder)
+
+
+def _stored_with(
+    calibrated: Checkpoint, measured: Measured, folder: Path, results: dict[str, Any]
+) -> str:
+    """Write figures and statements into the card; return both."""
+    figures = figures_block(results)
+    card = with_decisions(with_figures(calibrated.card, figures), measured[0])
+    _stored(calibrated, measured, folder, card)
+    return f"{figures}\n\n{decisions_block(measured[0])}"
+
+
+def _on_own(
+    checkpoint: Checkpoint, data: Path | None, taxonomy: str, aims: Aims, seed: int
+) -> Measured:
+    if data is None:
+        raise InputError("Own cells lie in a folder: add --data DIR.")
+    known = checkpoint.familiarity()
+    if known is None:
+        raise InputError(
+            f"'{checkpoint.name}' keeps no training cells to compare with: calibrate "
+            "it on its run's own cells first."
+        )
+    files = _known_cells(checkpoint, data, taxonomy)
+    parts = _dealt(files, checkpoint, seed)
+    field = round(checkpoint.preprocessing.field_of_view)
+    root = data_root(data)
+    part_a, part_b = (
+        answers_of(checkpoint, cell_set(own, checkpoint.taxonomy, field, folder=root))
+        for own in parts
+    )
+    facts = {
+        **{k: v for k, v in facts_of(checkpoint.folder).items() if k == "recipe"},
+        "own_cells": str(data),
+        "n": {"calibration-a": len(parts[0]), "calibration-b": len(parts[1])},
+    }
+    return measure(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
+
+
+def _known_cells(checkpoint: Checkpoint, data: Path, taxonomy: str) -> list[CellFile]:
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+    whole = Taxonomy.load(taxonomy)
+    shared = [c for c in whole.codes if c in checkpoint.taxonomy]
+    if not shared:
+        raise InputError(
+            f"'{checkpoint.name}' knows none of the classes of '{taxonomy}': give "
+            "--taxonomy of the cells."
+        )
+    others = [c for c in whole.codes if c not in checkpoint.taxonomy]
+    return read_cells(data, whole.subset(shared), complete=False, left_out=others)
+
+
+def _dealt(
+    files: list[CellFile], checkpoint: Checkpoint, seed: int
+) -> tuple[list[CellFile], list[CellFile]]:
+    """Deal whole patients, or single cells, to part A and part B."""
+    names = sorted({file.group or file.key for file in files})
+    place = {name: i for i, name in enumerate(names)}
+    level = np.zeros((len(names), len(checkpoint.taxonomy)), np.int64)
+    for file in files:
+        level[place[file.group or file.key], checkpoint.taxonomy.index(file.code)] += 1
+    shares = np.array([SHARE_A, 1 - SHARE_A])
+    part = deal([level], names, shares, seed)
+    first = [f for f in files if part[place[f.group or f.key]] == 0]
+    return first, [f for f in files if part[place[f.group or f.key]] == 1]
