@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from napari_cytodino.core.calibration import Calibration
+from napari_cytodino.core.cells import cells_from_labels
 from napari_cytodino.core.checkpoint import Checkpoint, load_checkpoint
-from napari_cytodino.core.predictions import PredictionBatch
+from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.predictions import PredictionBatch, Predictions
+from napari_cytodino.core.selection import SelectionCurve
 from napari_cytodino.core.synthetic import Smear, synthetic_smear
 
 if TYPE_CHECKING:
@@ -40,6 +44,76 @@ def smear() -> Smear:
 @pytest.fixture(scope="session")
 def demo() -> Checkpoint:
     return load_checkpoint("demo")
+
+
+def some_calibration(checkpoint: Checkpoint, **changes: Any) -> Calibration:
+    """Return one of 4,000 cells that keeps every risk but 0.1 %.
+
+    The stricter half of its thresholds accepts no error; below about 0.72 one in ten
+    of the cells that come in is wrong.
+    """
+    steps = np.arange(1, 201)
+    levels, accepted = np.linspace(0.999, 0.5, 200), 20 * steps
+    plain: dict[str, Any] = {
+        "temperature": 1.0,
+        "risk": 0.005,
+        "delta": 0.05,
+        "classes": checkpoint.taxonomy.codes,
+        "counts": dict.fromkeys(checkpoint.taxonomy.codes, 100),
+        "curve": SelectionCurve(
+            levels, accepted, 2 * np.maximum(0, steps - 110), np.ones(200), 4000
+        ),
+        # lineages are never sure, so that only the class decides
+        "lineage_curve": SelectionCurve(levels, accepted, accepted, np.ones(200), 4000),
+        "missed": None,
+        "max_critical": 1.0,
+        "rare": (),
+        "set_level": 0.95,
+        "set_limits": dict.fromkeys(
+            (g.name for g in checkpoint.taxonomy.lineages), 0.9
+        ),
+        "familiar": 0.99,
+        "patients": 120,
+        "data": "marrow, part B",
+        "date": "2026-11-22T08:00:00+00:00",
+        "made_for": {},
+    }
+    return Calibration(**plain | changes)
+
+
+def with_calibration(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """Return the checkpoint as if it had been calibrated like this."""
+    found = some_calibration(checkpoint, **changes)
+    name = repr(sorted(changes.items()))
+    return replace(
+        checkpoint, calibration=found, policy=found.policy(), sha256=f"calibrated{name}"
+    )
+
+
+@pytest.fixture
+def calibrated() -> Callable[..., Checkpoint]:
+    """Return a function that gives a checkpoint a calibration."""
+    return with_calibration
+
+
+CONFIDENCES = (0.9995, 0.95, 0.8, 0.7, 0.55, 0.4)
+"""Of the six answers of `judged`: 3 are accepted at 99.5 %, 4 at 98 %, 5 at 90 %."""
+
+
+def answers(confidences: Any) -> Predictions:
+    """Return answers of these confidences, of class 0, 1, 2 ..."""
+    confidence = np.asarray(confidences, np.float64)
+    count = len(confidence)
+    logits = np.zeros((count, 21), np.float32)
+    best = np.arange(count) % 21
+    logits[np.arange(count), best] = np.log(20 * confidence / (1 - confidence))
+    return Predictions(
+        logits,
+        np.ones((count, 4), np.float16),
+        np.ones(count, bool),
+        np.ones(count, bool),
+        np.where(confidence == CONFIDENCES[-1], 1.25, 0.7).astype(np.float32),
+    )
 
 
 @dataclass
@@ -152,3 +226,27 @@ def chosen(bench: Bench, smear: Smear) -> Bench:
     labels = bench.viewer.add_labels(smear.labels.copy(), name="cells")
     bench.choose(image, labels)
     return bench
+
+
+@pytest.fixture
+def six_answers() -> Predictions:
+    return answers(CONFIDENCES)
+
+
+@pytest.fixture
+def judged(
+    chosen: Bench, smear: Smear, demo: Checkpoint, six_answers: Predictions
+) -> Bench:
+    """Return a bench on which six cells have answers, by a calibrated checkpoint."""
+    from napari_cytodino.widgets.requests import CellsReading
+
+    session, cells = chosen.session, cells_from_labels(smear.labels)
+    session.open_checkpoint(with_calibration(demo))
+    chosen.controller.picture.place(chosen.controller.point())
+    session.take_cells(
+        CellsReading(cells, ImageSource(smear.image), smear.labels, cells.bbox)
+    )
+    session.predictions = six_answers
+    session.rebuild()
+    chosen.controller.run.redraw()
+    return chosen

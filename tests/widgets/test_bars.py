@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_cytodino.widgets.bars import ProbabilityBars
+import pytest
+
+from napari_cytodino.widgets.bars import Bars, ProbabilityBars, Row
 from napari_cytodino.widgets.card import Likely
 
 
@@ -19,3 +21,14 @@ def test_size_follows_the_font_and_text_is_spoken(qtbot: Any) -> None:
     bars.show_entries((Likely("XY", "a class", (1, 0, 0, 1), 0.25),))
     assert bars.text() == "XY 25 %"
     assert "a class" in bars.toolTip()
+
+
+def test_more_rows_take_more_room(qtbot: Any) -> None:
+    bars = Bars(1)
+    qtbot.addWidget(bars)
+    one = bars.sizeHint().height()
+    rows = tuple(Row(f"row {i}", i / 3, (1, 0, 0, 1), str(i)) for i in range(3))
+    bars.show_rows(rows)
+    assert bars.sizeHint().height() == pytest.approx(3 * one, abs=2)
+    assert bars.text() == "row 0 0, row 1 1, row 2 2"
+    assert not bars.grab().isNull()

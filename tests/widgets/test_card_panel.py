@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_cytodino.widgets.bars import ProbabilityBars, percent
-from napari_cytodino.widgets.card import describe
-from napari_cytodino.widgets.card_panel import CardPanel, to_pixmap
+from napari_cytodino.widgets.card import Card, Likely, describe
+from napari_cytodino.widgets.card_panel import CardPanel, facts, to_pixmap
 
 
 @pytest.fixture
@@ -41,6 +41,30 @@ def test_an_unclassified_cell_says_so(chosen: Any, panel: CardPanel) -> None:
     chosen.session.select(2)
     assert panel.title.text() == "Cell 3: not classified yet"
     assert panel.bars.text() == ""
+
+
+def test_a_calibrated_cell_tells_all_that_is_known(
+    judged: Any, panel: CardPanel
+) -> None:
+    codes = judged.session.taxonomy.codes
+    judged.session.select(5)
+    text = panel.facts.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith(f"Calibrated: 40 % {codes[5]} (")
+    assert f"Possible classes (95 % sure): {codes[5]}" in text
+    assert "Distance to the training cells: 1.3 times the limit" in text
+    judged.controller.nearest.codes = (codes[1], codes[1], codes[2])
+    judged.controller.nearest.found.emit()
+    assert f"Nearest training cells: 2 {codes[1]}, 1 {codes[2]}" in panel.facts.text()
+
+
+def test_facts_that_are_unknown_are_not_told() -> None:
+    assert facts(Card("Cell 1"), ()) == []
+    likely = Likely("XY", "a class", (1.0, 0.0, 0.0, 1.0), 0.5)
+    assert facts(Card("Cell 1", likeliest=(likely,)), ()) == [
+        "Not calibrated: 50 % XY (a class)"
+    ]
+    none = facts(Card("Cell 1", likeliest=(likely,), possible=(), set_level=0.9), ())
+    assert "none is likely enough" in none[-1]
 
 
 def test_an_unreadable_picture_is_a_word(chosen: Any, panel: CardPanel) -> None:

@@ -26,5 +26,8 @@ def test_commands_open_one_dock_and_act(
     assert commands.open_dock(viewer) is dock
     qtbot.waitUntil(lambda: not dock.session.busy, timeout=60_000)
     assert len(dock.session.table) > 0
+    commands.next_flagged(viewer)
+    flagged = (dock.session.table["status"] != "auto").any()
+    assert (dock.session.selected_row is not None) is bool(flagged)
     commands.cancel(viewer)
     assert not dock.session.busy

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from napari_cytodino.widgets.drawing import CLASSES, FOUND
+from napari_cytodino.widgets.controller import NONE_FLAGGED, NOT_YET
+from napari_cytodino.widgets.drawing import CLASSES, FOUND, REVIEW
 from napari_cytodino.widgets.export_panel import whole_table
+from napari_cytodino.widgets.preferences import Preferences
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_without_image_or_cells_one_sentence(bench: Any, told: list[str]) -> None:
@@ -88,3 +93,53 @@ def test_closing_lets_go_of_the_viewer(chosen: Any) -> None:
     assert len(callbacks) == before - 1
     chosen.viewer.layers.clear()
     assert chosen.session.image is not None
+
+
+def test_the_next_flagged_cell_is_shown(judged: Any) -> None:
+    controller, session = judged.controller, judged.session
+    seen = []
+    for _ in range(4):
+        controller.next_flagged()
+        seen.append(session.selected_row)
+    assert sorted(seen[:3]) == [3, 4, 5]
+    assert seen[3] == seen[0], "after the last comes the first"
+    controller.next_flagged(-1)
+    assert session.selected_row == seen[2]
+    camera = judged.viewer.scene.camera
+    apart = session.cells.centre[seen[2]] - np.array(camera.center[-2:])
+    assert np.abs(apart).max() < min(judged.viewer.canvas.size) / camera.zoom / 2
+
+
+def test_costs_come_from_the_file_of_the_preferences(
+    judged: Any, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "costs.toml"
+    for text, missed in (("missed = 30", 30), ("missed = -1", 30)):
+        path.write_text(text, encoding="utf-8")
+        monkeypatch.setattr(
+            "napari_cytodino.widgets.controller.read_preferences",
+            lambda: Preferences(review_costs=str(path)),
+        )
+        judged.controller.next_flagged()
+        assert judged.session.costs.missed == missed
+    assert "missed costs -1" in told[-1]
+
+
+def test_nothing_flagged_is_said(judged: Any, told: list[str]) -> None:
+    judged.session.set_min_confidence(0.01)
+    judged.session.predictions.unfamiliarity[:] = 0.5
+    judged.session._weighed = None
+    judged.session.rebuild()
+    judged.controller.next_flagged()
+    judged.session.forget()
+    judged.controller.next_flagged()
+    assert told == [NONE_FLAGGED, NOT_YET]
+
+
+def test_moved_thresholds_reach_the_canvas_and_the_layer(judged: Any) -> None:
+    review = judged.controller.picture.drawing.layer(REVIEW)
+    assert len(review.data) == 3
+    judged.session.set_risk(0.05)
+    judged.qtbot.waitUntil(lambda: len(review.data) == 1, timeout=20_000)
+    layer = judged.viewer.layers["cells"]
+    judged.qtbot.waitUntil(lambda: "status" in layer.features, timeout=20_000)

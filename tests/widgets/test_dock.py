@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QTreeWidget, QWidget
 
 from napari_cytodino.core.provenance import RESEARCH_USE
 from napari_cytodino.widgets.drawing import CLASSES, CLICKED
+from napari_cytodino.widgets.review_queue import queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,42 @@ def test_classify_click_recolour_and_hide(walk: Walk) -> None:
         root.child(place).setCheckState(0, Qt.CheckState.Unchecked)
     assert not walk.layer(CLASSES).data.any(), "unticked classes are still painted"
     dock.controller.picture.clear()
+
+
+@pytest.mark.usefixtures("classifier")
+def test_accuracy_by_keys_and_the_next_flagged_cell_from_the_canvas(
+    walk: Walk, demo: Any, calibrated: Any, six_answers: Any
+) -> None:
+    dock, session = walk.dock, walk.dock.session
+    session.open_checkpoint(calibrated(demo))
+    walk.classify()
+    session.predictions = six_answers
+    session.rebuild()
+    slider = dock.accuracy.slider
+    slider.setFocus()
+    walk.qtbot.keyClick(slider, Qt.Key.Key_Home)
+    assert session.risk == 0.1
+    assert dock.accuracy.bars.text().startswith("accepted 5")
+    walk.qtbot.keyClick(slider, Qt.Key.Key_End)
+    assert dock.accuracy.bars.text().startswith("accepted 0")
+    walk.qtbot.keyClick(slider, Qt.Key.Key_Left)
+    rows = queue(session)
+    native = walk.viewer.window._qt_viewer.canvas.native
+    # without a window manager nothing else makes the window the active one
+    native.window().activateWindow()
+    native.setFocus()
+    walk.qtbot.waitUntil(native.isActiveWindow)
+    walk.qtbot.keyClick(native, Qt.Key.Key_F3)
+    assert session.selected_row == rows[0], "F3 does not reach the dock"
+    walk.qtbot.keyClick(native, Qt.Key.Key_F3)
+    assert session.selected_row == rows[1]
+    walk.qtbot.keyClick(native, Qt.Key.Key_F3, Qt.KeyboardModifier.ShiftModifier)
+    assert session.selected_row == rows[0]
+    camera = walk.viewer.scene.camera
+    apart = session.cells.centre[rows[0]] - np.array(camera.center[-2:])
+    assert np.abs(apart).max() < min(walk.viewer.canvas.size) / camera.zoom / 2
+    walk.qtbot.waitUntil(lambda: not dock.card.picture.pixmap().isNull())
+    assert not dock.card.visibleRegion().isEmpty(), "the card is scrolled out of sight"
 
 
 @pytest.mark.usefixtures("classifier")

@@ -10,7 +10,13 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.widgets.export_panel import ExportPanel, whole_table, with_suffix
+from napari_cytodino.widgets.export_panel import (
+    ExportPanel,
+    provenance,
+    whole_table,
+    with_suffix,
+)
+from napari_cytodino.widgets.standing import standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +53,7 @@ def test_csv_with_provenance(
     assert notes["synthetic"] is True
     assert notes["settings"]["cells"] == "cells"
     assert notes["settings"]["partial"] is False
+    assert notes["settings"]["promise"] == standing(chosen.session).text
     assert str(path) in chosen.messages[-1]
 
 
@@ -86,3 +93,11 @@ def test_a_bad_path_is_told(
 def test_the_suffix_comes_from_the_kind() -> None:
     assert with_suffix("a/cells", "CSV (*.csv)").name == "cells.csv"
     assert with_suffix("a/cells.geojson", "CSV (*.csv)").name == "cells.geojson"
+
+
+def test_an_own_threshold_is_in_the_files(judged: Any) -> None:
+    judged.session.set_min_confidence(0.5)
+    notes = provenance(judged.session)
+    assert notes.policy["min_confidence"] == 0.5
+    assert notes.policy["guarantee"] == ""
+    assert notes.settings["promise"].startswith("No guarantee: your own threshold")

@@ -48,7 +48,6 @@ def test_counts_are_those_of_the_table(chosen: Any, panel: LegendPanel) -> None:
     assert leaves(panel) == counts(chosen.session.table)
     shown = sum(int(group.text(1) or 0) for group in panel._groups.values())
     assert shown == len(chosen.session.table)
-    assert "for an expert" in panel.note.text() or "lineage only" in panel.note.text()
     assert "SYNTHETIC" in panel.note.text()
 
 

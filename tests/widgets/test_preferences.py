@@ -25,11 +25,15 @@ def test_defaults_where_the_plugin_is_not_installed(
 
 def test_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
     page = SimpleNamespace(
-        device="cpu", batch_size=3, default_checkpoint=" demo ", min_confidence=0.7
+        device="cpu",
+        batch_size=3,
+        default_checkpoint=" demo ",
+        min_confidence=0.7,
+        review_costs=" costs.toml ",
     )
     monkeypatch.setattr(
         napari.settings,
         "get_plugin_settings",
         lambda name: SimpleNamespace(classification=page),
     )
-    assert read_preferences() == Preferences("cpu", 3, "demo", 0.7)
+    assert read_preferences() == Preferences("cpu", 3, "demo", 0.7, "costs.toml")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_cytodino.core.calibration_file import refused
 from napari_cytodino.core.cells import cells_from_points
+from napari_cytodino.core.decisions import NEVER
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.images import ImageSource
 from napari_cytodino.core.predictions import PredictionBatch
 from napari_cytodino.widgets.requests import CellsReading
@@ -110,6 +115,60 @@ def test_own_threshold_replaces_the_policy_and_its_promise(session: Session) -> 
     assert session.table["status"].tolist() != ["auto"]
     assert session.policy is not None
     assert session.policy.guarantee == ""
+
+
+def test_another_risk_takes_other_thresholds(session: Session, calibrated: Any) -> None:
+    assert session.opened is not None
+    session.open_checkpoint(calibrated(session.opened))
+    heard: list[str] = []
+    session.decided.connect(lambda: heard.append("decided"))
+    own = session.policy
+    session.set_risk(0.05)
+    assert session.policy.min_confidence < own.min_confidence
+    assert "95" in session.policy.guarantee
+    session.set_risk(0.001)
+    assert session.policy.min_confidence == NEVER
+    assert session.policy.guarantee == ""
+    session.set_risk(None)
+    assert session.policy == own
+    assert heard == ["decided"] * 3
+    with pytest.raises(InputError, match=r"risk is 0\.3, but must be one of 0\.001"):
+        session.set_risk(0.3)
+
+
+def test_moving_thresholds_weighs_nothing_anew(
+    session: Session, calibrated: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[int] = []
+
+    def count(*args: Any) -> Any:
+        weighed.append(1)
+        return weigh(*args)
+
+    monkeypatch.setattr("napari_cytodino.widgets.session.weigh", count)
+    session.open_checkpoint(calibrated(session.opened))
+    assert session.evidence is None
+    session.receive(session.generation, [batch(0, 1)])
+    for risk in (0.1, 0.001, None):
+        session.set_risk(risk)
+    assert len(weighed) == 1
+    session.receive(session.generation, [batch(2)])
+    assert session.evidence.known.all()
+    assert len(weighed) == 2, "other answers are other evidence"
+
+
+def test_own_threshold_overrules_a_checkpoint_that_is_not_calibrated(
+    session: Session,
+) -> None:
+    policy = refused(1.0, "it was calibrated for other classes")
+    session.open_checkpoint(replace(session.opened, sha256="x", policy=policy))
+    session.receive(session.generation, [batch(0)])
+    assert session.table["status"].tolist() == ["review"]
+    session.set_min_confidence(0.5)
+    assert session.table["status"].tolist() == ["auto"]
+    assert session.policy.uncalibrated == ""
+    session.set_min_confidence(0)
+    assert session.table["status"].tolist() == ["review"]
 
 
 def test_display_and_selection_are_announced(session: Session) -> None:

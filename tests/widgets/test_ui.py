@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QPushButton, QWidget
 
@@ -23,6 +24,13 @@ def test_swatches_have_the_colour_and_an_edge() -> None:
     image = icon.pixmap(16, 16).toImage()
     assert image.pixelColor(image.width() // 2, image.height() // 2).red() == 255
     assert ui.qcolor((0.0, 1.0, 0.0, 1.0)).green() == 255
+
+
+def test_a_disclosure_is_a_button_that_looks_like_text(qtbot: Any) -> None:
+    button = ui.disclosure()
+    qtbot.addWidget(button)
+    assert button.isFlat()
+    assert button.focusPolicy() & Qt.FocusPolicy.TabFocus == Qt.FocusPolicy.TabFocus
 
 
 def test_the_first_widget_takes_the_room(qtbot: Any) -> None:

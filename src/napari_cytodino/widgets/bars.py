@@ -1,7 +1,8 @@
-"""Bars of the likeliest classes, painted in the theme's own colours."""
+"""Rows of a word, a bar and a number, painted in the theme's own colours."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRectF, QSize, Qt
@@ -13,30 +14,48 @@ from napari_cytodino.widgets import ui
 if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
+    from napari_cytodino.core.colours import Colour
     from napari_cytodino.widgets.card import Likely
 
-ROWS = 5
-"""Room is kept for this many bars, so that the card does not jump."""
+STEP = 1.35
+"""Height of a row, in lines of text."""
+
+LIKELIEST = 5
+"""Room is kept for this many classes, so that the card does not jump."""
 
 
-class ProbabilityBars(QWidget):
-    """One bar a class: code, name, a bar in the class's colour, per cent."""
+@dataclass(frozen=True)
+class Row:
+    """One row: a word, how long its bar is (0..1), its colour, and a number."""
 
-    def __init__(self) -> None:
+    word: str
+    share: float
+    colour: Colour
+    number: str
+
+
+class Bars(QWidget):
+    """Rows of bars beneath each other.
+
+    Parameters
+    ----------
+    rows
+        How many there is room for at least.
+    """
+
+    def __init__(self, rows: int) -> None:
         super().__init__()
-        self._entries: tuple[Likely, ...] = ()
+        self._room = rows
+        self._rows: tuple[Row, ...] = ()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Likeliest classes")
 
-    def show_entries(self, entries: tuple[Likely, ...]) -> None:
-        """Show other classes."""
-        self._entries = entries
-        words = ", ".join(f"{e.code} {percent(e.probability)}" for e in entries)
-        self.setAccessibleDescription(words)
-        tips = "\n".join(
-            f"{e.code} {e.name}: {percent(e.probability)}" for e in entries
-        )
-        self.setToolTip(tips)
+    def show_rows(self, rows: tuple[Row, ...]) -> None:
+        """Show other rows; a screen reader reads their words and numbers."""
+        self._rows = rows
+        if len(rows) > self._room:
+            self._room = len(rows)
+            self.updateGeometry()
+        self.setAccessibleDescription(", ".join(f"{r.word} {r.number}" for r in rows))
         self.update()
 
     def text(self) -> str:
@@ -46,10 +65,10 @@ class ProbabilityBars(QWidget):
     def sizeHint(self) -> QSize:
         """Return the room for all bars."""
         unit = ui.line_height(self)
-        return QSize(unit * 14, round(unit * 1.35 * ROWS))
+        return QSize(unit * 14, round(unit * STEP * self._room))
 
     def minimumSizeHint(self) -> QSize:
-        """Return the room for codes, short bars and all rows."""
+        """Return the room for words, short bars and all rows."""
         return QSize(ui.line_height(self) * 9, self.sizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -58,31 +77,28 @@ class ProbabilityBars(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ink = self.palette().color(self.foregroundRole())
         metrics = QFontMetrics(self.font())
-        step = self.height() / ROWS
-        left = max(
-            (metrics.horizontalAdvance(e.code) for e in self._entries), default=0
+        gap = metrics.averageCharWidth() * 1.5
+        step = self.height() / self._room
+        left = gap + max(
+            (metrics.horizontalAdvance(r.word) for r in self._rows), default=0
         )
-        left += metrics.averageCharWidth() * 1.5
-        right = metrics.horizontalAdvance("100 %") + metrics.averageCharWidth()
-        for place, entry in enumerate(self._entries):
+        numbers = [metrics.horizontalAdvance(r.number) for r in self._rows]
+        right = gap / 1.5 + max([metrics.horizontalAdvance("100 %"), *numbers])
+        for place, row in enumerate(self._rows):
             top = place * step
-            self._bar(
-                painter,
-                QRectF(left, top, self.width() - left - right, step),
-                entry,
-                ink,
-            )
+            room = QRectF(left, top, self.width() - left - right, step)
+            self._bar(painter, room, row, ink)
             painter.setPen(ink)
             align = Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRectF(0, top, left, step), align, entry.code)
+            painter.drawText(QRectF(0, top, left, step), align, row.word)
             painter.drawText(
                 QRectF(self.width() - right, top, right, step),
                 align | Qt.AlignmentFlag.AlignRight,
-                percent(entry.probability),
+                row.number,
             )
         painter.end()
 
-    def _bar(self, painter: QPainter, room: QRectF, entry: Likely, ink: QColor) -> None:
+    def _bar(self, painter: QPainter, room: QRectF, row: Row, ink: QColor) -> None:
         thick = room.height() * 0.55
         track = QRectF(room.left(), room.center().y() - thick / 2, room.width(), thick)
         faint = QColor(ink)
@@ -90,14 +106,33 @@ class ProbabilityBars(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(faint)
         painter.drawRoundedRect(track, 2, 2)
-        if entry.probability <= 0:
+        if row.share <= 0:
             return
         edge = QColor(ink)
         edge.setAlphaF(0.45)
         painter.setPen(edge)
-        painter.setBrush(ui.qcolor(entry.colour))
-        track.setWidth(max(2.0, track.width() * entry.probability))
+        painter.setBrush(ui.qcolor(row.colour))
+        track.setWidth(max(2.0, track.width() * row.share))
         painter.drawRoundedRect(track, 2, 2)
+
+
+class ProbabilityBars(Bars):
+    """One bar a class: code, a bar in the class's colour, per cent."""
+
+    def __init__(self) -> None:
+        super().__init__(LIKELIEST)
+        self.setAccessibleName("Likeliest classes")
+
+    def show_entries(self, entries: tuple[Likely, ...]) -> None:
+        """Show other classes."""
+        self.show_rows(
+            tuple(
+                Row(e.code, e.probability, e.colour, percent(e.probability))
+                for e in entries
+            )
+        )
+        tips = [f"{e.code} {e.name}: {percent(e.probability)}" for e in entries]
+        self.setToolTip("\n".join(tips))
 
 
 def percent(share: float) -> str:

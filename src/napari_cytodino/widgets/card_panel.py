@@ -10,9 +10,16 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cytodino.widgets import ui
-from napari_cytodino.widgets.bars import ProbabilityBars
-from napari_cytodino.widgets.card import STATUS_WORDS, describe
+from napari_cytodino.widgets.bars import ProbabilityBars, percent
+from napari_cytodino.widgets.card import (
+    STATUS_WORDS,
+    Card,
+    describe,
+    familiar_words,
+    tally,
+)
 from napari_cytodino.widgets.marks import SIGNS
+from napari_cytodino.widgets.standing import whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +37,7 @@ class CardPanel(QWidget):
         super().__init__()
         self._session = controller.session
         self._clicks = controller.clicks
+        self._nearest = controller.nearest
         self.title = ui.heading("Cell")
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -55,6 +63,7 @@ class CardPanel(QWidget):
         self.cut.toggled.connect(self._toggle)
         self._session.selected.connect(self.refresh)
         self._session.results.connect(self.refresh)
+        self._nearest.found.connect(self.refresh)
         self._clicks.crop.connect(self._show_crop)
         self.refresh()
 
@@ -72,11 +81,7 @@ class CardPanel(QWidget):
         words = f"{SIGNS.get(card.status, '')} {STATUS_WORDS[card.status]}".strip()
         self.title.setText(f"{card.title}: {words}")
         self.bars.show_entries(card.likeliest)
-        facts = [
-            card.lineage and f"Lineage: {card.lineage}",
-            card.reason and f"Reason: {card.reason}",
-        ]
-        self.facts.setText("\n".join(fact for fact in facts if fact))
+        self.facts.setText("\n".join(facts(card, self._nearest.codes)))
 
     def _show_crop(self, pixels: npt.NDArray[np.uint8] | None) -> None:
         if pixels is None:
@@ -96,6 +101,34 @@ class CardPanel(QWidget):
 
     def _toggle(self, on: bool) -> None:
         self._clicks.cut_bare_spots = on
+
+
+def facts(card: Card, nearest: tuple[str, ...]) -> list[str]:
+    """Return the lines below the bars.
+
+    Parameters
+    ----------
+    nearest
+        Classes of the nearest training cells; empty where they are unknown.
+    """
+    lines = []
+    if card.likeliest:
+        first = card.likeliest[0]
+        how = "Calibrated" if card.calibrated else "Not calibrated"
+        lines.append(f"{how}: {percent(first.probability)} {first.code} ({first.name})")
+    if card.lineage:
+        lines.append(f"Lineage: {card.lineage}")
+    if card.reason:
+        lines.append(f"Reason: {card.reason}")
+    if card.possible is not None and card.likeliest:
+        classes = ", ".join(card.possible) or "none is likely enough"
+        lines.append(f"Possible classes ({whole(card.set_level)} sure): {classes}")
+    distance = familiar_words(card.unfamiliarity)
+    if distance:
+        lines.append(f"Distance to the training cells: {distance}")
+    if nearest:
+        lines.append(f"Nearest training cells: {tally(nearest)}")
+    return lines
 
 
 def to_pixmap(pixels: npt.NDArray[Any]) -> QPixmap:

@@ -28,6 +28,11 @@ def find_cells(viewer: napari.viewer.Viewer) -> None:
     open_dock(viewer).controller.find()
 
 
+def next_flagged(viewer: napari.viewer.Viewer) -> None:
+    """Go to the next flagged cell, the costliest first."""
+    open_dock(viewer).controller.next_flagged()
+
+
 def cancel(viewer: napari.viewer.Viewer) -> None:
     """Stop what is running."""
     open_dock(viewer).controller.cancel()

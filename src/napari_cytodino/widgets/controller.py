@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from superqt.utils import qdebounced, qthrottled
+
 from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.widgets import notices, work
+from napari_cytodino.core.review_costs import ReviewCosts, read_costs
+from napari_cytodino.widgets import notices, review_queue, work
 from napari_cytodino.widgets.clicks import Clicks
 from napari_cytodino.widgets.layers import bare_reader, cells_reader, source_spec
+from napari_cytodino.widgets.nearest import Nearest
 from napari_cytodino.widgets.picture import Picture
 from napari_cytodino.widgets.preferences import read_preferences
 from napari_cytodino.widgets.requests import ClassifyRequest, Progress, RunState
@@ -22,6 +27,13 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.session import Session
 
 BUSY = "Something is running; wait for it or press Cancel."
+
+NONE_FLAGGED = "No cell is flagged."
+NOT_YET = "Nothing is classified yet; press Classify first."
+
+DRAW_MS, WRITE_MS = 30, 400
+"""Least time between drawings, and rest before `features` are written, while
+thresholds move."""
 
 
 class Controller:
@@ -40,8 +52,12 @@ class Controller:
         self.run = Run(session, self.picture, self.runner)
         self.watch = LayerWatch(viewer, self._changed, self._removed)
         self.clicks = Clicks(self)
+        self.nearest = Nearest(session)
+        self._draw_soon = qthrottled(self.run.redraw, timeout=DRAW_MS, leading=False)
+        self._write_later = qdebounced(self.picture.write_features, timeout=WRITE_MS)
         session.display.connect(self.run.redraw)
         session.results.connect(self._on_results)
+        session.decided.connect(self._on_decided)
         session.selected.connect(self.picture.draw_selected)
 
     def find(self) -> None:
@@ -102,6 +118,35 @@ class Controller:
 
         self.attempt(start)
 
+    def next_flagged(self, step: int = 1) -> None:
+        """Select the flagged cell next in the order of costs, and show it.
+
+        Parameters
+        ----------
+        step
+            -1 goes back.
+        """
+        session = self.session
+        self._read_costs()
+        rows = review_queue.queue(session)
+        row = review_queue.following(rows, session.selected_row, step)
+        if row is None:
+            there = session.predictions is not None
+            notices.say(NONE_FLAGGED if there else NOT_YET)
+            return
+        session.select(row)
+        self.picture.fly_to_selected()
+
+    def _read_costs(self) -> None:
+        """Take the user's costs of errors; a faulty file is told and left aside."""
+        path = read_preferences().review_costs
+        try:
+            costs = read_costs(Path(path).expanduser()) if path else ReviewCosts()
+        except CytoDinoError as error:
+            notices.tell(error)
+        else:
+            self.session.costs = costs
+
     def cancel(self) -> None:
         """Stop after the batch under way; what is done stays."""
         if self.session.busy:
@@ -125,13 +170,16 @@ class Controller:
 
     def close(self) -> None:
         """Stop all work and let go of the viewer."""
+        self._draw_soon.cancel()
+        self._write_later.cancel()
         self.runner.abandon()
+        self.nearest.close()
         self.clicks.close()
         self.watch.close()
 
     def _request(self, rows: Sequence[int] | None) -> ClassifyRequest:
         session, preferences = self.session, read_preferences()
-        session.min_confidence = preferences.min_confidence
+        session.set_min_confidence(preferences.min_confidence)
         reading: Any = session.reading
         if rows is None or reading is None:
             reading = self._reader(bare=rows is not None or session.clicked is not None)
@@ -160,6 +208,12 @@ class Controller:
     def _on_results(self) -> None:
         if self.session.predictions is None:
             self.picture.clear()
+
+    def _on_decided(self) -> None:
+        """Follow moved thresholds; what napari does for it is slower than deciding."""
+        if self.session.predictions is not None:
+            self._draw_soon()
+            self._write_later()
 
     def _idle(self, cancelled: bool) -> None:
         self.session.set_state(RunState.IDLE)

@@ -9,6 +9,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cytodino.widgets import ui
+from napari_cytodino.widgets.accuracy_panel import AccuracyPanel
 from napari_cytodino.widgets.card_panel import CardPanel
 from napari_cytodino.widgets.cells_panel import CellsPanel
 from napari_cytodino.widgets.checkpoint_panel import CheckpointPanel
@@ -49,15 +50,20 @@ class CytoDinoDock(QWidget):
         self.checkpoint = CheckpointPanel(self.controller)
         self.run = RunPanel(self.controller)
         self.legend = LegendPanel(self.controller)
+        self.accuracy = AccuracyPanel(self.controller)
         self.card = CardPanel(self.controller)
         self.export = ExportPanel(self.controller)
         self.notice = ui.hint(NOTICE)
         self._lay_out()
         self._add_shortcuts()
+        self._shown: int | None = None
+        self.controller.clicks.crop.connect(self._show_card)
+        self.controller.nearest.found.connect(self._scroll_to_card)
         controller = self.controller
         self.destroyed.connect(lambda: controller.close())
-        chosen = read_preferences().default_checkpoint or FIRST_CHECKPOINT
-        self.checkpoint.choose(chosen)
+        preferences = read_preferences()
+        self.session.set_min_confidence(preferences.min_confidence)
+        self.checkpoint.choose(preferences.default_checkpoint or FIRST_CHECKPOINT)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop all work when the dock is closed for good."""
@@ -66,6 +72,7 @@ class CytoDinoDock(QWidget):
 
     def _lay_out(self) -> None:
         inside = QWidget()
+        self.column = Column(inside)
         column = QVBoxLayout(inside)
         column.addWidget(self.cells)
         column.addWidget(self.checkpoint)
@@ -73,21 +80,40 @@ class CytoDinoDock(QWidget):
         column.addWidget(line())
         column.addWidget(self.legend, 1)
         column.addWidget(line())
+        column.addWidget(self.accuracy)
+        column.addWidget(line())
         column.addWidget(self.card)
         column.addWidget(line())
         column.addWidget(self.export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Column(inside), 1)
+        layout.addWidget(self.column, 1)
         layout.addWidget(self.notice)
 
+    def _show_card(self, picture: object) -> None:
+        """Scroll to the card of another cell; its picture comes once it is laid out."""
+        row = self.session.selected_row
+        if row is not None and row != self._shown:
+            self._scroll_to_card()
+        self._shown = row
+
+    def _scroll_to_card(self) -> None:
+        self.column.ensureWidgetVisible(self.card, 0, 0)
+
     def _add_shortcuts(self) -> None:
-        for keys, act in (
-            ("Ctrl+Return", self.run.classify.click),
-            ("Escape", self.run.cancel.click),
+        # Qt would keep the dock alive for a function that holds it
+        controller = self.controller
+        here = Qt.ShortcutContext.WidgetWithChildrenShortcut
+        # "find next" of editors; napari binds no function key, so the canvas has it too
+        anywhere = Qt.ShortcutContext.WindowShortcut
+        for keys, act, where in (
+            ("Ctrl+Return", self.run.classify.click, here),
+            ("Escape", self.run.cancel.click, here),
+            ("F3", lambda: controller.next_flagged(), anywhere),
+            ("Shift+F3", lambda: controller.next_flagged(-1), anywhere),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.setContext(where)
             shortcut.activated.connect(act)
 
 

@@ -13,6 +13,7 @@ from napari_cytodino.core.export import export, outlines
 from napari_cytodino.core.provenance import Provenance
 from napari_cytodino.core.table import file_table
 from napari_cytodino.widgets import notices, ui
+from napari_cytodino.widgets.standing import standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +133,7 @@ def provenance(session: Session) -> Provenance:
         "cells": cells if isinstance(cells, str) else str(getattr(cells, "name", "")),
         "partial": session.partial,
         "stale": session.stale,
+        "promise": standing(session).text,
     }
     return Provenance(
         str(getattr(session.image, "name", "")),

@@ -29,7 +29,7 @@ from napari_cytodino.core.colours import (
 )
 from napari_cytodino.widgets import ui
 from napari_cytodino.widgets.card import STATUS_WORDS
-from napari_cytodino.widgets.marks import OPEN, SIGNS, UNSETTLED, counts
+from napari_cytodino.widgets.marks import OPEN, UNSETTLED, counts
 
 if TYPE_CHECKING:
     from napari_cytodino.core.taxonomy import CellClass, Taxonomy
@@ -61,9 +61,8 @@ class LegendPanel(QWidget):
         # A bar that comes and goes would cover the counts until the next layout.
         self.tree.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         header = self.tree.header()
-        for column, mode in enumerate(
-            ("ResizeToContents", "Stretch", "ResizeToContents")
-        ):
+        # names may be cut, since their tooltips are not; counts never
+        for column, mode in enumerate(("Stretch", "ResizeToContents")):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode[mode])
         header.setStretchLastSection(False)
         self.key = QLabel()
@@ -104,6 +103,7 @@ class LegendPanel(QWidget):
         self.key.setText(key_of(self._session.mode, taxonomy))
         self.key.setVisible(bool(self.key.text()))
         self.note.setText(self._note())
+        self.note.setVisible(bool(self.note.text()))
 
     def _build(self, taxonomy: Taxonomy | None) -> None:
         self.tree.clear()
@@ -173,18 +173,9 @@ class LegendPanel(QWidget):
         session = self._session
         if session.taxonomy is None:
             return "The classes appear here when a checkpoint is open."
-        notes = []
-        number = session.table["status"].value_counts()
-        signs = [
-            f"{SIGNS[s]} {STATUS_WORDS[s]}: {number.get(s, 0)}".strip()
-            for s in STATUS_COLOURS
-            if number.get(s, 0)
-        ]
-        if signs:
-            notes.append("   ".join(signs))
         if session.opened is not None and session.opened.synthetic:
-            notes.append("SYNTHETIC: of no meaning for real cells.")
-        return "\n".join(notes)
+            return "SYNTHETIC: of no meaning for real cells."
+        return ""
 
     def _ticked(self, item: QTreeWidgetItem, column: int) -> None:
         hidden = frozenset(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.widgets.drawing import CLICKED, SPOTS, Drawing
+from napari_cytodino.widgets.drawing import CLICKED, SELECTED, SPOTS, Drawing
 from napari_cytodino.widgets.features import write_features
 from napari_cytodino.widgets.frame import Frame
 from napari_cytodino.widgets.layers import CROPS, kind_of
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from napari_cytodino.widgets.marks import Marks
     from napari_cytodino.widgets.session import Session
+
+SEEN, SHOWN = 48.0, 96.0
+"""A ring of fewer screen pixels than the first is enlarged to the second."""
 
 
 class Picture:
@@ -94,6 +97,31 @@ class Picture:
         session, frame = self._session, self._image_frame
         if session.cells is not None and frame is not None:
             self.drawing.draw_selected(session.cells, session.selected_row, frame)
+
+    def fly_to_selected(self) -> None:
+        """Bring the selected cell onto the canvas, large enough to see.
+
+        Where it is so already, the view stays: a picture that jumps is hard to read.
+        """
+        layer = self.drawing.layer(SELECTED)
+        if layer is None or not len(layer.data):
+            return
+        place = np.asarray(layer.data_to_world(layer.data[0]), float)
+        dims, camera = self._viewer.dims, self._viewer.scene.camera
+        center = list(camera.center)
+        for axis, value in enumerate(place, start=dims.ndim - len(place)):
+            if axis in dims.displayed:
+                # the camera counts the displayed axes only, and from behind
+                center[dims.displayed.index(axis) - len(dims.displayed)] = value
+            else:
+                dims.set_point(axis, value)
+        side = float(layer.size[0]) * float(np.asarray(layer.scale)[-1])
+        half = min(self._viewer.canvas.size) / camera.zoom / 2 - side / 2
+        small = side * camera.zoom < SEEN
+        if small or np.abs(np.subtract(center, camera.center)).max() > half:
+            camera.center = tuple(center)
+        if small:
+            camera.zoom = SHOWN / side
 
     def write_features(self) -> None:
         """Write the rows of the user's layer into its `features`."""

@@ -22,12 +22,15 @@ class Preferences:
         Name, folder or Hub id; empty takes the first that ships with the plugin.
     min_confidence
         Replaces the checkpoint's threshold; 0 keeps it.
+    review_costs
+        TOML file with costs of errors (`review_costs.read_costs`); empty for defaults.
     """
 
     device: str = "auto"
     batch_size: int = 8
     default_checkpoint: str = ""
     min_confidence: float = 0.0
+    review_costs: str = ""
 
 
 def read_preferences() -> Preferences:
@@ -44,4 +47,5 @@ def read_preferences() -> Preferences:
         batch_size=int(run.batch_size),
         default_checkpoint=str(run.default_checkpoint).strip(),
         min_confidence=float(run.min_confidence),
+        review_costs=str(run.review_costs).strip(),
     )

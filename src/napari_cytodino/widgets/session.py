@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 from psygnal import Signal
 
+from napari_cytodino.core.calibration import RISKS
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import Predictions
+from napari_cytodino.core.review_costs import ReviewCosts
 from napari_cytodino.core.table import COLUMNS, build_table
 from napari_cytodino.widgets.requests import Progress, RunState, join
 
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.checkpoint import Checkpoint
-    from napari_cytodino.core.decisions import DecisionPolicy
+    from napari_cytodino.core.evidence import Evidence
     from napari_cytodino.core.predictions import PredictionBatch
     from napari_cytodino.core.taxonomy import Taxonomy
     from napari_cytodino.widgets.requests import CellsReading
@@ -34,6 +39,8 @@ class Session:
     """Another image, cells layer, checkpoint or field of view."""
     results = Signal()
     """The cells, their predictions or the policy changed."""
+    decided = Signal()
+    """Thresholds moved: the same answers, decided anew."""
     display = Signal()
     """The colour mode or the hidden classes changed."""
     run = Signal()
@@ -50,6 +57,9 @@ class Session:
         self.checkpoint: Checkpoint | str = ""
         self.field_of_view: float | None = None
         self.min_confidence = 0.0
+        self.risk: float | None = None
+        self._weighed: tuple[Predictions, str, Evidence] | None = None
+        self.costs = ReviewCosts()
         self.device_text = ""
         self.generation = 0
         self.reading: CellsReading | None = None
@@ -77,13 +87,25 @@ class Session:
 
     @property
     def policy(self) -> DecisionPolicy | None:
-        """The checkpoint's policy with the user's own threshold, if there is one."""
+        """The thresholds in force: those for the risk asked for, or the user's own."""
         if self.opened is None:
             return None
-        policy = self.opened.policy
-        if self.min_confidence > 0:
-            policy = replace(policy, min_confidence=self.min_confidence, guarantee="")
-        return policy
+        policy, calibration = self.opened.policy, self.opened.calibration
+        if calibration is not None and self.risk is not None:
+            policy = calibration.policy(self.risk)
+        return own_threshold(policy, self.min_confidence)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the answers amount to; thresholds change nothing of it."""
+        predictions, opened = self.predictions, self.opened
+        if predictions is None or opened is None:
+            return None
+        kept = self._weighed
+        if kept is None or kept[0] is not predictions or kept[1] != opened.sha256:
+            found = weigh(predictions, opened.taxonomy, opened.policy.temperature)
+            kept = self._weighed = (predictions, opened.sha256, found)
+        return kept[2]
 
     def crop_side(self) -> int:
         """Return the side of a crop in image pixels, as far as it is known."""
@@ -147,7 +169,7 @@ class Session:
         self.selected.emit()
 
     def _drop_predictions(self) -> None:
-        self.predictions, self.partial = None, False
+        self.predictions, self.partial, self._weighed = None, False, None
         self.table = empty_table()
         self.results.emit()
 
@@ -214,7 +236,11 @@ class Session:
         else:
             assert self.policy is not None
             self.table = build_table(
-                self.cells, self.predictions, self.opened.taxonomy, self.policy
+                self.cells,
+                self.predictions,
+                self.opened.taxonomy,
+                self.policy,
+                evidence=self.evidence,
             )
             self.partial = not bool(self.predictions.done.all())
         self.results.emit()
@@ -223,7 +249,32 @@ class Session:
         """Override the least confidence of the policy; 0 takes the checkpoint's."""
         if value != self.min_confidence:
             self.min_confidence = value
-            self.rebuild()
+            self._decide_anew()
+
+    def set_risk(self, risk: float | None) -> None:
+        """Ask for another share of errors among accepted cells.
+
+        Parameters
+        ----------
+        risk
+            One of `RISKS`; None takes the checkpoint's own.
+
+        Raises
+        ------
+        InputError
+            When it is another number.
+        """
+        if risk is not None and risk not in RISKS:
+            raise InputError(
+                f"risk is {risk}, but must be one of {', '.join(map(str, RISKS))}."
+            )
+        if risk != self.risk:
+            self.risk = risk
+            self._decide_anew()
+
+    def _decide_anew(self) -> None:
+        self.rebuild()
+        self.decided.emit()
 
     def show(
         self, *, mode: str | None = None, hidden: frozenset[str] | None = None
@@ -237,6 +288,20 @@ class Session:
         """Look at another cell."""
         self.selected_row = row
         self.selected.emit()
+
+
+def own_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
+    """Return a policy with the user's own least confidence; 0 leaves it as it is.
+
+    Then nothing is promised. It also overrules that a checkpoint is not calibrated;
+    critical classes are then guarded by the usual limit.
+    """
+    if least <= 0:
+        return policy
+    if policy.uncalibrated:
+        usual = DecisionPolicy().max_critical
+        policy = replace(policy, uncalibrated="", max_critical=usual)
+    return replace(policy, min_confidence=least, guarantee="")
 
 
 def empty_table() -> pd.DataFrame:
@@ -253,4 +318,5 @@ def _longer(predictions: Predictions, count: int) -> Predictions:
     grown.embeddings[:known] = predictions.embeddings
     grown.done[:known] = predictions.done
     grown.readable[:known] = predictions.readable
+    grown.unfamiliarity[:known] = predictions.unfamiliarity
     return grown

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPixmap
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     from napari_cytodino.core.colours import Colour
@@ -33,10 +40,23 @@ def heading(text: str) -> QLabel:
     """Return the title of a section."""
     label = QLabel(text)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return bold(label)
+
+
+def bold(label: QLabel) -> QLabel:
+    """Make a label's text bold, and return it."""
     font = label.font()
     font.setBold(True)
     label.setFont(font)
     return label
+
+
+def disclosure() -> QPushButton:
+    """Return a button that looks like a line of text, to fold something out."""
+    button = QPushButton()
+    button.setFlat(True)
+    button.setStyleSheet("text-align: left; background: transparent; padding: 2px;")
+    return button
 
 
 def form() -> QFormLayout:

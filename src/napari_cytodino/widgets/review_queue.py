@@ -1,0 +1,46 @@
+"""The order in which flagged cells are best looked at: the costliest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.core.review_costs import review_costs
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_cytodino.widgets.session import Session
+
+FLAGGED = ("review", "lineage_only")
+"""Statuses that a person can settle; unreadable pixels nobody can."""
+
+
+def queue(session: Session) -> npt.NDArray[np.int64]:
+    """Return the rows of flagged cells by falling cost of accepting them unseen."""
+    evidence, taxonomy = session.evidence, session.taxonomy
+    if evidence is None or taxonomy is None or session.predictions is None:
+        return np.zeros(0, np.int64)
+    status = session.table["status"].to_numpy(object)
+    flagged = np.logical_or.reduce([status == name for name in FLAGGED])
+    rows = np.flatnonzero(session.predictions.done)[flagged]
+    price = evidence.expected_cost(review_costs(taxonomy, session.costs))[rows]
+    return rows[np.argsort(-price, kind="stable")]
+
+
+def place_in(rows: npt.NDArray[np.int64], row: int | None) -> int | None:
+    """Return where a row stands in the queue, None where it does not."""
+    found = np.flatnonzero(rows == (-1 if row is None else row))
+    return int(found[0]) if len(found) else None
+
+
+def following(rows: npt.NDArray[np.int64], row: int | None, step: int) -> int | None:
+    """Return the row that is so many steps after this one; the first from elsewhere.
+
+    After the last comes the first again. None where the queue is empty.
+    """
+    if not len(rows):
+        return None
+    place = place_in(rows, row)
+    return int(rows[0 if place is None else (place + step) % len(rows)])
