@@ -43,6 +43,7 @@ def test_classify_writes_what_it_says(tmp_path, picture, tiny_checkpoint):
     assert result.exit_code == 0, result.output
     assert "5 cells in 1 images" in result.output
     assert "research use only" in result.output
+    assert "no guarantee: thresholds were set by hand" in result.output
     assert len(pd.read_csv(out / "smear.cells.csv")) == 5
     assert (out / "smear.cells.geojson").exists()
     assert (out / "smear.overlay.png").exists()
@@ -55,6 +56,23 @@ def test_crops(tmp_path, picture, tiny_checkpoint):
     )
     assert result.exit_code == 0, result.output
     assert pd.read_csv(out / "cells.csv")["image"].tolist() == ["smear.png"]
+
+
+def test_a_smaller_risk_never_accepts_more(tmp_path, picture):
+    flagged = []
+    for risk in ("0.1", "0.02", "0.001"):
+        out = tmp_path / risk
+        result = invoke(
+            "classify", picture, "--labels", picture.with_suffix(".npy"),
+            "--checkpoint", "demo", "--risk", risk, "--out", out, "--device", "cpu",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert f"{1 - float(risk):.1%} of accepted" in result.output or (
+            f"no guarantee for {1 - float(risk):.1%}" in result.output
+        )
+        flagged.append((pd.read_csv(out / "smear.cells.csv")["status"] != "auto").sum())
+    assert flagged == sorted(flagged)
+    assert flagged[-1] == 5
 
 
 def test_find(tmp_path, picture):
@@ -81,6 +99,8 @@ def test_find(tmp_path, picture):
         (["classify", "IMAGE", "--labels", "a", "--labels", "b"], "2 label images"),
         (["classify", "IMAGE", "--labels", "gone.npy"], "no label image gone.npy"),
         (["classify", "IMAGE", "--field-of-view", "1"], "1 image pixels"),
+        (["classify", "IMAGE", "--risk", "0.01"], "can promise no risk of 0.01"),
+        (["classify", "IMAGE", "--checkpoint", "demo", "--risk", "2"], "risk is 2"),
         (["find", "gone.png"], "gone.png"),
         (["open", "gone.png"], "gone.png"),
     ],

@@ -144,6 +144,10 @@ def classify(
     formats: Annotated[
         str, typer.Option("--format", help="csv, parquet, geojson, h5ad; with commas.")
     ] = "csv",
+    risk: Annotated[
+        float | None,
+        typer.Option(help="Most errors among accepted cells, such as 0.01."),
+    ] = None,
     out: Out = Path("cytodino-out"),
     workers: Annotated[int, typer.Option(help="Local processes.", min=0)] = 0,
     scheduler: Annotated[str, typer.Option(help="Address of a dask scheduler.")] = "",
@@ -158,16 +162,18 @@ def classify(
     with _one_sentence():
         if sum((bool(labels), points is not None, crops)) > 1:
             raise InputError("Give one of --labels, --points and --crops, not several.")
-        job = Job(field_of_view, device, batch_size)
+        job = Job(field_of_view, device, batch_size, risk)
         run = cluster.Run(checkpoint, out, job, _formats(formats))
         tasks = batch.pair_images(batch.list_images(images), labels or [], points)
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
         classifier = cluster.classifier_for(checkpoint, device, batch_size)
+        classifier.checkpoint.policy_at(risk)
         if crops:
             _classify_crops([task.image for task in tasks], images, classifier, run)
         else:
             _classify_all(tasks, run, workers=workers, scheduler=scheduler)
+        typer.echo(f"Accepted cells: {classifier.checkpoint.promise(risk)}")
 
 
 def _classify_crops(
