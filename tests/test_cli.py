@@ -58,6 +58,29 @@ def test_crops(tmp_path, picture, tiny_checkpoint):
     assert pd.read_csv(out / "cells.csv")["image"].tolist() == ["smear.png"]
 
 
+def test_cells_foreign_only_together_break_the_promise(tmp_path):
+    # one cell an image: no image alone can tell that it is from elsewhere
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        noise = rng.integers(0, 256, (96, 96, 3)).astype(np.uint8)
+        noise[30:66, 30:66] = (90, 30, 130)
+        Image.fromarray(noise).save(tmp_path / f"{i:02d}.png")
+        labels = np.zeros((96, 96), np.uint8)
+        labels[30:66, 30:66] = 1
+        np.save(tmp_path / f"{i:02d}.npy", labels)
+    given = [
+        part for i in range(12) for part in ("--labels", tmp_path / f"{i:02d}.npy")
+    ]
+    pictures = sorted(tmp_path.glob("*.png"))
+    line = ["classify", *pictures, *given, "--checkpoint", "demo", "--device", "cpu"]
+    result = invoke(*line, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "NO PROMISE HOLDS HERE: 12 of 12 cells" in result.output
+    alone = invoke("classify", pictures[0], "--labels", given[1], *line[-4:],
+                   "--out", tmp_path / "one")  # fmt: skip
+    assert "Accepted cells: guaranteed" in alone.output
+
+
 def test_a_smaller_risk_never_accepts_more(tmp_path, picture):
     flagged = []
     for risk in ("0.1", "0.02", "0.001"):

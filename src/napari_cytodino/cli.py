@@ -170,15 +170,17 @@ def classify(
         classifier = cluster.classifier_for(checkpoint, device, batch_size)
         classifier.checkpoint.policy_at(risk)
         if crops:
-            _classify_crops([task.image for task in tasks], images, classifier, run)
+            files = [task.image for task in tasks]
+            unfamiliar = _classify_crops(files, images, classifier, run)
         else:
-            _classify_all(tasks, run, workers=workers, scheduler=scheduler)
-        typer.echo(f"Accepted cells: {classifier.checkpoint.promise(risk)}")
+            unfamiliar = _classify_all(tasks, run, workers=workers, scheduler=scheduler)
+        typer.echo(_promise(classifier.checkpoint, risk, *unfamiliar))
 
 
 def _classify_crops(
     files: list[Path], folders: list[Path], classifier: Any, run: Any
-) -> None:
+) -> tuple[int, int]:
+    """Classify single cells; return how many are unfamiliar, and of how many."""
     from napari_cytodino.core.batch import process_crops
 
     with _bar("crops") as progress:
@@ -197,9 +199,27 @@ def _classify_crops(
         f"{classifier.checkpoint.name} on {classifier.device.name}. "
         f"Table: {run.out / f'cells.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
+    strange, told = table.attrs["unfamiliar"]
+    return strange, told
 
 
-def _classify_all(tasks: list[Any], run: Any, *, workers: int, scheduler: str) -> None:
+def _promise(checkpoint: Any, risk: float | None, strange: int, told: int) -> str:
+    """Say what accepted cells are promised, unless all images together are foreign."""
+    from napari_cytodino.core.evidence import surely_foreign
+
+    if surely_foreign(strange, told) > checkpoint.policy_at(risk).max_foreign:
+        return (
+            f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the training "
+            "cells: these images are of another kind than the calibration's. Look at "
+            "every cell, accepted or not, or calibrate on your own (docs/doubt.md)."
+        )
+    return f"Accepted cells: {checkpoint.promise(risk)}"
+
+
+def _classify_all(
+    tasks: list[Any], run: Any, *, workers: int, scheduler: str
+) -> tuple[int, int]:
+    """Classify images; return how many cells are unfamiliar, and of how many."""
     from tqdm import tqdm
 
     from napari_cytodino.core.cluster import process_all
@@ -220,6 +240,8 @@ def _classify_all(tasks: list[Any], run: Any, *, workers: int, scheduler: str) -
         typer.echo(f"Left out: {outcome.image}: {outcome.error}", err=True)
     if failed:
         raise typer.Exit(2)
+    strange, told = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
+    return strange, told
 
 
 def _formats(text: str) -> tuple[str, ...]:

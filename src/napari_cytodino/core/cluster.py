@@ -37,12 +37,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image; `error` says why there is no result."""
+    """What became of one image; `error` says why there is no result.
+
+    `unfamiliar`: how many cells are unlike the training cells, of how many.
+    """
 
     image: Path
     cells: int = 0
     flagged: int = 0
     error: str = ""
+    unfamiliar: tuple[int, int] = (0, 0)
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +65,8 @@ def process(task: ImageTask, stem: str, run: Run) -> Outcome:
     except CytoDinoError as error:
         return Outcome(task.image, error=str(error))
     flagged = 0 if table.empty else int((table["status"] != "auto").sum())
-    return Outcome(task.image, len(table), flagged)
+    strange = tuple(table.attrs.get("unfamiliar", (0, 0)))
+    return Outcome(task.image, len(table), flagged, unfamiliar=(strange[0], strange[1]))
 
 
 def process_all(

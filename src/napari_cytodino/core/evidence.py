@@ -73,9 +73,12 @@ class Evidence:
         limit
             Of the unfamiliarity.
         """
+        return surely_foreign(*self.foreign(limit))
+
+    def foreign(self, limit: float) -> tuple[int, int]:
+        """Return how many cells are unfamiliar, and of how many that is known."""
         told = self.known & ~np.isnan(self.unfamiliarity)
-        strange = told & (self.unfamiliarity > limit)
-        return float(lower_bound(strange.sum(), told.sum(), FOREIGN_DELTA))
+        return int((told & (self.unfamiliarity > limit)).sum()), int(told.sum())
 
     def may_be(
         self, asked: npt.NDArray[np.bool_], least: npt.NDArray[np.float64]
@@ -103,6 +106,11 @@ class Evidence:
         price = self.p.astype(np.float64) @ costs
         own = price[np.arange(len(price)), self.best]
         return np.where(self.known, own, np.nan)
+
+
+def surely_foreign(strange: int, told: int) -> float:
+    """Return the share of unfamiliar cells that there is at least, 99.9 % sure."""
+    return float(lower_bound(strange, told, FOREIGN_DELTA))
 
 
 def weigh(predictions: Predictions, taxonomy: Taxonomy, temperature: float) -> Evidence:

@@ -10,6 +10,7 @@ import numpy as np
 from napari_cytodino.core.cells import Cells, cells_from_crops, cells_from_labels
 from napari_cytodino.core.crops import CropBatch, crop_side, iter_crops, iter_series
 from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.images import ImageSource
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
 from napari_cytodino.core.provenance import Provenance
@@ -247,8 +248,9 @@ def classify(
     Returns
     -------
     DataFrame
-        The cell table with the columns of files; ``attrs`` holds taxonomy and
-        provenance.
+        The cell table with the columns of files; ``attrs`` holds taxonomy,
+        provenance, and ``unfamiliar``: how many cells are unlike the training cells,
+        of how many.
 
     Raises
     ------
@@ -266,7 +268,11 @@ def classify(
     batches, found = _intake(image, cells, crop_side(field), job.batch_size)
     answers = classifier.run(batches)
     predictions = collect(answers, len(found), checkpoint, progress)
-    table = build_table(found, predictions, checkpoint.taxonomy, policy)
+    evidence = weigh(predictions, checkpoint.taxonomy, policy.temperature)
+    table = build_table(
+        found, predictions, checkpoint.taxonomy, policy, evidence=evidence
+    )
+    table.attrs["unfamiliar"] = evidence.foreign(policy.max_unfamiliarity)
     settings = {**asdict(job), "field_of_view": field, "device": classifier.device.name}
     notes = Provenance(
         name,
