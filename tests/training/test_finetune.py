@@ -373,7 +373,7 @@ def test_the_published_protocol_says_what_its_figures_are(
     )
     assert set(finetune(published, None, tmp_path)) == {"validation, best epoch"}
     card = load_checkpoint(tmp_path / "checkpoint").card
-    assert "not tuned" in card
+    assert "no guarantee" in card
 
 
 def test_the_loss_takes_its_factors_from_the_training_part(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from napari_cytodino.core.calibration import RISKS
+from napari_cytodino.core.calibration import RISKS, Missed
 from napari_cytodino.core.calibration_file import refused
 from napari_cytodino.widgets.session import Session
 from napari_cytodino.widgets.standing import (
@@ -88,6 +88,30 @@ def test_an_own_threshold_promises_nothing(judged: Any) -> None:
 
 def test_nothing_is_open() -> None:
     assert "No checkpoint" in standing(Session()).headline
+
+
+def test_foreign_cells_break_the_promise(judged: Any) -> None:
+    session = judged.session
+    session.predictions.unfamiliarity[:] = 1.5
+    session._weighed = None
+    session.rebuild()
+    now = standing(session)
+    assert not now.promised
+    assert "foreign" in now.headline
+    n = int(session.predictions.done.sum())
+    assert f"{n} of {n} are unlike the training cells" in now.detail
+    assert set(session.table["status"]) == {"review"}
+
+
+def test_critical_cells_that_may_be_missed_are_told(judged: Any) -> None:
+    calibration = judged.session.opened.calibration
+    missed = Missed(cells=300, missed=1, risk=0.01, bound=0.0203)
+    told = replace(calibration, missed=missed)
+    judged.session.open_checkpoint(
+        replace(judged.session.opened, calibration=told, policy=told.policy())
+    )
+    words = plain(standing(judged.session).detail)
+    assert "Critical cells called harmless: at most 2.0 %." in words
 
 
 def test_what_is_asked_and_refused(judged: Any) -> None:

@@ -76,6 +76,9 @@ def standing(session: Session) -> Standing:
         return Standing(
             False, False, "No guarantee: thresholds set by hand", _by_hand(policy)
         )
+    foreign = _foreign(session, policy)
+    if foreign is not None:
+        return foreign
     risk = asked(session)
     if policy.guarantee:
         return _promised(calibration, risk)
@@ -87,6 +90,23 @@ def standing(session: Session) -> Standing:
     )
 
 
+def _foreign(session: Session, policy: DecisionPolicy) -> Standing | None:
+    """Return what is said where too many cells are unlike the training cells."""
+    evidence = session.evidence
+    if evidence is None:
+        return None
+    if evidence.foreign_share(policy.max_unfamiliarity) <= policy.max_foreign:
+        return None
+    strange, told = evidence.foreign(policy.max_unfamiliarity)
+    return Standing(
+        False,
+        True,
+        "No guarantee: these cells are foreign, every cell goes to an expert",
+        f"{strange:,} of {told:,} are unlike the training cells: another stain, camera "
+        "or magnification. Check the field of view, or calibrate on your own cells.",
+    )
+
+
 def _by_hand(policy: DecisionPolicy) -> str:
     from_on = (
         "accept nothing"
@@ -95,7 +115,7 @@ def _by_hand(policy: DecisionPolicy) -> str:
     )
     return (
         f"They {from_on}, but were tested on no cells. "
-        "`napari-cytodino training calibrate` measures what can be promised."
+        "`python -m napari_cytodino.training calibrate` measures what can be promised."
     )
 
 
@@ -103,9 +123,15 @@ def _promised(calibration: Calibration, risk: float) -> Standing:
     patients = calibration.patients
     by = "" if patients is None else f" of {patients:,} patients"
     whom = (
-        "for images like these, not patient by patient"
+        "for images like those it was tested on, not patient by patient"
         if patients is None
         else "for new patients of the same laboratory"
+    )
+    missed = calibration.missed
+    safe = (
+        f" Critical cells called harmless: at most {_tenths(missed.bound)}."
+        if missed is not None and missed.cells
+        else ""
     )
     row = calibration.rows[risk]
     assert row is not None, "a policy without a row promises nothing"
@@ -117,7 +143,7 @@ def _promised(calibration: Calibration, risk: float) -> Standing:
         "right",
         f"{whole(1 - calibration.delta)} sure, {whom}. Tested on "
         f"{calibration.curve.cells:,} cells{by} ({calibration.data}, "
-        f"{calibration.date[:10]}), {whole(accepted)} of them accepted.",
+        f"{calibration.date[:10]}), {whole(accepted)} of them accepted.{safe}",
         exact=patients is None or patients >= MANY_PATIENTS,
     )
 
@@ -145,6 +171,11 @@ def accuracy(risk: float) -> str:
 def whole(share: float) -> str:
     """Return a share as per cent without decimals: '95 %'."""
     return f"{share:.0%}".replace("%", PER_CENT)
+
+
+def _tenths(share: float) -> str:
+    """Return a share as per cent with one decimal: '2.0 %'."""
+    return f"{share:.1%}".replace("%", PER_CENT)
 
 
 def refusals(calibration: Calibration | None, risks: tuple[float, ...]) -> list[str]:
