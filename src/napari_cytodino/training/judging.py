@@ -185,7 +185,7 @@ def _strangers(
 def _protocol(kept: Kept) -> str:
     known = kept.groups is not None and len(set(kept.groups)) < len(kept.groups)
     level = "groups of slides" if known else "single images"
-    return f"{kept.protocol} part, split by {level}, looked at once"
+    return f"{kept.protocol} part, split by {level}"
 
 
 def _kept(
