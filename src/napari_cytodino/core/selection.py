@@ -98,13 +98,6 @@ class SelectionCurve:
         length = len(refuted) if refuted.all() else int(np.argmin(refuted))
         return first + length - 1 if length else None
 
-    def best_risk(self, delta: float, risks: ArrayLike) -> float | None:
-        """Return the least of some risks that can be promised, None if none can."""
-        for risk in np.sort(np.asarray(risks, float)):
-            if self.select(float(risk), delta) is not None:
-                return float(risk)
-        return None
-
     def band(self, level: float = 0.95) -> tuple[NDArray[np.float64], ...]:
         """Return lower and upper Clopper-Pearson bounds of the risk, each (K,)."""
         k, n = self.wrong / self.effect, self.accepted / self.effect

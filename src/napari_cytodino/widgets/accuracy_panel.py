@@ -138,8 +138,10 @@ class AccuracyPanel(QWidget):
         self.toggle.setText(
             f"{'▸' if self._folded else '▾'} Errors a&gainst cells accepted"
         )
-        self.chart.setVisible(calibration is not None and not self._folded)
-        if calibration is not None:
+        seen = calibration is not None and not self._folded
+        self.chart.setVisible(seen)
+        # its band takes hundreds of inverse beta functions: not while it is folded
+        if calibration is not None and seen:
             self.chart.show_curve(curve(calibration, asked(self._session)))
 
     def _fold(self) -> None:

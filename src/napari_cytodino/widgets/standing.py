@@ -129,7 +129,7 @@ def _promised(calibration: Calibration, risk: float) -> Standing:
     )
     missed = calibration.missed
     safe = (
-        f" Critical cells called harmless: at most {_tenths(missed.bound)}."
+        f" Critical cells called harmless: at most {whole(missed.bound, 1)}."
         if missed is not None and missed.cells
         else ""
     )
@@ -168,14 +168,9 @@ def accuracy(risk: float) -> str:
     return f"{100 * (1 - risk):.4g}{PER_CENT}"
 
 
-def whole(share: float) -> str:
-    """Return a share as per cent without decimals: '95 %'."""
-    return f"{share:.0%}".replace("%", PER_CENT)
-
-
-def _tenths(share: float) -> str:
-    """Return a share as per cent with one decimal: '2.0 %'."""
-    return f"{share:.1%}".replace("%", PER_CENT)
+def whole(share: float, digits: int = 0) -> str:
+    """Return a share as per cent, by default without decimals: '95 %'."""
+    return f"{share:.{digits}%}".replace("%", PER_CENT)
 
 
 def refusals(calibration: Calibration | None, risks: tuple[float, ...]) -> list[str]:
