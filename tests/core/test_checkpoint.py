@@ -14,15 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_cytodino.core.checkpoint import (
-    Preprocessing,
     list_checkpoints,
     load_checkpoint,
 )
 from napari_cytodino.core.checkpoint_files import FILES, WEIGHTS, write_manifest
-from napari_cytodino.core.checkpoint_saving import save_checkpoint
-from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError
-from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
 from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -30,47 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAXONOMY = Taxonomy.load("mll21")
-POLICY = DecisionPolicy(temperature=1.2, min_confidence=0.7)
-INPUT = Preprocessing(32, 192.0, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-
-
-def small_model() -> CytoDinoForImageClassification:
-    torch.manual_seed(0)
-    backbone = {
-        "model_type": "dinov3_vit",
-        "image_size": 32,
-        "patch_size": 16,
-        "hidden_size": 24,
-        "intermediate_size": 24,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    return CytoDinoForImageClassification(
-        CytoDinoConfig(
-            backbone_config=backbone,
-            taxonomy=TAXONOMY.to_dict(),
-            head_layers=1,
-            head_heads=2,
-        )
-    ).eval()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    target = tmp_path / "mine"
-    save_checkpoint(target, small_model(), TAXONOMY, INPUT, POLICY, "# Mine\n")
-    return target
-
-
-def test_round_trip(folder: Path) -> None:
-    loaded, model = load_checkpoint(folder), small_model()
-    assert (loaded.name, loaded.taxonomy, loaded.policy) == ("mine", TAXONOMY, POLICY)
-    assert (loaded.preprocessing, loaded.card) == (INPUT, "# Mine\n")
-    again = loaded.model()
-    assert not again.training
-    assert {p.dtype for p in again.parameters()} == {torch.float32}
-    for name, value in again.state_dict().items():
-        assert torch.equal(value, model.state_dict()[name].half().float())
 
 
 def test_bundled_checkpoints_load_and_are_small() -> None:

@@ -26,7 +26,6 @@ from napari_cytodino.core.checkpoint_files import (
 from napari_cytodino.core.checkpoint_saving import save_calibrated, save_checkpoint
 from napari_cytodino.core.decisions import NEVER, DecisionPolicy
 from napari_cytodino.core.errors import CheckpointError
-from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
 from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -35,9 +34,11 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.familiarity import Familiarity
+    from napari_cytodino.core.model import CytoDinoForImageClassification
 
     Make = Callable[..., Calibration]
     MakeKnown = Callable[..., Familiarity]
+    Model = Callable[..., CytoDinoForImageClassification]
 
 TAXONOMY = Taxonomy.load("mll21")
 POLICY = DecisionPolicy(temperature=1.2, min_confidence=0.7)
@@ -45,32 +46,15 @@ INPUT = Preprocessing(32, 192.0, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
 WIDTH = 24
 
 
-def small_model(seed: int = 0) -> CytoDinoForImageClassification:
-    torch.manual_seed(seed)
-    backbone = {
-        "model_type": "dinov3_vit",
-        "image_size": 32,
-        "patch_size": 16,
-        "hidden_size": WIDTH,
-        "intermediate_size": 24,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    return CytoDinoForImageClassification(
-        CytoDinoConfig(
-            backbone_config=backbone,
-            taxonomy=TAXONOMY.to_dict(),
-            head_layers=1,
-            head_heads=2,
-        )
-    ).eval()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    target = tmp_path / "mine"
-    save_checkpoint(target, small_model(), TAXONOMY, INPUT, POLICY, "# Mine\n")
-    return target
+def test_round_trip(folder: Path, small_model: Model) -> None:
+    loaded, model = load_checkpoint(folder), small_model()
+    assert (loaded.name, loaded.taxonomy, loaded.policy) == ("mine", TAXONOMY, POLICY)
+    assert (loaded.preprocessing, loaded.card) == (INPUT, "# Mine\n")
+    again = loaded.model()
+    assert not again.training
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name].half().float())
 
 
 def test_a_loaded_checkpoint_can_be_saved_again(folder: Path, tmp_path: Path) -> None:
@@ -81,7 +65,7 @@ def test_a_loaded_checkpoint_can_be_saved_again(folder: Path, tmp_path: Path) ->
     assert (two.sha256, two.taxonomy) == (one.sha256, one.taxonomy)
 
 
-def test_full_precision_is_exact(tmp_path: Path) -> None:
+def test_full_precision_is_exact(tmp_path: Path, small_model: Model) -> None:
     model = small_model()
     save_checkpoint(
         tmp_path / "full", model, TAXONOMY, INPUT, POLICY, "# F\n", half=False
@@ -91,14 +75,14 @@ def test_full_precision_is_exact(tmp_path: Path) -> None:
     assert torch.equal(again(pixels).logits, model(pixels).logits)
 
 
-def test_wrong_taxonomy_writes_nothing(tmp_path: Path) -> None:
+def test_wrong_taxonomy_writes_nothing(tmp_path: Path, small_model: Model) -> None:
     other = TAXONOMY.subset(TAXONOMY.codes[:3])
     with pytest.raises(CheckpointError, match="another taxonomy"):
         save_checkpoint(tmp_path / "x", small_model(), other, INPUT, POLICY, "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_save_leaves_the_old_one(folder: Path) -> None:
+def test_a_failed_save_leaves_the_old_one(folder: Path, small_model: Model) -> None:
     before = load_checkpoint(folder).sha256
     model = small_model()
     with torch.no_grad():
@@ -109,7 +93,7 @@ def test_a_failed_save_leaves_the_old_one(folder: Path) -> None:
     assert [p.name for p in folder.parent.iterdir()] == ["mine"]
 
 
-def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_not_replaced(tmp_path: Path, small_model: Model) -> None:
     (tmp_path / "thesis.docx").write_text("years", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"thesis\.docx"):
         save_checkpoint(tmp_path, small_model(), TAXONOMY, INPUT, POLICY, "")
@@ -117,7 +101,10 @@ def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_an_older_checkpoint_is_replaced_whole(
-    tmp_path: Path, make_calibration: Make, make_familiarity: MakeKnown
+    tmp_path: Path,
+    make_calibration: Make,
+    make_familiarity: MakeKnown,
+    small_model: Model,
 ) -> None:
     target = tmp_path / "mine"
     parts = (small_model(), TAXONOMY, INPUT)
@@ -135,7 +122,10 @@ def test_an_older_checkpoint_is_replaced_whole(
 
 @pytest.fixture
 def calibrated(
-    tmp_path: Path, make_calibration: Make, make_familiarity: MakeKnown
+    tmp_path: Path,
+    make_calibration: Make,
+    make_familiarity: MakeKnown,
+    small_model: Model,
 ) -> Path:
     return save_checkpoint(
         tmp_path / "calibrated",
@@ -176,7 +166,7 @@ def test_without_training_cells_there_is_nothing_to_compare_with(folder: Path) -
 
 
 def test_a_calibration_of_other_weights_accepts_nothing(
-    calibrated: Path, tmp_path: Path, make_familiarity: MakeKnown
+    calibrated: Path, tmp_path: Path, make_familiarity: MakeKnown, small_model: Model
 ) -> None:
     measured = load_checkpoint(calibrated).calibration
     assert measured is not None
@@ -237,7 +227,7 @@ def test_calibrating_in_place(folder: Path, make_calibration: Make) -> None:
 
 
 def test_weights_that_changed_since_loading_are_not_passed_on(
-    calibrated: Path, tmp_path: Path, make_calibration: Make
+    calibrated: Path, tmp_path: Path, make_calibration: Make, small_model: Model
 ) -> None:
     loaded = load_checkpoint(calibrated)
     save_checkpoint(calibrated, small_model(1), TAXONOMY, INPUT, POLICY, "")

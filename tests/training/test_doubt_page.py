@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import re
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from napari_cytodino.core.calibration import Calibration, Missed
+from napari_cytodino.core.calibration import Missed
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.selection import curve_of
@@ -19,6 +19,11 @@ from napari_cytodino.training.calibration import as_predictions
 from napari_cytodino.training.doubt_page import doubt_sections
 from napari_cytodino.training.scores import TestCells, all_scores
 from napari_cytodino.training.unfamiliar_metrics import Strangers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_cytodino.core.calibration import Calibration
 
 MLL = Taxonomy.load("mll21")
 EVIL = "<script>red & blue</script>"
@@ -36,38 +41,29 @@ def some_cells(n: int = 300, sources: int = 2) -> TestCells:
     )
 
 
-def calibration_of(cells: TestCells) -> Calibration:
-    e = weigh(as_predictions(cells.logits), MLL, 1.0)
-    lineage = MLL.lineage_index[cells.targets]
-    return Calibration(
-        temperature=1.0,
-        risk=0.1,
-        delta=0.05,
-        classes=MLL.codes,
-        counts={},
-        curve=curve_of(e.confidence, e.best != cells.targets),
-        lineage_curve=curve_of(e.lineage_share, e.lineage != lineage),
-        missed=Missed(90, 1, 0.01, 0.06),
-        max_critical=1.0,
-        rare=(),
-        set_level=0.95,
-        set_limits={g.name: 0.9 for g in MLL.lineages},
-        familiar=0.99,
-        patients=None,
-        data="drawn in code",
-        date="2026-01-01",
-        made_for={},
-    )
-
-
 CELLS = some_cells()
-MADE = calibration_of(CELLS)
 OTHERS = {EVIL: Strangers(np.float32([0.5, 2.5]), CELLS.logits[:2], "seen from afar")}
 
 
 @pytest.fixture(scope="module")
-def found() -> Any:
-    return all_scores(CELLS, MLL, MADE.policy(), calibration=MADE, strangers=OTHERS)
+def made(make_calibration: Callable[..., Calibration]) -> Calibration:
+    """Return a calibration on the cells that are judged, with a promise not kept."""
+    e = weigh(as_predictions(CELLS.logits), MLL, 1.0)
+    lineage = MLL.lineage_index[CELLS.targets]
+    return make_calibration(
+        MLL,
+        temperature=1.0,
+        risk=0.1,
+        curve=curve_of(e.confidence, e.best != CELLS.targets),
+        lineage_curve=curve_of(e.lineage_share, e.lineage != lineage),
+        missed=Missed(90, 1, 0.01, 0.06),
+        max_critical=1.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def found(made: Calibration) -> Any:
+    return all_scores(CELLS, MLL, made.policy(), calibration=made, strangers=OTHERS)
 
 
 def text_of(found: Any) -> str:
@@ -86,9 +82,11 @@ def test_every_measure_is_there_with_its_meaning(found: Any) -> None:
     assert "the same by data set" in text.lower()
 
 
-def test_promises_are_said_with_what_came_of_them(found: Any) -> None:
+def test_promises_are_said_with_what_came_of_them(
+    found: Any, made: Calibration
+) -> None:
     text = text_of(found)
-    assert MADE.promise(0.1) in text
+    assert made.promise(0.1) in text
     for row in found["guarantee"]["rows"]:
         if row["source"] == "all":
             assert row["statement"].split(" (")[0] in text
@@ -133,10 +131,10 @@ def test_sets_and_strangers_have_their_numbers(found: Any) -> None:
     assert "AUROC: chance that a stranger" in text
 
 
-def test_without_unfamiliarity_nothing_is_said_of_it() -> None:
+def test_without_unfamiliarity_nothing_is_said_of_it(made: Calibration) -> None:
     cells = some_cells(60)
     blind = TestCells(cells.targets, cells.logits, cells.paths, cells.sources)
-    assert "Unlike the training" not in text_of(all_scores(blind, MLL, MADE.policy()))
-    seen = text_of(all_scores(cells, MLL, MADE.policy()))
+    assert "Unlike the training" not in text_of(all_scores(blind, MLL, made.policy()))
+    seen = text_of(all_scores(cells, MLL, made.policy()))
     assert "count as unlike the training cells" in seen
     assert "Strangers against" not in seen
