@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPen
+from qtpy.QtGui import QBrush, QColor, QFontMetrics, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QSlider
 
 from napari_cytodino.widgets import ui
@@ -112,7 +112,14 @@ class StepSlider(QSlider):
         faint = QColor(ink)
         faint.setAlphaF(ink.alphaF() * 0.35)
         ends = (self._x(0), self._x(len(self._words) - 1))
-        painter.setPen(QPen(faint, unit * 0.16, cap=Qt.PenCapStyle.RoundCap))
+        painter.setPen(
+            QPen(
+                QBrush(faint),
+                unit * 0.16,
+                Qt.PenStyle.SolidLine,
+                Qt.PenCapStyle.RoundCap,
+            )
+        )
         painter.drawLine(QPointF(ends[0], middle), QPointF(ends[1], middle))
         for step in range(len(self._words)):
             self._step(painter, step, middle, ink)
