@@ -12,6 +12,7 @@ from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.building import (
     LAST_LAYER,
+    deepened,
     keep_of_start,
     new_model,
     start_from,
@@ -62,11 +63,39 @@ def test_other_classes_keep_their_own_last_layer(
     assert model.state_dict()[f"{LAST_LAYER}weight"].shape[0] == 2
 
 
-@pytest.mark.parametrize("change", ["model.width=48", "model.layers=2"])
+@pytest.mark.parametrize("change", ["model.width=48", "model.head_layers=2"])
 def test_a_start_of_another_shape_is_refused(smoke_run: Path, change: str) -> None:
     model = new_model(load_recipe("smoke", [change]))
     with pytest.raises(InputError, match="is no start for this recipe"):
         start_from(model, load_checkpoint(smoke_run / "checkpoint"))
+
+
+@pytest.mark.parametrize("layers", [2, 3, 5])
+def test_a_deeper_model_starts_as_the_same_function(
+    smoke_run: Path, layers: int
+) -> None:
+    checkpoint = load_checkpoint(smoke_run / "checkpoint")
+    model = new_model(load_recipe("smoke", [f"model.layers={layers}", "seed=9"])).eval()
+    size = model.backbone.config.image_size
+    cells = torch.rand(3, 3, size, size)
+    start_from(model, checkpoint)
+    with torch.no_grad():
+        before, after = checkpoint.model()(cells).logits, model(cells).logits
+    assert torch.allclose(before, after, atol=1e-5)
+    # the new layers learn from the first step on
+    model(cells).logits.square().sum().backward()
+    scales = [v for k, v in model.named_parameters() if k.endswith("lambda1")]
+    assert len(scales) == 2 * layers
+    assert all(scale.grad is not None and scale.grad.any() for scale in scales)
+
+
+def test_new_layers_lie_between_the_old_ones() -> None:
+    name = "backbone.model.layer.{}.layer_scale1.lambda1".format
+    weights = {name(i): torch.tensor([i + 1.0]) for i in range(3)}
+    grown = deepened(weights | {"head.query": torch.ones(1)}, 5)
+    scales = [float(grown[name(i)]) for i in range(5)]
+    assert scales == [1.0, 0.0, 2.0, 0.0, 3.0]
+    assert len(grown) == 6
 
 
 def test_a_run_can_start_from_a_checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,8 @@ from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.training.config import Recipe
 
@@ -18,6 +21,12 @@ logger = logging.getLogger(__name__)
 
 LAST_LAYER = "head.classify."
 """The layer whose rows are the classes."""
+
+_LAYER = re.compile(r"(.*\.layer\.)(\d+)(\..*)")
+"""A weight of one of the backbone's layers: what comes before its number, and after."""
+
+_SCALES = (".layer_scale1.lambda1", ".layer_scale2.lambda1")
+"""What a layer adds is multiplied by these: at 0 it passes on what it gets."""
 
 
 def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
@@ -55,12 +64,15 @@ def new_model(recipe: Recipe) -> CytoDinoForImageClassification:
 def start_from(model: CytoDinoForImageClassification, checkpoint: Checkpoint) -> None:
     """Take over a checkpoint's weights, save the last layer where classes differ.
 
+    A backbone of fewer layers is deepened without changing what it computes (see
+    `deepened`).
+
     Raises
     ------
     InputError
         When its backbone or head has another shape than the recipe's.
     """
-    weights = checkpoint.model().state_dict()
+    weights = _start_weights(model, checkpoint)
     if model.config.taxonomy != checkpoint.taxonomy.to_dict():
         weights = {k: v for k, v in weights.items() if not k.startswith(LAST_LAYER)}
     own = model.state_dict()
@@ -90,9 +102,52 @@ def keep_of_start(
     share
         Of the start, 0 to 1.
     """
-    own, start = model.state_dict(), checkpoint.model().state_dict()
+    own, start = model.state_dict(), _start_weights(model, checkpoint)
     same = model.config.taxonomy == checkpoint.taxonomy.to_dict()
     shared = [k for k in own if same or not k.startswith(LAST_LAYER)]
     model.load_state_dict(
         {k: torch.lerp(own[k], start[k], share) for k in shared}, strict=False
     )
+
+
+def deepened(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Spread a backbone's layers over more layers; the new ones pass on what they get.
+
+    New layers lie between the old ones as copies of the one before, with layer scales
+    of 0: the same function at first, and every scale learns at once. Stacking grown
+    networks is from Gong et al., *Efficient Training of BERT by Progressively
+    Stacking*, ICML 2019; scales of 0 in place of copies at full strength keep the
+    start's accuracy.
+
+    Parameters
+    ----------
+    weights
+        Of a model with layer scales (DINOv2, DINOv3), by name.
+    layers
+        How many it shall have, at least as many as it has.
+    """
+    there = _depth(weights)
+    sources = [index * there // layers for index in range(layers)]
+    grown = {k: v for k, v in weights.items() if not _LAYER.fullmatch(k)}
+    for name, value in weights.items():
+        if not (match := _LAYER.fullmatch(name)):
+            continue
+        for index in (i for i, s in enumerate(sources) if s == int(match[2])):
+            copy = index > 0 and sources[index - 1] == sources[index]
+            silent = copy and name.endswith(_SCALES)
+            grown[f"{match[1]}{index}{match[3]}"] = (
+                torch.zeros_like(value) if silent else value
+            )
+    return grown
+
+
+def _depth(weights: dict[str, Tensor]) -> int:
+    return 1 + max((int(m[2]) for m in map(_LAYER.fullmatch, weights) if m), default=-1)
+
+
+def _start_weights(
+    model: CytoDinoForImageClassification, checkpoint: Checkpoint
+) -> dict[str, Tensor]:
+    weights = checkpoint.model().state_dict()
+    layers = _depth(model.state_dict())
+    return deepened(weights, layers) if layers > _depth(weights) > 0 else weights
