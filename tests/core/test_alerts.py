@@ -49,8 +49,8 @@ def test_a_single_faggot_cell_comes_before_anything_else():
     first = found[0]
     assert (first.rule, first.level, first.codes) == ("faggot cell", "urgent", ("FGC",))
     assert first.sentence.startswith(
-        "1 called Auer-rod bundle cell (faggot cell), 0 of them by a reader: review "
-        "suggested at once"
+        "Cells called Auer-rod bundle cell (faggot cell): 1, confirmed by a reader: 0; "
+        "review suggested at once"
     )
     assert "must be confirmed" in first.sentence
     assert "most single calls are false" in first.sentence
@@ -61,7 +61,7 @@ def test_a_single_faggot_cell_comes_before_anything_else():
 
 def test_what_a_reader_confirmed_is_told():
     found = find_alerts(counted({**FILLER, "FGC": 2}, confirmed={"FGC"}), TAXONOMY)
-    assert "2 of them by a reader" in found[0].sentence
+    assert "confirmed by a reader: 2" in found[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ def test_the_published_table(percent):
 def reviewed(*lines):
     """Return a table of (cells, model's class, reader's class, status)."""
     rows = [line[1:] for line in lines for _ in range(line[0])]
-    frame = pd.DataFrame(rows, columns=["cell_class", "reviewed_class", "status"])
+    columns = ["cell_class", "reviewed_class", "status"]
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)
     frame["final_class"] = final_class(frame)
     return frame
 

@@ -253,8 +253,7 @@ def _faults(rule: Rule) -> list[str]:
         isinstance(x, (int, float)) and not isinstance(x, bool) for x in limits
     )
     lists = all(
-        isinstance(x, tuple) and all(isinstance(c, str) for c in x)
-        for x in listed
+        isinstance(x, tuple) and all(isinstance(c, str) for c in x) for x in listed
     )
     checks = [
         (rule.level in LEVELS, f"level {rule.level!r} is none of {', '.join(LEVELS)}"),

@@ -1,0 +1,208 @@
+"""The report of one case: a single page that holds everything and loads nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.core.alerts import Rules, find_alerts
+from napari_cytodino.core.case_report_counts import count_table, key_figures
+from napari_cytodino.core.case_report_parts import (
+    agreements,
+    alert_list,
+    cell_pictures,
+    foot,
+    head,
+    making,
+)
+from napari_cytodino.core.case_report_text import clean
+from napari_cytodino.core.differential import Differential, count_cells
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from napari_cytodino.core.agreement import Agreement
+    from napari_cytodino.core.alerts import Alert
+    from napari_cytodino.core.counting import Counting
+    from napari_cytodino.core.provenance import Provenance
+    from napari_cytodino.core.taxonomy import Taxonomy
+
+MOST_PICTURES = 56
+"""Shown in one report, eight lines of seven in print."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseReport:
+    """Everything that is said of a case.
+
+    Attributes
+    ----------
+    case : str
+        Its name; no patient data.
+    table : DataFrame
+        With the columns of `core.table`.
+    taxonomy : Taxonomy
+        That made the table.
+    provenance : Provenance
+        Image, checkpoint and hash, thresholds, settings, versions, time.
+    rows : (lines,) integers, optional
+        The row of each line of the table among the cells; None where they are the same.
+    counting : Counting, optional
+        What counts; None takes the taxonomy's own.
+    rules : Rules, optional
+        What to look for; None takes the package's.
+    agreements : tuple of Agreement
+        Between readers, and between model and reader.
+    unsettled : int
+        Cells that two readers called differently and nobody settled.
+    pictures : mapping
+        (h, w, 3) uint8 by row; `rows_to_show` says of which cells.
+    picture_note : str
+        Such as "Each picture is 25 µm wide.".
+    guarantee : str
+        What is promised of the cells accepted unseen, or why nothing is; empty takes
+        what the thresholds promise.
+    image_hash : str
+        Fingerprint of the pixels.
+    revision : int
+        1, 2, ... after each reopening.
+    locked : bool
+        Whether the case is closed.
+    remark : str
+        Free text of a reader.
+    created : str
+        UTC, ISO 8601.
+    """
+
+    case: str
+    table: pd.DataFrame
+    taxonomy: Taxonomy
+    provenance: Provenance
+    rows: NDArray[np.integer] | None = None
+    counting: Counting | None = None
+    rules: Rules | None = None
+    agreements: tuple[Agreement, ...] = ()
+    unsettled: int = 0
+    pictures: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    picture_note: str = ""
+    guarantee: str = ""
+    image_hash: str = ""
+    revision: int = 1
+    locked: bool = False
+    remark: str = ""
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+
+    def __post_init__(self) -> None:
+        if self.rows is not None and len(self.rows) != len(self.table):
+            raise InputError(
+                f"{len(self.rows)} rows do not fit a table of {len(self.table)} lines; "
+                "give one row for each line."
+            )
+        for row, pixels in self.pictures.items():
+            if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+                raise InputError(
+                    f"The picture of row {row} has shape {pixels.shape} and type "
+                    f"{pixels.dtype}; red, green and blue from 0 to 255 are needed."
+                )
+
+    @cached_property
+    def differential(self) -> Differential:
+        """The counts of the table."""
+        return count_cells(self.table, self.taxonomy, self.counting)
+
+    @cached_property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What to look at."""
+        return find_alerts(self.differential, self.taxonomy, self.rules)
+
+    @property
+    def cannot_count(self) -> str:
+        """Which equivalents of blasts have no class; empty where all have one."""
+        return (self.rules or Rules.load()).uncounted(self.taxonomy)
+
+    @cached_property
+    def row_of_line(self) -> NDArray[np.integer]:
+        """The row of each line of the table."""
+        return np.arange(len(self.table)) if self.rows is None else self.rows
+
+    @cached_property
+    def picture_groups(self) -> dict[str, NDArray[np.intp]]:
+        """Lines of the table worth a picture, by what for, each in one group.
+
+        Cells that an urgent alert is about, cells that a reader corrected, and cells
+        that the model flagged, the least sure first.
+        """
+        at_once = {c for a in self.alerts if a.level == "urgent" for c in a.codes}
+        table, sure = self.table, self.table["confidence"].to_numpy(float)
+        verdict = table["reviewed_class"].to_numpy(object)
+        # np.array: an empty table has no type to compare
+        masks = {
+            "urgent": table["final_class"].isin(at_once).to_numpy(bool),
+            "corrected": (verdict != "") & (verdict != table["cell_class"]).to_numpy(),
+            "flagged": (table["status"] != "auto").to_numpy(bool),
+        }
+        groups, left = {}, np.ones(len(table), bool)
+        for name, mask in masks.items():
+            lines = np.flatnonzero(mask & left)
+            groups[name] = lines[np.argsort(sure[lines], kind="stable")]
+            left[lines] = False
+        return groups
+
+
+def rows_to_show(report: CaseReport, most: int = MOST_PICTURES) -> tuple[int, ...]:
+    """Return the rows of the cells whose pictures the report should hold.
+
+    Every cell of an urgent alert first, then corrected and flagged cells, of each
+    about as many.
+    """
+    urgent, corrected, flagged = report.picture_groups.values()
+    free = max(0, most - len(urgent))
+    half = max(free // 2, free - len(flagged))
+    chosen = [*urgent, *corrected[:half]]
+    chosen = [*chosen, *flagged[: max(0, most - len(chosen))]][:most]
+    return tuple(int(report.row_of_line[line]) for line in chosen)
+
+
+def case_report(report: CaseReport) -> str:
+    """Return the report as HTML that loads nothing, runs nothing and prints on A4."""
+    body = [
+        head(report),
+        alert_list(report),
+        key_figures(report),
+        count_table(report),
+        agreements(report),
+        cell_pictures(report),
+        making(report),
+        foot(report),
+    ]
+    file = resources.files("napari_cytodino.core") / "case_report.html"
+    page = Template(file.read_text(encoding="utf-8"))
+    return page.substitute(title=clean(f"Case {report.case}"), body="\n".join(body))
+
+
+def write_case_report(report: CaseReport, path: Path) -> Path:
+    """Write the report; an older file of that name is replaced, or left as it was.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    """
+    text = case_report(report)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
