@@ -1,13 +1,15 @@
 """The file refuses to forget, to be edited, and to be taken for what it is not."""
 
 import sqlite3
+import sys
 from itertools import pairwise
+from pathlib import PureWindowsPath
 
 import pytest
 
 from napari_cytodino.core.case_cells import StoredCell
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.review_file import ReviewFile, image_of
+from napari_cytodino.core.review_file import ReviewFile, _uri, image_of
 from napari_cytodino.core.review_state import READING, Event
 
 NOW = "2026-01-01T00:00:00.000+00:00"
@@ -120,6 +122,51 @@ def test_a_database_kept_busy_is_told(path):
     other.close()
     file.append([], [event(3)])
     file.close()
+
+
+def test_a_later_fact_counts(path):
+    file = opened(path)
+    file.note("case", "17", NOW)
+    assert file.facts == {"image": "i", "case": "17"}
+    file.close()
+    assert opened(path, read_only=True).facts == {"image": "i", "case": "17"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_written_into_a_file_that_was_moved_away(path, replaced):
+    file = opened(path)
+    moved = path.rename(path.with_name("moved"))
+    if replaced:
+        path.touch()
+    with pytest.raises(InputError, match="moved or deleted while it was open"):
+        file.append([], [event(3)])
+    path.unlink(missing_ok=True)
+    moved.rename(path)
+    file.append([], [event(3)])
+    file.close()
+    assert len(list(opened(path, read_only=True).events_after(0))) == 3
+
+
+@pytest.mark.parametrize("name", ["50% #1?.sqlite", "größe мазок.sqlite"])
+def test_a_path_may_have_any_name(tmp_path, name):
+    opened(tmp_path / name).close()
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert image_of(tmp_path / name) == "other"
+
+
+def test_a_share_is_no_authority():
+    assert _uri(PureWindowsShare("//server/lab/a b.sqlite")) == (
+        "file:////server/lab/a%20b.sqlite"
+    )
+    assert _uri(PureWindowsShare("C:/lab/a.sqlite")) == "file:///C:/lab/a.sqlite"
+
+
+class PureWindowsShare(PureWindowsPath):
+    """A path of Windows on any system."""
+
+    def absolute(self):
+        return self
 
 
 def damage(path, start, stop):

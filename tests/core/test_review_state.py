@@ -75,9 +75,9 @@ def test_settled_is_the_last_third_look_else_agreement():
     state.apply(
         [said(5, 2, "a", "Bob"), said(6, 3, "b", "Bob"), said(7, 4, "b", "Bob")]
     )
-    assert sorted(state.disputed()) == [3, 4]
+    assert state.disputed == {3, 4}
     state.apply([said(8, 4, "b", "Cy", SETTLING), said(9, 4, "c", "Di", SETTLING)])
-    assert state.disputed() == [3]
+    assert state.disputed == {3}
     assert state.settled(1).reviewer == "Ann"
     assert state.settled(2).reviewer == "Bob"
     assert state.settled(3) is None

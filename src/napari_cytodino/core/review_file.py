@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from napari_cytodino.core.case_cells import StoredCell
 from napari_cytodino.core.errors import InputError
@@ -71,6 +73,7 @@ class ReviewFile:
     path: Path
     facts: dict[str, str]
     _connection: sqlite3.Connection
+    _node: tuple[int, int]
 
     @staticmethod
     def open(
@@ -108,7 +111,7 @@ class ReviewFile:
             except BaseException:
                 connection.close()
                 raise
-        return ReviewFile(path, facts, connection)
+            return ReviewFile(path, facts, connection, _node(path))
 
     def events_after(self, last: int) -> Iterator[Event]:
         """Give the events later than this id, oldest first."""
@@ -132,12 +135,31 @@ class ReviewFile:
         InputError
             When the disk refuses, or another program wrote meanwhile.
         """
-        with _told(self.path), _transaction(self._connection) as connection:
+        with self._writing() as connection:
             connection.executemany("INSERT INTO cells VALUES (?,?,?,?,?,?)", cells)
             marks = ",".join("?" * len(Event._fields))
             columns = ", ".join(Event._fields)
             line = f"INSERT INTO events ({columns}) VALUES ({marks})"  # noqa: S608
             connection.executemany(line, events)
+
+    def note(self, name: str, value: str, at: str) -> None:
+        """Write a further fact; of two with one name the later counts."""
+        line = "INSERT INTO facts SELECT MAX(id) + 1, ?, ?, ? FROM facts"
+        with self._writing() as connection:
+            connection.execute(line, (at, name, value))
+        self.facts[name] = value
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with _told(self.path):
+            # what is written to a file that was deleted is gone, without an error
+            if not self.path.exists() or _node(self.path) != self._node:
+                raise InputError(
+                    f"{self.path} was moved or deleted while it was open, and nothing "
+                    "of this action was recorded; put it back, or open the case anew."
+                )
+            with _transaction(self._connection) as connection:
+                yield connection
 
     def close(self) -> None:
         """Close the file; what it kept beside itself goes into it."""
@@ -155,7 +177,7 @@ def image_of(path: Path) -> str:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    where = path.absolute().as_uri()
+    where = _uri(path)
     if not read_only:
         return _try(f"{where}?mode=rwc")
     # the mode for reading would leave files behind that readers make beside this one
@@ -171,6 +193,18 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             raise
         connection = _try(f"{where}?mode=ro&immutable=1")
     return connection
+
+
+def _uri(path: Path) -> str:
+    # Path.as_uri makes a share's server an authority, which SQLite refuses
+    name = path.absolute().as_posix()
+    root = "" if name.startswith("/") else "/"
+    return f"file://{root}{quote(os.fsencode(name), '/:')}"
+
+
+def _node(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _try(uri: str) -> sqlite3.Connection:

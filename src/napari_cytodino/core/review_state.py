@@ -189,13 +189,26 @@ class _Reader:
 
 
 class CaseState:
-    """The state of a case after some events; more events bring it further."""
+    """The state of a case after some events; more events bring it further.
+
+    Attributes
+    ----------
+    locked, revision
+        Whether it is signed, and how often it was reopened, plus one.
+    last
+        The id of the last event.
+    readers
+        Who read on their own, in order of appearance.
+    disputed
+        Cells that two readers called differently and nobody settled.
+    """
 
     def __init__(self) -> None:
         self.locked = False
         self.revision = 1
         self.last = 0
         self.readers: list[str] = []
+        self.disputed: set[int] = set()
         self._passes: dict[tuple[str, str], _Reader] = {}
 
     def apply(self, events: Iterable[Event]) -> set[int]:
@@ -227,6 +240,16 @@ class CaseState:
             reader.turn(first, back=first.kind == "undo")
         else:
             reader.act(action)
+        if len(self._passes) > 1:
+            for event in action:
+                self._weigh(event.cell)
+
+    def _weigh(self, cell: int) -> None:
+        said = {verdict.cell_class for verdict in self._said(cell, READING)}
+        if len(said) > 1 and not self._said(cell, SETTLING):
+            self.disputed.add(cell)
+        else:
+            self.disputed.discard(cell)
 
     def draft_turn(self, draft: Event, label: Callable[[int], int]) -> list[Event]:
         """Return the events of an undo or redo, none when there is nothing to turn.
@@ -280,18 +303,6 @@ class CaseState:
         if len({verdict.cell_class for verdict in said}) != 1:
             return None
         return max(said, key=attrgetter("event"))
-
-    def disputed(self) -> list[int]:
-        """Return the cells that two readers called differently and nobody settled."""
-        shared: dict[int, set[str]] = {}
-        settled: set[int] = set()
-        for (_, look), reader in self._passes.items():
-            if look == SETTLING:
-                settled.update(reader.verdicts)
-                continue
-            for cell, verdict in reader.verdicts.items():
-                shared.setdefault(cell, set()).add(verdict.cell_class)
-        return [c for c, said in shared.items() if len(said) > 1 and c not in settled]
 
     def reviewed(self) -> set[int]:
         """Return the cells of which anyone says anything."""

@@ -93,7 +93,7 @@ class ReviewLog:
         image
             Fingerprint of the pixels (`core.fingerprint`).
         case
-            Name of a new case, without patient data; a case keeps its first name.
+            Its name, without patient data; a case that has one keeps it.
         read_only
             Only look.
 
@@ -115,6 +115,7 @@ class ReviewLog:
         with ExitStack() as undo:
             if lock is not None:
                 undo.callback(lock.release)
+            case = _plain(case)
             facts = {"image": image, "case": case, "program": __version__}
             file = ReviewFile.open(path, facts, _now(), read_only=lock is None)
             undo.callback(file.close)
@@ -123,6 +124,8 @@ class ReviewLog:
                     f"{path} is the review of another image; open that image, or "
                     "choose another file for this one."
                 )
+            if case and lock is not None and not file.facts.get("case"):
+                file.note("case", case, _now())
             log = cls(file, lock, why)
             undo.pop_all()
         return log
@@ -315,7 +318,7 @@ class ReviewLog:
 
     def disagreements(self) -> tuple[int, ...]:
         """Return the rows that two readers called differently and nobody settled."""
-        return tuple(self._cells.rows(self._state.disputed()))
+        return tuple(self._cells.rows(self._state.disputed))
 
     def events(self) -> list[Event]:
         """Return the whole history, oldest first, as it is on the disk."""
