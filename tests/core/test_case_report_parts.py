@@ -78,7 +78,9 @@ def test_who_read_it():
     told = head(
         case(lines, revision=2, locked=True, created="2026-11-22T09:30:00+01:00")
     )
-    assert "Read by Ann (2 cells), Bob (1 cells)" in told
+    assert "Read by Ann (cells: 2), Bob (cells: 1)" in told
+    all_ = head(case(lines, readers={"Bob": 5, "Ann": 1200}))
+    assert "Read by Ann (cells: 1,200), Bob (cells: 5)" in all_
     assert "revision 2, locked" in told
     assert "written 2026-11-22 08:30 UTC" in told
     assert "no patient data" in told

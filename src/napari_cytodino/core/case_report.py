@@ -63,6 +63,9 @@ class CaseReport:
         What counts; None takes the taxonomy's own.
     rules : Rules, optional
         What to look for; None takes the package's.
+    readers : mapping, optional
+        Cells that each reader called; None takes the readers named in the table, which
+        has no verdict where readers differ and nobody settled.
     agreements : tuple of Agreement
         Between readers, and between model and reader.
     unsettled : int
@@ -93,6 +96,7 @@ class CaseReport:
     rows: NDArray[np.integer] | None = None
     counting: Counting | None = None
     rules: Rules | None = None
+    readers: Mapping[str, int] | None = None
     agreements: tuple[Agreement, ...] = ()
     unsettled: int = 0
     pictures: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)

@@ -52,10 +52,12 @@ LONGEST = 90
 
 def head(report: CaseReport) -> str:
     """Return the title, who read the case, and how far it is."""
-    readers = Counter(
-        report.table.loc[report.table["reviewed_class"] != "", "reviewer"]
-    )
-    read = ", ".join(f"{name} ({n:,} cells)" for name, n in readers.most_common())
+    readers = report.readers
+    if readers is None:
+        seen = report.table["reviewed_class"] != ""
+        readers = Counter(report.table.loc[seen, "reviewer"])
+    ranked = sorted(readers.items(), key=lambda one: -one[1])
+    read = ", ".join(f"{name} (cells: {n:,})" for name, n in ranked)
     state = f"revision {report.revision}, {'locked' if report.locked else 'open'}"
     told = [
         f"Image {report.provenance.image}",
