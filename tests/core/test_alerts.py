@@ -94,6 +94,22 @@ def test_promyelocytes_are_silent_beside_a_faggot_cell():
     assert names({**percent("PMO", 300), "FGC": 1}) == ["faggot cell"]
 
 
+def test_an_open_cell_is_of_its_likeliest_class_until_someone_reads_it():
+    rows = [("NGS", "", "NGS")] * 300 + [("LYT", "", "LYT")] * 200 + [("FGC", "", "")]
+    frame = pd.DataFrame(rows, columns=["cell_class", "reviewed_class", "final_class"])
+    frame["status"] = ["auto"] * 500 + ["lineage_only"]
+    (alert,) = find_alerts(count_cells(frame, TAXONOMY), TAXONOMY)
+    assert "(faggot cell): 1, confirmed by a reader: 0" in alert.sentence
+    for verdict, final in (("PMO", "PMO"), ("not_a_cell", "")):
+        frame.loc[500, ["reviewed_class", "final_class"]] = verdict, final
+        assert find_alerts(count_cells(frame, TAXONOMY), TAXONOMY) == ()
+    many = pd.concat([frame, frame.assign(cell_class="PMO", final_class="PMO")])
+    many.iloc[500] = ["FGC", "", "", "lineage_only"]
+    # nor are promyelocytes called free of faggot cells while one is open
+    names_ = [a.rule for a in find_alerts(count_cells(many, TAXONOMY), TAXONOMY)]
+    assert names_ == ["faggot cell"]
+
+
 def test_hairy_cells_count_when_a_reader_says_so():
     assert names({**FILLER, "HAC": 1}) == []
     assert names({**FILLER, "HAC": 1}, confirmed={"HAC"}) == ["hairy cells"]

@@ -168,6 +168,14 @@ def test_urgent_cells_are_shown_first_then_corrected_then_flagged():
     assert len(rows) == len(set(rows)) == 1 + 4 + 13
 
 
+def test_an_open_call_of_an_urgent_class_is_shown():
+    lines = [("NGS", "", "", "auto"), ("FGC", "", "", "lineage_only")]
+    assert list(case(lines).picture_groups["urgent"]) == [1]
+    read = [lines[0], ("FGC", "PMO", "Ann", "lineage_only")]
+    groups = case(read).picture_groups
+    assert (list(groups["urgent"]), list(groups["corrected"])) == ([], [1])
+
+
 def test_room_is_shared():
     lines = [("NGS", "NGB", "A", "auto")] * 50 + [("BLA", "", "", "review")] * 50
     rows = np.array(rows_to_show(case(lines), 20))

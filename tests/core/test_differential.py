@@ -153,6 +153,7 @@ def test_as_reviewed_beside_the_model_alone():
     assert (found.total, found.without_class) == (8, 4)
     assert found.reached == 8 / 500
     tally = found.tally
+    assert tally.open == {"BLA": 3}
     assert (tally.cells, tally.flagged, tally.looked_at) == (14, 6, 3)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_cytodino.core.differential import Differential
+    from napari_cytodino.core.differential import Differential, Tally
     from napari_cytodino.core.taxonomy import Taxonomy
 
 LEVELS = ("urgent", "review", "quality")
@@ -166,13 +166,17 @@ def find_alerts(
         codes = tuple(c for c in rule.codes if c in taxonomy)
         if rule.measure not in _OF_THE_CASE and not codes:
             continue
-        if any(differential.tally.reviewed.get(c, 0) for c in rule.unless):
+        if _present(rule.unless, differential.tally):
             continue
         words = _measured(rule, codes, differential, taxonomy)
         if rule.holds(words["value"]):
             sentence = Template(rule.sentence).substitute(_written(words))
             found.append(Alert(rule.name, rule.level, sentence, codes))
     return tuple(sorted(found, key=lambda alert: LEVELS.index(alert.level)))
+
+
+def _present(codes: tuple[str, ...], tally: Tally) -> bool:
+    return any(tally.reviewed.get(c, 0) + tally.open.get(c, 0) for c in codes)
 
 
 def _measured(
@@ -182,8 +186,10 @@ def _measured(
     tally = differential.tally
     names = {c.code: c.name for c in taxonomy.classes}
     called = {c: tally.reviewed.get(c, 0) for c in taxonomy.codes}
-    cells = sum(called[c] for c in codes)
+    # a rare call must not get lost because the model settled on a lineage alone
+    cells = sum(called[c] + tally.open.get(c, 0) for c in codes)
     confirmed = sum(tally.confirmed.get(c, 0) for c in codes)
+    settled = sum(called[c] for c in codes)
     counted = set(codes) & set(differential.counting.counted)
     within = sum(called[c] for c in counted)
     commonest = max(called, key=called.__getitem__)
@@ -191,7 +197,7 @@ def _measured(
         "cells": cells,
         "confirmed": confirmed,
         "percent": Share(within, differential.total, bool(counted)).percent,
-        "percent_all": Share(cells, tally.cells).percent,
+        "percent_all": Share(settled, tally.cells).percent,
         "counted": differential.total,
         "flagged": Share(tally.flagged, tally.cells).percent,
         "largest": Share(called[commonest], sum(called.values())).percent,

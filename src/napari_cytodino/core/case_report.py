@@ -153,10 +153,14 @@ class CaseReport:
         at_once = {c for a in self.alerts if a.level == "urgent" for c in a.codes}
         table, sure = self.table, self.table["confidence"].to_numpy(float)
         verdict = table["reviewed_class"].to_numpy(object)
-        # np.array: an empty table has no type to compare
+        final, model = (
+            table[name].to_numpy(object) for name in ("final_class", "cell_class")
+        )
+        # as in alerts: an open cell is of its likeliest class until someone reads it
+        called = np.where((final == "") & (verdict == ""), model, final)
         masks = {
-            "urgent": table["final_class"].isin(at_once).to_numpy(bool),
-            "corrected": (verdict != "") & (verdict != table["cell_class"]).to_numpy(),
+            "urgent": np.array([code in at_once for code in called], bool),
+            "corrected": (verdict != "") & (verdict != model),
             "flagged": (table["status"] != "auto").to_numpy(bool),
         }
         groups, left = {}, np.ones(len(table), bool)

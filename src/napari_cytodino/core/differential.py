@@ -119,6 +119,8 @@ class Tally:
         settled on one.
     confirmed : mapping
         By the class that a reader gave.
+    open : mapping
+        Cells without a final class that no reader has called, by the model's likeliest.
     cells : int
         Lines of the table.
     flagged : int
@@ -130,6 +132,7 @@ class Tally:
     model: Mapping[str, int]
     reviewed: Mapping[str, int]
     confirmed: Mapping[str, int]
+    open: Mapping[str, int]
     cells: int
     flagged: int
     looked_at: int
@@ -141,10 +144,12 @@ class Tally:
             _counts(table[name])
             for name in ("cell_class", "final_class", "reviewed_class", "status")
         )
+        nobody = (table["final_class"] == "") & (table["reviewed_class"] == "")
         return Tally(
             model,
             reviewed,
             confirmed,
+            _counts(table["cell_class"][nobody]),
             cells=len(table),
             flagged=len(table) - status.get("auto", 0),
             looked_at=sum(n for code, n in confirmed.items() if code),
