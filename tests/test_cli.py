@@ -114,7 +114,7 @@ def test_find(tmp_path, picture):
     ("arguments", "words"),
     [
         (["classify", "gone.png"], "no image or folder gone.png"),
-        (["classify", "IMAGE", "--format", "xlsx"], "'xlsx' names no export format"),
+        (["classify", "IMAGE", "--format", "xls"], "'xls' names no export format"),
         (["classify", "IMAGE", "--checkpoint", "nonsense"], "nonsense"),
         (["classify", "IMAGE", "--shard", "3/2"], "names no shard"),
         (["classify", "IMAGE", "--device", "cuda9"], "'cuda9' is no device"),

@@ -142,7 +142,7 @@ def classify(
     device: Device = "auto",
     batch_size: Annotated[int, typer.Option(help="Cells at a time.", min=1)] = 8,
     formats: Annotated[
-        str, typer.Option("--format", help="csv, parquet, geojson, h5ad; with commas.")
+        str, typer.Option("--format", help="csv, xlsx, parquet, geojson, h5ad; commas.")
     ] = "csv",
     risk: Annotated[
         float | None,

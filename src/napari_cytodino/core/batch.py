@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.images import ImageSource
 
-FORMATS = ("csv", "parquet", "geojson", "h5ad")
+FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
 """What `process_image` can write the cell table as."""
 
 

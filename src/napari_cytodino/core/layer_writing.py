@@ -1,0 +1,102 @@
+"""File > Save of a labels or points layer that carries a cell table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from napari_cytodino.core.cells import cells_from_labels
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.export import export, outlines
+from napari_cytodino.core.table import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_cytodino.core.export import Polygon
+
+METADATA = "napari-cytodino.table"
+"""Where in a layer's `metadata` the table's ``attrs`` lie: taxonomy and provenance.
+
+Without them files have no colours and no differential.
+"""
+
+_WHOLE = ("index", "label")
+_REAL = ("y", "x", "area", "confidence", "margin")
+
+
+def write_labels(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write the cell table of a labels layer; the suffix names the format.
+
+    Parameters
+    ----------
+    path
+        One of `export.SUFFIXES`.
+    data : (H, W) integers
+        GeoJSON gets outlines of the labels that lie where the table has them.
+    meta
+        `features` as the plugin writes them, `metadata` with `METADATA`, and `name`.
+
+    Raises
+    ------
+    InputError
+        When the layer has no cell table, or the file cannot be written.
+    """
+    table = layer_table(meta)
+    rings = _rings(table, data) if Path(path).suffix.lower() == ".geojson" else {}
+    return [str(export(table, path, polygons=rings))]
+
+
+def write_points(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write the cell table of a points layer; as `write_labels`, without outlines."""
+    return [str(export(layer_table(meta), path))]
+
+
+def layer_table(meta: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the cell table in the `features` of a layer, as `build_table` gave it.
+
+    Columns of other plugins, and lines that are no classified cell, are left out.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    features = pd.DataFrame(meta.get("features", {}))
+    if set(COLUMNS) <= set(features.columns):
+        placed = features["y"].notna()
+        features = features.loc[placed, list(COLUMNS)].reset_index(drop=True)
+    if not set(COLUMNS) <= set(features.columns) or features.empty:
+        raise InputError(
+            f"Layer '{meta.get('name', '')}' has no table of classified cells; choose "
+            "the layer whose cells were classified."
+        )
+    table = pd.DataFrame({name: _typed(name, features[name]) for name in COLUMNS})
+    table.attrs = dict(meta.get("metadata", {}).get(METADATA, {}))
+    return table
+
+
+def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as a table has it; napari's empty places are None."""
+    if name in _WHOLE:
+        return values.astype(np.int64)
+    if name in _REAL:
+        return values.astype(np.float64)
+    if name == "at_border":
+        return values.fillna(False).astype(bool)
+    return values.astype(object).where(values.notna(), "")
+
+
+def _rings(table: pd.DataFrame, data: Any) -> dict[int, Polygon]:
+    labels: npt.NDArray[Any] = np.asarray(data)
+    if labels.ndim != 2:
+        return {}
+    cells = cells_from_labels(labels)
+    places = table.set_index("label")[["y", "x"]].reindex(cells.label).to_numpy()
+    # Not where the label was painted over since, or the layer has another scale.
+    near = (np.abs(places - cells.centre) <= 1).all(axis=1)
+    return outlines(labels, cells.take(np.flatnonzero(near)))
