@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
@@ -58,6 +58,7 @@ def test_the_example_of_fleiss():
 calls = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1)
 
 
+@settings(deadline=None)
 @given(calls)
 def test_equal_to_scikit_learn(called):
     a, b = np.array(called).T
@@ -72,6 +73,7 @@ def test_equal_to_scikit_learn(called):
             assert -1 <= found.low <= found.value <= found.high <= 1
 
 
+@settings(deadline=None)
 @given(calls)
 def test_it_does_not_matter_who_is_first(called):
     a, b = np.array(called).T

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -192,6 +192,7 @@ def test_the_ratio_in_words():
     assert told == "M:E 3.0 (95 % 1.8 to 5.0; 60 myeloid, 20 erythroid cells)"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(TAXONOMY.codes), st.integers(0, 30)))
 def test_what_counts_adds_up(counts):
     found = count_cells(
