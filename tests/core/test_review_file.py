@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+from contextlib import closing
 from itertools import pairwise
 from pathlib import PureWindowsPath
 
@@ -35,6 +36,11 @@ def path(tmp_path):
 
 def opened(path, *, read_only=False):
     return ReviewFile.open(path, {"image": "other"}, NOW, read_only=read_only)
+
+
+def history(path):
+    with closing(opened(path, read_only=True)) as file:
+        return list(file.events_after(0))
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -99,7 +105,7 @@ def test_a_full_disk_loses_nothing_and_is_told(path):
     assert len(file.cells_after(0)) == 1
     file.append([CELL._replace(id=2)], many)
     file.close()
-    ids = [e.id for e in opened(path, read_only=True).events_after(0)]
+    ids = [e.id for e in history(path)]
     assert all(b == a + 1 for a, b in pairwise(ids))
     assert len(ids) == 199
 
@@ -129,7 +135,8 @@ def test_a_later_fact_counts(path):
     file.note("case", "17", NOW)
     assert file.facts == {"image": "i", "case": "17"}
     file.close()
-    assert opened(path, read_only=True).facts == {"image": "i", "case": "17"}
+    with closing(opened(path, read_only=True)) as again:
+        assert again.facts == {"image": "i", "case": "17"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
@@ -145,7 +152,7 @@ def test_nothing_is_written_into_a_file_that_was_moved_away(path, replaced):
     moved.rename(path)
     file.append([], [event(3)])
     file.close()
-    assert len(list(opened(path, read_only=True).events_after(0))) == 3
+    assert len(history(path)) == 3
 
 
 @pytest.mark.parametrize("name", ["50% #1?.sqlite", "größe мазок.sqlite"])

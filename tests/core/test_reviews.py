@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -305,7 +306,10 @@ def unprivileged(work):
     if os.geteuid():
         return work()
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # the child calls nothing that other threads may have locked
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if not child:
         try:
             os.setuid(65534)

@@ -98,16 +98,15 @@ class ReviewFile:
         with _told(path):
             connection = _connect(path, read_only=read_only)
             try:
+                connection.execute("PRAGMA synchronous=FULL")
+                # macOS calls a file synced that is still in the disk's own cache
+                connection.execute("PRAGMA fullfsync=ON")
                 _check(connection, path)
                 if not _value(connection, "PRAGMA user_version"):
                     _create(connection, path, first_facts, at, read_only=read_only)
                 facts = dict(
                     connection.execute("SELECT name, value FROM facts ORDER BY id")
                 )
-                if not read_only:
-                    connection.execute("PRAGMA synchronous=FULL")
-                    # macOS calls a file synced that is still in the disk's own cache
-                    connection.execute("PRAGMA fullfsync=ON")
             except BaseException:
                 connection.close()
                 raise
@@ -185,11 +184,12 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only=ON")
         _value(connection, "PRAGMA user_version")
-    except sqlite3.OperationalError:
-        # no folder that is read-only lets readers make them
+    except sqlite3.Error as error:
         connection.close()
+        # no folder that is read-only lets readers make them
+        refused = isinstance(error, sqlite3.OperationalError)
         waiting = path.with_name(path.name + "-wal")
-        if waiting.is_file() and waiting.stat().st_size:
+        if not refused or (waiting.is_file() and waiting.stat().st_size):
             raise
         connection = _try(f"{where}?mode=ro&immutable=1")
     return connection
@@ -246,7 +246,6 @@ def _create(
     if read_only:
         raise InputError(f"{path} holds no review yet; open it to write first.")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
     with _transaction(connection):
         for statement in _schema():
             connection.execute(statement)

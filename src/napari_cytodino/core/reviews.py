@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_cytodino import __version__
 from napari_cytodino.core.case_cells import CaseCells, Matching, StoredCell
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.review_file import ReviewFile
@@ -116,7 +116,8 @@ class ReviewLog:
             if lock is not None:
                 undo.callback(lock.release)
             case = _plain(case)
-            facts = {"image": image, "case": case, "program": __version__}
+            program = version("napari-cytodino")
+            facts = {"image": image, "case": case, "program": program}
             file = ReviewFile.open(path, facts, _now(), read_only=lock is None)
             undo.callback(file.close)
             if file.facts.get("image") != image:
