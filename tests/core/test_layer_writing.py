@@ -48,6 +48,13 @@ def test_features_are_the_table_again(field):
     assert back.attrs == field.table.attrs
 
 
+def test_a_layer_that_does_not_say_its_taxonomy_has_the_usual_one(field):
+    back = layer_table(meta(field.table))
+    assert back.attrs["taxonomy"]["name"] == "mll21"
+    other = field.table.assign(cell_class="XYZ")
+    assert layer_table(meta(other)).attrs == {}
+
+
 @pytest.mark.parametrize("write", [write_labels, write_points])
 def test_csv_is_the_table(tmp_path, field, write):
     path = tmp_path / "c.csv"

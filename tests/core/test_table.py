@@ -11,11 +11,14 @@ from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
+from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.table import (
     COLUMNS,
     build_table,
     file_table,
     final_class,
+    hide_model,
+    review_lines,
     taxonomy_of,
 )
 from napari_cytodino.core.taxonomy import Taxonomy
@@ -145,3 +148,32 @@ def test_a_table_is_a_copy():
     assert cells.label.tolist() == [1, 5]
     assert (cells.centre >= 0).all()
     assert (cells.area > 0).all()
+
+
+def test_verdicts_written_into_a_table_equal_a_table_built_with_them():
+    cells = some_cells(range(1, 9))
+    predictions = some_predictions(8, [0, 1, 2, 4, 5, 7])
+    said = {1: ("NGS", "AM", "t1"), 5: (NOT_A_CELL, "AM", "t2"), 8: ("BLA", "B", "t3")}
+    table = build_table(cells, predictions, TAXONOMY, POLICY)
+    lines = np.flatnonzero(table["label"].isin(list(said)))
+    review_lines(table, lines, [said[label] for label in table["label"][lines]])
+    wanted = build_table(cells, predictions, TAXONOMY, POLICY, said)
+    assert table.equals(wanted)
+    assert table["final_class"][lines].tolist() == ["NGS", "", "BLA"]
+    assert table["final_class"].equals(final_class(table))
+    review_lines(table, lines, [("", "", "")] * 3)
+    assert table.equals(build_table(cells, predictions, TAXONOMY, POLICY))
+
+
+def test_a_table_without_the_model_tells_nothing_of_it():
+    said = {2: ("NGS", "AM", "t1")}
+    table = build_table(some_cells([1, 2]), some_predictions(2), TAXONOMY, POLICY, said)
+    blind = hide_model(table)
+    told = ["index", "label", "y", "x", "area", "at_border"]
+    said_by_readers = ["reviewed_class", "reviewer", "reviewed_at"]
+    assert blind[told + said_by_readers].equals(table[told + said_by_readers])
+    assert blind["final_class"].tolist() == ["", "NGS"]
+    others = [c for c in COLUMNS if c not in told + said_by_readers + ["final_class"]]
+    assert all(value == "" or value != value for value in blind[others].to_numpy().flat)
+    assert (table["cell_class"] != "").all(), "the table itself is as it was"
+    assert taxonomy_of(blind) == TAXONOMY

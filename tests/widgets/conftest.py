@@ -250,3 +250,79 @@ def judged(
     session.rebuild()
     chosen.controller.run.redraw()
     return chosen
+
+
+@dataclass
+class Pictured:
+    """A session of 60 cells of four classes on real pixels, read by AB.
+
+    Row r is a square of the colour `colour(r)`, 14 + r % 7 px wide. Classes take turns,
+    the last of them demands a look; the later the row, the surer the model.
+    """
+
+    session: Any
+    reviewing: Any
+    codes: tuple[str, ...]
+    went: list[int] = field(default_factory=list)
+
+    @property
+    def picture(self) -> Pictured:
+        return self
+
+    def fly_to_selected(self) -> None:
+        self.went.append(self.session.selected_row)
+
+    @staticmethod
+    def colour(row: int) -> tuple[int, int, int]:
+        return (4 * row, 255 - 4 * row, 90)
+
+
+@pytest.fixture
+def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
+    from napari_cytodino.core.reviews import ReviewLog
+    from napari_cytodino.widgets.requests import CellsReading
+    from napari_cytodino.widgets.reviewing import Reviewing
+    from napari_cytodino.widgets.session import Session
+
+    image = np.full((300, 500, 3), 200, np.uint8)
+    labels = np.zeros(image.shape[:2], np.int32)
+    for row in range(60):
+        y, x, side = 25 + 45 * (row // 10), 25 + 45 * (row % 10), 14 + row % 7
+        labels[y : y + side, x : x + side] = row + 1
+        image[y : y + side, x : x + side] = Pictured.colour(row)
+    cells, session = cells_from_labels(labels), Session()
+    session.open_checkpoint(with_calibration(demo))
+    classes = demo.taxonomy.classes
+    harmless = [c.code for c in classes if c.risk != "critical" and c.counted][:3]
+    codes = (*harmless, next(c.code for c in classes if c.risk == "critical"))
+    session.take_cells(CellsReading(cells, ImageSource(image), labels, cells.bbox))
+    said = answers(np.linspace(0.4, 0.9995, 60))
+    for row in range(60):
+        best = demo.taxonomy.index(codes[row % 4])
+        said.logits[row] = np.roll(said.logits[row], best - row % 21)
+    said.unfamiliarity[:] = 0.7
+    said.embeddings[:] = np.arange(60)[:, None] + np.array([1, 0, 9, 30])
+    session.predictions = said
+    session.rebuild()
+    reviewing = Reviewing(session)
+    reviewing.start(ReviewLog.open(tmp_path / "case.sqlite", image="pixels"), "AB")
+    yield Pictured(session, reviewing, codes)
+    reviewing.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_case_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep records of reviews out of the user's own folder."""
+    from napari_cytodino.core import case_files
+
+    monkeypatch.setattr(case_files, "own_folder", lambda: tmp_path / "cases")
+
+
+@pytest.fixture
+def read_bench(judged: Bench, tmp_path: Path) -> Bench:
+    """Return the bench of six answers, in a case that AM reads."""
+    from napari_cytodino.core.reviews import ReviewLog
+
+    log = ReviewLog.open(tmp_path / "case.sqlite", image="pixels", case="M-1")
+    judged.controller.reviewing.start(log, "AM")
+    return judged

@@ -68,7 +68,7 @@ def test_facts_that_are_unknown_are_not_told() -> None:
 
 
 def test_an_unreadable_picture_is_a_word(chosen: Any, panel: CardPanel) -> None:
-    chosen.session.selected_row = 3
+    chosen.session.selected_rows = np.array([3])
     panel._show_crop(None)
     assert panel.picture.text() == "unreadable"
 

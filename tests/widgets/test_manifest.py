@@ -29,13 +29,16 @@ def test_every_command_exists(name: str) -> None:
 def test_names() -> None:
     assert MANIFEST.name == PLUGIN
     assert MANIFEST.display_name == DOCK
-    assert [w.display_name for w in MANIFEST.contributions.widgets] == [DOCK]
+    names = [w.display_name for w in MANIFEST.contributions.widgets]
+    assert names == [DOCK, f"{DOCK} review", f"{DOCK} gallery"]
     assert "napari/layers/classify" in MANIFEST.contributions.menus
     assert len(MANIFEST.contributions.sample_data) == 2
 
 
 def test_preferences_have_the_defaults_of_the_code() -> None:
-    page = MANIFEST.contributions.configurations["classification"].properties
-    found = Preferences(**{name: entry.default for name, entry in page.items()})
+    pages = MANIFEST.contributions.configurations
+    page = pages["classification"].properties
+    both = page | pages["review"].properties
+    found = Preferences(**{name: entry.default for name, entry in both.items()})
     assert found == Preferences(default_checkpoint=FIRST_CHECKPOINT)
     assert set(page["device"].enum) == set(DEVICES)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.core.colours import MODES, cell_colours
+from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.widgets.marks import (
     OPEN,
+    REJECTED,
     SIGNS,
     UNSETTLED,
     LabelPainter,
@@ -26,6 +28,7 @@ TAXONOMY = Taxonomy.load("mll21")
 FIRST, SECOND = TAXONOMY.codes[:2]
 TABLE = pd.DataFrame(
     {
+        "reviewed_class": ["", "", "", ""],
         "final_class": [FIRST, SECOND, "", ""],
         "lineage": [TAXONOMY.lineage_of(FIRST).name] * 3 + [""],
         "status": ["auto", "review", "lineage_only", "rejected"],
@@ -58,6 +61,13 @@ def test_every_cell_is_counted_once() -> None:
     assert sum(number.values()) == len(TABLE)
     assert number[UNSETTLED] == 1
     assert number[OPEN + str(TABLE["lineage"][2])] == 1
+
+
+def test_a_verdict_takes_the_sign_away_and_no_cell_is_a_group() -> None:
+    said = TABLE.assign(reviewed_class=["", SECOND, NOT_A_CELL, ""])
+    look = marks(said, DONE, TAXONOMY, "class", frozenset())
+    assert look.signs.tolist() == ["", "", "", SIGNS["rejected"]]
+    assert groups(said).tolist() == [FIRST, SECOND, REJECTED, UNSETTLED]
 
 
 def test_nothing_to_mark() -> None:

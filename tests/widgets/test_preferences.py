@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import napari.settings
 
-from napari_cytodino.widgets.preferences import Preferences, read_preferences
+from napari_cytodino.widgets.preferences import (
+    Preferences,
+    read_preferences,
+    remember_reader,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -21,6 +25,7 @@ def test_defaults_where_the_plugin_is_not_installed(
 
     monkeypatch.setattr(napari.settings, "get_plugin_settings", missing)
     assert read_preferences() == Preferences()
+    remember_reader("AM")
 
 
 def test_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +36,16 @@ def test_what_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
         min_confidence=0.7,
         review_costs=" costs.toml ",
     )
+    review = SimpleNamespace(
+        reader=" AM ", keys="keys.toml", counting=" ", alerts="alerts.toml"
+    )
     monkeypatch.setattr(
         napari.settings,
         "get_plugin_settings",
-        lambda name: SimpleNamespace(classification=page),
+        lambda name: SimpleNamespace(classification=page, review=review),
     )
-    assert read_preferences() == Preferences("cpu", 3, "demo", 0.7, "costs.toml")
+    assert read_preferences() == Preferences(
+        "cpu", 3, "demo", 0.7, "costs.toml", "keys.toml", "", "alerts.toml", "AM"
+    )
+    remember_reader("BK")
+    assert review.reader == "BK"

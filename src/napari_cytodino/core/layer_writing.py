@@ -12,7 +12,9 @@ import pandas as pd
 from napari_cytodino.core.cells import cells_from_labels
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export import export, outlines
+from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.table import COLUMNS
+from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +26,9 @@ METADATA = "napari-cytodino.table"
 
 Without them files have no colours and no differential.
 """
+
+USUAL = "mll21"
+"""The taxonomy that is taken where a layer does not say it and all classes fit."""
 
 _WHOLE = ("index", "label")
 _REAL = ("y", "x", "area", "confidence", "margin")
@@ -76,8 +81,20 @@ def layer_table(meta: Mapping[str, Any]) -> pd.DataFrame:
             "the layer whose cells were classified."
         )
     table = pd.DataFrame({name: _typed(name, features[name]) for name in COLUMNS})
-    table.attrs = dict(meta.get("metadata", {}).get(METADATA, {}))
+    table.attrs = dict(meta.get("metadata", {}).get(METADATA, {})) or _usual(table)
     return table
+
+
+def _usual(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the attributes of a table of the usual classes, so that it has colours.
+
+    The plugin writes nothing but `features` into a user's layer, and those hold codes
+    only.
+    """
+    taxonomy = Taxonomy.load(USUAL)
+    named = table[["cell_class", "reviewed_class"]].to_numpy(object)
+    known = {*taxonomy.codes, NOT_A_CELL, ""}
+    return {"taxonomy": taxonomy.to_dict()} if known.issuperset(named.flat) else {}
 
 
 def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:

@@ -10,10 +10,11 @@ import pandas as pd
 
 from napari_cytodino.core.decisions import decide
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.decisions import DecisionPolicy
@@ -121,7 +122,8 @@ def final_class(table: pd.DataFrame) -> pd.Series[str]:
     """Return the reviewed class of each row where there is one, else the predicted one.
 
     A class that the model could not settle (`lineage_only`, `rejected`) is no class, so
-    these rows stay empty until someone reviews them.
+    these rows stay empty until someone reviews them. What a reader called no cell has
+    no class either.
     """
     arrays = (
         table[name].to_numpy(object)
@@ -130,13 +132,66 @@ def final_class(table: pd.DataFrame) -> pd.Series[str]:
     return _text(_settle(*arrays)).set_axis(table.index)
 
 
+def review_lines(
+    table: pd.DataFrame,
+    lines: npt.NDArray[np.intp],
+    reviews: Sequence[tuple[str, str, str]],
+) -> None:
+    """Write verdicts into some lines of a table, in place.
+
+    Parameters
+    ----------
+    lines : (M,)
+        Positions in the table.
+    reviews
+        Reviewed class, reviewer and time of each line; all empty takes one back.
+    """
+    columns = [np.array([r[part] for r in reviews], object) for part in range(3)]
+    settled = _settle(
+        columns[0],
+        table["cell_class"].to_numpy(object)[lines],
+        table["status"].to_numpy(object)[lines],
+    )
+    names = ("reviewed_class", "reviewer", "reviewed_at", "final_class")
+    for name, values in zip(names, (*columns, settled), strict=True):
+        place = table.columns.get_loc(name)
+        assert isinstance(place, int)
+        table.isetitem(place, _put(table[name], lines, values))
+
+
+def _put(
+    column: pd.Series[str],
+    lines: npt.NDArray[np.intp],
+    values: npt.NDArray[np.object_],
+) -> pd.Series[str]:
+    changed = column.to_numpy(object, copy=True)
+    changed[lines] = values
+    return _text(changed).set_axis(column.index)
+
+
+def hide_model(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as a reader sees it who must not know what the model says.
+
+    Classes, lineage, confidence, margin, status and reason are empty; what the reader
+    said stays.
+    """
+    blind = table.copy()
+    blind.attrs = dict(table.attrs)
+    for name in ("cell_class", "lineage", "status", "reason"):
+        blind[name] = _text([""] * len(table))
+    blind["confidence"] = blind["margin"] = np.nan
+    blind["final_class"] = final_class(blind)
+    return blind
+
+
 def _settle(
     reviewed: npt.NDArray[np.object_],
     predicted: npt.NDArray[np.object_],
     status: npt.NDArray[np.object_],
 ) -> npt.NDArray[np.object_]:
     unsettled = (status == "lineage_only") | (status == "rejected")
-    return np.where(reviewed != "", reviewed, np.where(unsettled, "", predicted))
+    settled = np.where(reviewed != "", reviewed, np.where(unsettled, "", predicted))
+    return np.where(reviewed == NOT_A_CELL, "", settled)
 
 
 def file_table(

@@ -55,6 +55,8 @@ class Card:
         Share of cells whose true class is among the possible ones.
     unfamiliarity : float
         Distance to the training cells in units of its limit; NaN if unknown.
+    verdict : str
+        What a reader said of it, and who; empty where nobody did.
     """
 
     title: str
@@ -66,6 +68,7 @@ class Card:
     possible: tuple[str, ...] | None = None
     set_level: float = 0.0
     unfamiliarity: float = math.nan
+    verdict: str = ""
 
 
 def describe(session: Session, row: int) -> Card:
@@ -83,9 +86,13 @@ def describe(session: Session, row: int) -> Card:
     entry = session.table.iloc[place]
     titles = {g.name: g.title for g in taxonomy.lineages}
     card = Card(
-        title, entry["status"], titles.get(entry["lineage"], ""), entry["reason"]
+        title,
+        entry["status"],
+        titles.get(entry["lineage"], ""),
+        entry["reason"],
+        verdict=_verdict(session, row),
     )
-    if not predictions.readable[row]:
+    if session.blind or not predictions.readable[row]:
         return card
     p = evidence.p[row]
     order = np.argsort(-p, kind="stable")
@@ -103,6 +110,13 @@ def describe(session: Session, row: int) -> Card:
         set_level=calibration.set_level if calibration else 0.0,
         unfamiliarity=float(evidence.unfamiliarity[row]),
     )
+
+
+def _verdict(session: Session, row: int) -> str:
+    said = session.reviews.get(row)
+    if said is None:
+        return ""
+    return f"{said.cell_class.replace('_', ' ')}, by {said.reviewer}"
 
 
 def _possible(

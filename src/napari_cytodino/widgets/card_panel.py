@@ -63,6 +63,7 @@ class CardPanel(QWidget):
         self.cut.toggled.connect(self._toggle)
         self._session.selected.connect(self.refresh)
         self._session.results.connect(self.refresh)
+        self._session.reviewed.connect(lambda rows: self.refresh())
         self._nearest.found.connect(self.refresh)
         self._clicks.crop.connect(self._show_crop)
         self.refresh()
@@ -78,10 +79,13 @@ class CardPanel(QWidget):
             self.facts.setText("Click a cell in the image to see what it is, and why.")
             return
         card = describe(self._session, row)
+        blind = self._session.blind
         words = f"{SIGNS.get(card.status, '')} {STATUS_WORDS[card.status]}".strip()
-        self.title.setText(f"{card.title}: {words}")
+        self.title.setText(card.title if blind else f"{card.title}: {words}")
+        self.bars.setVisible(not blind)
         self.bars.show_entries(card.likeliest)
-        self.facts.setText("\n".join(facts(card, self._nearest.codes)))
+        nearest = () if blind else self._nearest.codes
+        self.facts.setText("\n".join(facts(card, nearest)))
 
     def _show_crop(self, pixels: npt.NDArray[np.uint8] | None) -> None:
         if pixels is None:
@@ -111,7 +115,7 @@ def facts(card: Card, nearest: tuple[str, ...]) -> list[str]:
     nearest
         Classes of the nearest training cells; empty where they are unknown.
     """
-    lines = []
+    lines = [f"Verdict: {card.verdict}"] if card.verdict else []
     if card.likeliest:
         first = card.likeliest[0]
         how = "Calibrated" if card.calibrated else "Not calibrated"

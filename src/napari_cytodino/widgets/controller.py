@@ -16,6 +16,9 @@ from napari_cytodino.widgets.nearest import Nearest
 from napari_cytodino.widgets.picture import Picture
 from napari_cytodino.widgets.preferences import read_preferences
 from napari_cytodino.widgets.requests import ClassifyRequest, Progress, RunState
+from napari_cytodino.widgets.review_actions import ReviewActions
+from napari_cytodino.widgets.review_case import ReviewCase
+from napari_cytodino.widgets.reviewing import Reviewing
 from napari_cytodino.widgets.run import Run
 from napari_cytodino.widgets.runner import Runner
 from napari_cytodino.widgets.watch import LayerWatch
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 BUSY = "Something is running; wait for it or press Cancel."
 
-NONE_FLAGGED = "No cell is flagged."
+NONE_FLAGGED = "No cell is flagged that has no verdict yet."
 NOT_YET = "Nothing is classified yet; press Classify first."
 
 DRAW_MS, WRITE_MS = 30, 400
@@ -53,11 +56,17 @@ class Controller:
         self.watch = LayerWatch(viewer, self._changed, self._removed)
         self.clicks = Clicks(self)
         self.nearest = Nearest(session)
+        self.reviewing = Reviewing(session)
+        self.case = ReviewCase(self)
+        self.actions = ReviewActions(self)
         self._draw_soon = qthrottled(self.run.redraw, timeout=DRAW_MS, leading=False)
+        self._draw_later = qdebounced(self.run.redraw, timeout=WRITE_MS)
         self._write_later = qdebounced(self.picture.write_features, timeout=WRITE_MS)
         session.display.connect(self.run.redraw)
         session.results.connect(self._on_results)
         session.decided.connect(self._on_decided)
+        session.reviewed.connect(self._on_reviewed)
+        self.reviewing.changed.connect(self._on_verdicts)
         session.selected.connect(self.picture.draw_selected)
 
     def find(self) -> None:
@@ -135,7 +144,10 @@ class Controller:
             notices.say(NONE_FLAGGED if there else NOT_YET)
             return
         session.select(row)
-        self.picture.fly_to_selected()
+        if self.reviewing.is_open:
+            self.picture.show_at_scale()
+        else:
+            self.picture.fly_to_selected()
 
     def _read_costs(self) -> None:
         """Take the user's costs of errors; a faulty file is told and left aside."""
@@ -171,9 +183,12 @@ class Controller:
     def close(self) -> None:
         """Stop all work and let go of the viewer."""
         self._draw_soon.cancel()
+        self._draw_later.cancel()
         self._write_later.cancel()
         self.runner.abandon()
         self.nearest.close()
+        self.case.close()
+        self.reviewing.close()
         self.clicks.close()
         self.watch.close()
 
@@ -213,6 +228,18 @@ class Controller:
         """Follow moved thresholds; what napari does for it is slower than deciding."""
         if self.session.predictions is not None:
             self._draw_soon()
+            self._write_later()
+
+    def _on_reviewed(self, rows: Any) -> None:
+        """Show a verdict at once; all that takes long waits until the reader rests."""
+        self.picture.touch(rows)
+        self._draw_later()
+        self._write_later()
+
+    def _on_verdicts(self, rows: Any) -> None:
+        """Draw everything where all verdicts are others, as of another reader."""
+        if rows is None and self.session.predictions is not None:
+            self.run.redraw()
             self._write_later()
 
     def _idle(self, cancelled: bool) -> None:

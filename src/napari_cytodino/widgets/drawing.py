@@ -161,12 +161,36 @@ class Drawing:
         if len(self._levels) > 1 or not few or reading.label_boxes is None:
             self._repaint(layer, values, frame)
             return
+        self._fill(reading, changed, values[changed])
+
+    def _fill(
+        self,
+        reading: CellsReading,
+        rows: npt.NDArray[np.int64],
+        values: npt.NDArray[np.uint8],
+    ) -> None:
+        """Paint cells within their boxes, on the finest level."""
         assert reading.labels is not None
-        for row in changed:
+        assert reading.label_boxes is not None
+        for row, value in zip(rows, values, strict=True):
             top, left, bottom, right = reading.label_boxes[row]
             window = np.s_[top:bottom, left:right]
             mask = reading.labels[window] == reading.cells.label[row]
-            self._levels[0][window][mask] = values[row]
+            self._levels[0][window][mask] = value
+
+    def touch(self, reading: CellsReading, marks: Marks) -> None:
+        """Paint these few cells of a label image anew at once, and nothing else.
+
+        Only where that is quick: other looks follow with the next whole drawing.
+        """
+        own = self.layer(CLASSES)
+        if own is None or len(self._levels) != 1 or reading.labels is not self._labels:
+            return
+        main = marks.rows < len(self._values)
+        rows, values = marks.rows[main], marks.values[main]
+        self._values[rows] = values
+        self._fill(reading, rows, values)
+        own.refresh(extent=False)
 
     def _repaint(self, layer: Any, values: npt.NDArray[np.uint8], frame: Frame) -> None:
         assert self._painter is not None
@@ -226,9 +250,10 @@ class Drawing:
             REVIEW, frame.lift_points(corners, rows), look, features, frame, text=True
         )
 
-    def draw_selected(self, cells: Cells, row: int | None, frame: Frame) -> None:
-        """Put a thin ring around the cell that the card shows."""
-        rows = np.array([] if row is None else [row], np.int64)
+    def draw_selected(
+        self, cells: Cells, rows: npt.NDArray[np.int64], frame: Frame
+    ) -> None:
+        """Put a thin ring around the cells that are selected."""
         look = {
             "symbol": "disc",
             "size": _sides(cells.bbox[rows]) * HALO,

@@ -16,13 +16,16 @@ from napari_cytodino.widgets import notices, ui
 from napari_cytodino.widgets.standing import standing
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from napari_cytodino.widgets.controller import Controller
     from napari_cytodino.widgets.session import Session
 
 TABLES = (
-    "CSV (*.csv);;GeoJSON for QuPath (*.geojson);;Parquet (*.parquet);;AnnData (*.h5ad)"
+    "CSV (*.csv);;Excel (*.xlsx);;GeoJSON for QuPath (*.geojson);;"
+    "Parquet (*.parquet);;AnnData (*.h5ad)"
 )
 PICTURES = "PNG (*.png)"
 
@@ -34,7 +37,7 @@ class ExportPanel(QWidget):
         super().__init__()
         self._controller = controller
         self.table = QPushButton("Save &table…")
-        self.table.setToolTip("CSV, GeoJSON for QuPath, Parquet or AnnData.")
+        self.table.setToolTip("CSV, Excel, GeoJSON for QuPath, Parquet or AnnData.")
         self.picture = QPushButton("Save pictu&re…")
         self.picture.setToolTip("The canvas as it is, with the classes.")
         layout = QVBoxLayout(self)
@@ -56,7 +59,13 @@ class ExportPanel(QWidget):
         session = self._controller.session
         try:
             frame = whole_table(session)
-            export(frame, path, provenance=provenance(session), polygons=rings(session))
+            export(
+                frame,
+                path,
+                provenance=provenance(session),
+                polygons=rings(session) if path.suffix == ".geojson" else None,
+                embeddings=embeddings(session),
+            )
         except CytoDinoError as error:
             notices.tell(error)
         else:
@@ -101,8 +110,14 @@ def whole_table(session: Session) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When nothing is classified.
+        When nothing is classified, or a blind reading goes on: each file would tell
+        what the model says.
     """
+    if session.blind:
+        raise InputError(
+            "A blind reading goes on, and a file would tell what the model says; end "
+            "the review first."
+        )
     if (
         session.cells is None
         or session.predictions is None
@@ -143,6 +158,12 @@ def provenance(session: Session) -> Provenance:
         asdict(session.policy),
         settings,
     )
+
+
+def embeddings(session: Session) -> npt.NDArray[np.float16]:
+    """Return the embedding of each line of the table."""
+    assert session.predictions is not None
+    return session.predictions.embeddings[session.predictions.done]
 
 
 def rings(session: Session) -> dict[int, list[list[float]]]:

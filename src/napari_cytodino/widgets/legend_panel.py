@@ -29,7 +29,7 @@ from napari_cytodino.core.colours import (
 )
 from napari_cytodino.widgets import ui
 from napari_cytodino.widgets.card import STATUS_WORDS
-from napari_cytodino.widgets.marks import OPEN, UNSETTLED, counts
+from napari_cytodino.widgets.marks import OPEN, REJECTED, UNSETTLED, counts
 
 if TYPE_CHECKING:
     from napari_cytodino.core.taxonomy import CellClass, Taxonomy
@@ -88,6 +88,7 @@ class LegendPanel(QWidget):
             self._session.display,
         ):
             signal.connect(self.refresh)
+        self._session.reviewed.connect(self._recount)
         self.refresh()
 
     def refresh(self) -> None:
@@ -123,7 +124,8 @@ class LegendPanel(QWidget):
                 group, "~", "stage open", self._open_colour(colour), open_key
             )
             group.setExpanded(True)
-        self._items[UNSETTLED] = self._item(self.tree, "–", "no class", NONE, UNSETTLED)
+        for key in (UNSETTLED, REJECTED):
+            self._items[key] = self._item(self.tree, "–", key, NONE, key)
 
     def _open_colour(self, lineage: Colour) -> Colour:
         return lineage if self._session.mode == "lineage" else NONE
@@ -161,13 +163,17 @@ class LegendPanel(QWidget):
         for key, item in self._items.items():
             count = numbers.get(key, 0)
             item.setText(1, str(count) if count else "")
-            special = key.startswith(OPEN) or key == UNSETTLED
+            special = key.startswith(OPEN) or key in (UNSETTLED, REJECTED)
             item.setHidden(special and not count)
         for group in self._groups.values():
             total = sum(
                 int(group.child(i).text(1) or 0) for i in range(group.childCount())
             )
             group.setText(1, str(total) if total else "")
+
+    def _recount(self, rows: object) -> None:
+        with signals_blocked(self.tree):
+            self._count()
 
     def _note(self) -> str:
         session = self._session

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_cytodino.core.colours import NONE, Colour, keys, palette
+from napari_cytodino.core.reviews import NOT_A_CELL
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +24,9 @@ OPEN = "stage open: "
 
 UNSETTLED = "no class"
 """The group of cells that have neither class nor lineage."""
+
+REJECTED = "not a cell"
+"""The group of what a reader called no cell."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ def groups(table: pd.DataFrame) -> npt.NDArray[np.object_]:
     final = table["final_class"].to_numpy(object)
     names = np.where(final != "", final, UNSETTLED) if len(table) else final.copy()
     status = table["status"].to_numpy(object)
-    stage_open = np.flatnonzero((final == "") & (status == "lineage_only"))
+    names[table["reviewed_class"].to_numpy(object) == NOT_A_CELL] = REJECTED
+    open_ = (names == UNSETTLED) & (status == "lineage_only")
+    stage_open = np.flatnonzero(open_)
     names[stage_open] = OPEN + table["lineage"].to_numpy(object)[stage_open]
     return names
 
@@ -95,6 +101,8 @@ def marks(
     signs = np.array([*SIGNS.values(), ""], object)[
         _places(table["status"].to_numpy(object), list(SIGNS))
     ]
+    seen = table["reviewed_class"].to_numpy(object) != ""
+    signs = np.where(seen, "", signs)
     return Marks(
         np.flatnonzero(done),
         np.where(shown, values, 0).astype(np.uint8),

@@ -15,8 +15,13 @@ from napari_cytodino.widgets.marks import marks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from napari_cytodino.widgets.marks import Marks
     from napari_cytodino.widgets.session import Session
+
+SURROUNDINGS = 4.0
+"""Side of what is shown around a cell in review, in fields of view of the model."""
 
 SEEN, SHOWN = 48.0, 96.0
 """A ring of fewer screen pixels than the first is enlarged to the second."""
@@ -92,11 +97,44 @@ class Picture:
         self.drawing.draw_review(session.cells, look, frame, session.table)
         self.draw_selected()
 
+    def touch(self, rows: npt.NDArray[np.int64]) -> None:
+        """Paint a few cells anew at once; badges and rings follow with `draw`."""
+        session, reading = self._session, self._session.reading
+        predictions, taxonomy = session.predictions, session.taxonomy
+        if predictions is None or taxonomy is None or reading is None:
+            return
+        rows = np.unique(rows)
+        lines = (np.cumsum(predictions.done) - 1)[rows]
+        some = np.zeros(len(predictions.done), bool)
+        some[rows] = True
+        look = marks(
+            session.table.iloc[lines], some, taxonomy, session.mode, session.hidden
+        )
+        self.drawing.touch(reading, look)
+
     def draw_selected(self) -> None:
-        """Show which cell the card is about."""
+        """Show which cells are selected."""
         session, frame = self._session, self._image_frame
         if session.cells is not None and frame is not None:
-            self.drawing.draw_selected(session.cells, session.selected_row, frame)
+            rows = session.selected_rows
+            self.drawing.draw_selected(
+                session.cells, rows[rows < len(session.cells)], frame
+            )
+
+    def show_at_scale(self) -> None:
+        """Bring the selected cell into the middle, as large as every other one.
+
+        The scale depends on the field of view alone, so that sizes can be compared from
+        cell to cell.
+        """
+        session, layer = self._session, self.drawing.layer(SELECTED)
+        if layer is None or not len(layer.data) or self._image_frame is None:
+            return
+        camera = self._viewer.scene.camera
+        scale = float(np.asarray(self._image_frame.placement["scale"])[-1])
+        side = SURROUNDINGS * session.crop_side() * scale
+        camera.center = tuple(self._place_of(layer))
+        camera.zoom = min(self._viewer.canvas.size) / side
 
     def fly_to_selected(self) -> None:
         """Bring the selected cell onto the canvas, large enough to see.
@@ -106,6 +144,18 @@ class Picture:
         layer = self.drawing.layer(SELECTED)
         if layer is None or not len(layer.data):
             return
+        camera = self._viewer.scene.camera
+        center = self._place_of(layer)
+        side = float(layer.size[0]) * float(np.asarray(layer.scale)[-1])
+        half = min(self._viewer.canvas.size) / camera.zoom / 2 - side / 2
+        small = side * camera.zoom < SEEN
+        if small or np.abs(np.subtract(center, camera.center)).max() > half:
+            camera.center = tuple(center)
+        if small:
+            camera.zoom = SHOWN / side
+
+    def _place_of(self, layer: Any) -> list[float]:
+        """Go to the plane of the first ring, and return where the camera sees it."""
         place = np.asarray(layer.data_to_world(layer.data[0]), float)
         dims, camera = self._viewer.dims, self._viewer.scene.camera
         center = list(camera.center)
@@ -115,13 +165,7 @@ class Picture:
                 center[dims.displayed.index(axis) - len(dims.displayed)] = value
             else:
                 dims.set_point(axis, value)
-        side = float(layer.size[0]) * float(np.asarray(layer.scale)[-1])
-        half = min(self._viewer.canvas.size) / camera.zoom / 2 - side / 2
-        small = side * camera.zoom < SEEN
-        if small or np.abs(np.subtract(center, camera.center)).max() > half:
-            camera.center = tuple(center)
-        if small:
-            camera.zoom = SHOWN / side
+        return center
 
     def write_features(self) -> None:
         """Write the rows of the user's layer into its `features`."""

@@ -23,14 +23,20 @@ LOOKING = ("pan_zoom", "select", "pick")
 
 
 def click_callback(
-    clicked: Callable[[tuple[float, ...]], None],
+    clicked: Callable[[tuple[float, ...]], None], button: int = 1
 ) -> Callable[[Any, Any], Iterator[None]]:
-    """Return a mouse callback that reports left clicks in world coordinates."""
+    """Return a mouse callback that reports clicks in world coordinates.
+
+    Parameters
+    ----------
+    button
+        1 is the left one, 2 the right one.
+    """
 
     def on_press(viewer: Any, event: Any) -> Iterator[None]:
         active = viewer.layers.selection.active
         mode = str(getattr(active, "mode", "pan_zoom"))
-        if event.button != 1 or mode not in LOOKING:
+        if event.button != button or mode not in LOOKING:
             return
         start, position = np.array(event.pos, float), tuple(event.position)
         yield

@@ -27,6 +27,7 @@ class RunState(Enum):
     FINDING = "finding cells"
     OPENING = "opening the checkpoint"
     CLASSIFYING = "classifying"
+    SAVING = "saving"
     STOPPING = "stopping"
 
 

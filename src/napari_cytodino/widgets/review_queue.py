@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.core.review_costs import review_costs
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -18,15 +16,27 @@ FLAGGED = ("review", "lineage_only")
 
 
 def queue(session: Session) -> npt.NDArray[np.int64]:
-    """Return the rows of flagged cells by falling cost of accepting them unseen."""
-    evidence, taxonomy = session.evidence, session.taxonomy
-    if evidence is None or taxonomy is None or session.predictions is None:
+    """Return the rows of flagged cells by falling cost of accepting them unseen.
+
+    Cells that have a verdict are out. In a blind reading all other cells are in, from
+    the first to the last, as flags would tell what the model thinks. While readers are
+    brought together, it is what they call differently.
+    """
+    if session.predictions is None or session.taxonomy is None:
         return np.zeros(0, np.int64)
-    status = session.table["status"].to_numpy(object)
+    table = session.table
+    open_ = table["reviewed_class"].to_numpy(object) == ""
+    rows = np.flatnonzero(session.predictions.done)
+    if session.asked is not None:
+        return session.asked[np.isin(session.asked, rows[open_])]
+    if session.blind:
+        return rows[open_]
+    status = table["status"].to_numpy(object)
     flagged = np.logical_or.reduce([status == name for name in FLAGGED])
-    rows = np.flatnonzero(session.predictions.done)[flagged]
-    price = evidence.expected_cost(review_costs(taxonomy, session.costs))[rows]
-    return rows[np.argsort(-price, kind="stable")]
+    rows = rows[flagged & open_]
+    price = session.price
+    assert price is not None
+    return rows[np.argsort(-price[rows], kind="stable")]
 
 
 def place_in(rows: npt.NDArray[np.int64], row: int | None) -> int | None:

@@ -14,17 +14,20 @@ from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import Predictions
-from napari_cytodino.core.review_costs import ReviewCosts
-from napari_cytodino.core.table import COLUMNS, build_table
+from napari_cytodino.core.review_costs import ReviewCosts, review_costs
+from napari_cytodino.core.table import COLUMNS, build_table, hide_model, review_lines
 from napari_cytodino.widgets.requests import Progress, RunState, join
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.core.evidence import Evidence
     from napari_cytodino.core.predictions import PredictionBatch
+    from napari_cytodino.core.reviews import Verdict
     from napari_cytodino.core.taxonomy import Taxonomy
     from napari_cytodino.widgets.requests import CellsReading
 
@@ -41,6 +44,8 @@ class Session:
     """The cells, their predictions or the policy changed."""
     decided = Signal()
     """Thresholds moved: the same answers, decided anew."""
+    reviewed = Signal(object)
+    """Verdicts on these rows of the cells changed; (M,) int64."""
     display = Signal()
     """The colour mode or the hidden classes changed."""
     run = Signal()
@@ -60,6 +65,9 @@ class Session:
         self.risk: float | None = None
         self._weighed: tuple[Predictions, str, Evidence] | None = None
         self.costs = ReviewCosts()
+        self._priced: tuple[Evidence, ReviewCosts, npt.NDArray[np.float64]] | None = (
+            None
+        )
         self.device_text = ""
         self.generation = 0
         self.reading: CellsReading | None = None
@@ -72,8 +80,11 @@ class Session:
         self.hidden: frozenset[str] = frozenset()
         self.state = RunState.IDLE
         self.progress = Progress()
-        self.selected_row: int | None = None
+        self.selected_rows = np.zeros(0, np.int64)
         self.main_count = 0
+        self.reviews: Mapping[int, Verdict] = {}
+        self.blind = False
+        self.asked: npt.NDArray[np.int64] | None = None
 
     @property
     def opened(self) -> Checkpoint | None:
@@ -105,6 +116,18 @@ class Session:
         if kept is None or kept[0] is not predictions or kept[1] != opened.sha256:
             found = weigh(predictions, opened.taxonomy, opened.policy.temperature)
             kept = self._weighed = (predictions, opened.sha256, found)
+        return kept[2]
+
+    @property
+    def price(self) -> npt.NDArray[np.float64] | None:
+        """What it costs to accept each cell unseen, (N,); verdicts change nothing."""
+        evidence, taxonomy = self.evidence, self.taxonomy
+        if evidence is None or taxonomy is None:
+            return None
+        kept = self._priced
+        if kept is None or kept[0] is not evidence or kept[1] != self.costs:
+            cost = evidence.expected_cost(review_costs(taxonomy, self.costs))
+            kept = self._priced = (evidence, self.costs, cost)
         return kept[2]
 
     def crop_side(self) -> int:
@@ -164,7 +187,7 @@ class Session:
         self.generation += 1
         self.reading, self.cells, self.main_count = None, None, 0
         self.stale = ""
-        self.selected_row = None
+        self.selected_rows = np.zeros(0, np.int64)
         self._drop_predictions()
         self.selected.emit()
 
@@ -234,16 +257,64 @@ class Session:
         if self.predictions is None or self.cells is None or self.opened is None:
             self.table = empty_table()
         else:
-            assert self.policy is not None
-            self.table = build_table(
-                self.cells,
-                self.predictions,
-                self.opened.taxonomy,
-                self.policy,
-                evidence=self.evidence,
-            )
+            self.table = self.table_of(self.reviews)
+            if self.blind:
+                self.table = hide_model(self.table)
             self.partial = not bool(self.predictions.done.all())
         self.results.emit()
+
+    def table_of(self, reviews: Mapping[int, Verdict]) -> pd.DataFrame:
+        """Return the table with these verdicts, by row, whatever is shown.
+
+        Raises
+        ------
+        InputError
+            When nothing is classified.
+        """
+        if self.predictions is None or self.cells is None or self.opened is None:
+            raise InputError("Nothing is classified yet; press Classify first.")
+        assert self.policy is not None
+        labels = self.cells.label
+        said = {int(labels[row]): _said_of(v) for row, v in reviews.items()}
+        return build_table(
+            self.cells,
+            self.predictions,
+            self.opened.taxonomy,
+            self.policy,
+            said,
+            evidence=self.evidence,
+        )
+
+    def take_reviews(
+        self,
+        reviews: Mapping[int, Verdict],
+        *,
+        blind: bool = False,
+        asked: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Show the verdicts of another reader, with or without the model's classes.
+
+        Parameters
+        ----------
+        reviews
+            By row of the cells; a live view, that changes with each verdict.
+        blind
+            Hide everywhere what the model says.
+        asked
+            The rows to look at, in their order; None for what the model flagged.
+        """
+        self.reviews, self.blind, self.asked = reviews, blind, asked
+        self.rebuild()
+
+    def update_reviews(self, rows: npt.NDArray[np.int64]) -> None:
+        """Bring the lines of these rows up to date, and nothing else."""
+        if self.predictions is not None:
+            done = self.predictions.done
+            rows = rows[done[rows]]
+            lines = (np.cumsum(done) - 1)[rows]
+            said = [_said_of(self.reviews.get(int(row))) for row in rows]
+            review_lines(self.table, lines, said)
+        self.reviewed.emit(rows)
 
     def set_min_confidence(self, value: float) -> None:
         """Override the least confidence of the policy; 0 takes the checkpoint's."""
@@ -284,9 +355,18 @@ class Session:
         self.hidden = self.hidden if hidden is None else hidden
         self.display.emit()
 
+    @property
+    def selected_row(self) -> int | None:
+        """The cell that is looked at: the first of those selected."""
+        return int(self.selected_rows[0]) if len(self.selected_rows) else None
+
     def select(self, row: int | None) -> None:
         """Look at another cell."""
-        self.selected_row = row
+        self.select_many([] if row is None else [row])
+
+    def select_many(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        """Select cells; the card shows the first of them."""
+        self.selected_rows = np.asarray(rows, np.int64).reshape(-1)
         self.selected.emit()
 
 
@@ -302,6 +382,12 @@ def own_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
         usual = DecisionPolicy().max_critical
         policy = replace(policy, uncalibrated="", max_critical=usual)
     return replace(policy, min_confidence=least, guarantee="")
+
+
+def _said_of(verdict: Verdict | None) -> tuple[str, str, str]:
+    if verdict is None:
+        return ("", "", "")
+    return (verdict.cell_class, verdict.reviewer, verdict.at)
 
 
 def empty_table() -> pd.DataFrame:

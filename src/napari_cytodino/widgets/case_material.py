@@ -1,0 +1,132 @@
+"""What a case amounts to beyond one reader's screen: its table, report and crops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.core.agreement import Agreement, agreement
+from napari_cytodino.core.case_report import CaseReport, rows_to_show
+from napari_cytodino.core.cell_matching import find_again
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.reviews import NOT_A_CELL
+from napari_cytodino.widgets.export_panel import provenance
+from napari_cytodino.widgets.standing import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from napari_cytodino.core.alerts import Rules
+    from napari_cytodino.core.counting import Counting
+    from napari_cytodino.core.table_reading import EarlierVerdict
+    from napari_cytodino.widgets.controller import Controller
+    from napari_cytodino.widgets.session import Session
+
+MODEL = "the model"
+
+BLIND = (
+    "A blind reading goes on, and a report would tell what the model says; end the "
+    "review first."
+)
+
+
+def calls_of(controller: Controller, name: str) -> dict[int, str]:
+    """Return the class by row of a reader, or of the model (`MODEL`)."""
+    log, session = controller.reviewing.log, controller.session
+    if name != MODEL:
+        said = log.verdicts(name) if log is not None else {}
+        return {row: verdict.cell_class for row, verdict in said.items()}
+    rows = np.arange(session.cells_count)
+    return dict(enumerate(controller.reviewing.model_classes(rows)))
+
+
+def compare(controller: Controller, first: str, second: str) -> Agreement:
+    """Return how far two agree on the cells that both called."""
+    taxonomy = controller.session.taxonomy
+    assert taxonomy is not None
+    calls = (calls_of(controller, first), calls_of(controller, second))
+    return agreement(*calls, taxonomy, names=(first, second), other=(NOT_A_CELL,))
+
+
+def pairs_of(readers: Sequence[str]) -> list[tuple[str, str]]:
+    """Return whom to compare: every two readers, then the model with each."""
+    return [*combinations(readers, 2), *((MODEL, name) for name in readers)]
+
+
+def report_of(
+    controller: Controller, counting: Counting | None, rules: Rules | None
+) -> CaseReport:
+    """Return the report of the case, still without pictures.
+
+    Verdicts are those of the case: settled, or agreed on by all who read the cell.
+
+    Raises
+    ------
+    InputError
+        When nothing is classified, or a blind reading goes on.
+    """
+    session, reviewing = controller.session, controller.reviewing
+    log = reviewing.log
+    if session.blind:
+        raise InputError(BLIND)
+    table = session.table_of(log.settled() if log is not None else {})
+    assert session.taxonomy is not None
+    assert session.predictions is not None
+    name = str(getattr(session.image, "name", ""))
+    report = CaseReport(
+        case=(log.case if log is not None else "") or name,
+        table=table,
+        taxonomy=session.taxonomy,
+        provenance=provenance(session),
+        rows=np.flatnonzero(session.predictions.done),
+        counting=counting,
+        rules=rules,
+        guarantee=standing(session).text,
+    )
+    if log is None:
+        return report
+    return replace(
+        report,
+        agreements=tuple(compare(controller, *pair) for pair in pairs_of(log.readers)),
+        unsettled=len(log.disagreements()),
+        image_hash=log.image,
+        revision=log.revision,
+        locked=log.locked,
+    )
+
+
+def pictures_for(
+    session: Session, report: CaseReport
+) -> Mapping[int, npt.NDArray[np.uint8]]:
+    """Return the crops that the report shows, by row; reads pixels, so in a worker."""
+    from napari_cytodino.widgets.work import crop_picture
+
+    assert session.reading is not None
+    assert session.cells is not None
+    found = {
+        row: crop_picture(session.reading, session.cells, row, session.crop_side())
+        for row in rows_to_show(report)
+    }
+    return {row: pixels for row, pixels in found.items() if pixels is not None}
+
+
+def rows_of(
+    session: Session, verdicts: Sequence[EarlierVerdict]
+) -> npt.NDArray[np.int64]:
+    """Return the row of each verdict of an earlier table, -1 where its cell is gone."""
+    cells = session.cells
+    if cells is None:
+        return np.full(len(verdicts), -1, np.int64)
+    return find_again(
+        np.array([v.label for v in verdicts], np.int64),
+        np.array([[v.y, v.x] for v in verdicts], float).reshape(-1, 2),
+        np.array([v.area for v in verdicts], float),
+        cells.label,
+        cells.centre,
+        cells.area,
+    )

@@ -1,0 +1,205 @@
+"""Take a case elsewhere: its report, its crops by class; and bring verdicts back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
+from superqt.utils import ensure_main_thread
+
+from napari_cytodino.core.case_report import write_case_report
+from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.export_crops import CropsWritten, export_crops
+from napari_cytodino.core.reviews import NOT_A_CELL
+from napari_cytodino.core.table_reading import READABLE, read_table, verdicts_of
+from napari_cytodino.widgets import notices, ui
+from napari_cytodino.widgets.case_material import pictures_for, report_of, rows_of
+from napari_cytodino.widgets.requests import Progress, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_cytodino.core.table_reading import EarlierVerdict
+    from napari_cytodino.widgets.controller import Controller
+    from napari_cytodino.widgets.differential_panel import DifferentialPanel
+
+PAGE = "Web page (*.html)"
+
+
+class ReportPanel(QWidget):
+    """Buttons for what a case leaves behind."""
+
+    def __init__(self, controller: Controller, counts: DifferentialPanel) -> None:
+        super().__init__()
+        self._controller, self._counts = controller, counts
+        self._session = controller.session
+        self.report = QPushButton("Save rep&ort…")
+        self.report.setToolTip(
+            "One web page with counts, alerts, readers and pictures."
+        )
+        self.crops = QPushButton("Save &crops…")
+        self.crops.setToolTip(
+            "A picture of each reviewed cell, in a folder for each class, as "
+            "`python -m napari_cytodino.training` reads them."
+        )
+        self.load = QPushButton("Load &verdicts…")
+        self.load.setToolTip(
+            "From a table (CSV, Excel, Parquet) that was saved before."
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(ui.heading("Report"))
+        layout.addLayout(ui.row(self.report, self.crops, self.load))
+        self.report.clicked.connect(self._ask_report)
+        self.crops.clicked.connect(self._ask_crops)
+        self.load.clicked.connect(self._ask_load)
+        for signal in (
+            self._session.results,
+            self._session.run,
+            controller.reviewing.state,
+        ):
+            signal.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Offer what there is."""
+        there = len(self._session.table) > 0 and not self._session.busy
+        open_ = self._controller.reviewing.is_open
+        self.report.setEnabled(there and not self._session.blind)
+        self.crops.setEnabled(there and open_)
+        self.load.setEnabled(there and self._controller.reviewing.writable)
+
+    def save_report(self, path: Path) -> None:
+        """Write the report of the case, pictures included, in a worker."""
+        session = self._session
+
+        def start() -> None:
+            plan = report_of(
+                self._controller, self._counts.counting, self._counts.rules
+            )
+
+            def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
+                pictures = pictures_for(session, plan)
+                yield write_case_report(replace(plan, pictures=pictures), path)
+
+            self._work(steps, lambda done: f"The report is in {done}.")
+
+        self._controller.attempt(start)
+
+    def save_crops(self, folder: Path) -> None:
+        """Write the crops of all reviewed cells, in a worker that can be cancelled."""
+        session, log = self._session, self._controller.reviewing.log
+        reading, cells = session.reading, session.cells
+
+        def start() -> None:
+            if log is None or reading is None or cells is None:
+                raise InputError("Start the review first; only read cells are written.")
+            table, side = session.table_of(log.settled()), session.crop_side()
+            case = log.case or log.image[:12]
+
+            def steps(cancelled: Callable[[], bool]) -> Iterator[CropsWritten]:
+                yield export_crops(
+                    reading.source,
+                    cells,
+                    table,
+                    folder,
+                    side=side,
+                    case=case,
+                    progress=self._progress,
+                    cancelled=cancelled,
+                )
+
+            self._work(steps, lambda done: crops_words(done, folder))
+
+        self._controller.attempt(start)
+
+    def load_verdicts(self, path: Path) -> None:
+        """Record the verdicts of a saved table, each under its reader's name."""
+        reviewing, session = self._controller.reviewing, self._session
+        log, taxonomy = reviewing.log, session.taxonomy
+        try:
+            if log is None or taxonomy is None:
+                raise InputError("Start the review first; then load verdicts into it.")
+            found = verdicts_of(read_table(path))
+            by_reader: dict[str, list[tuple[int, EarlierVerdict]]] = defaultdict(list)
+            known = {*taxonomy.codes, NOT_A_CELL}
+            for row, verdict in zip(rows_of(session, found), found, strict=True):
+                if row >= 0 and verdict.cell_class in known:
+                    by_reader[verdict.reviewer].append((int(row), verdict))
+            count = 0
+            for name, said in by_reader.items():
+                count += len(
+                    log.record(
+                        [row for row, _ in said],
+                        [verdict.cell_class for _, verdict in said],
+                        reviewer=name or reviewing.reader,
+                        model=[verdict.model for _, verdict in said],
+                        why=f"loaded from {path.name}",
+                    )
+                )
+        except CytoDinoError as error:
+            notices.tell(error)
+            return
+        reviewing.read_as(
+            reviewing.reader, blind=reviewing.blind, settling=reviewing.settling
+        )
+        gone = len(found) - sum(map(len, by_reader.values()))
+        tail = f"; {gone} are of cells or classes that are not here" if gone else ""
+        session.message.emit(f"{count} verdicts were loaded from {path.name}{tail}.")
+
+    def _work(
+        self,
+        steps: Callable[[Callable[[], bool]], Iterator[Any]],
+        words: Callable[[Any], str],
+    ) -> None:
+        session = self._session
+        session.set_state(RunState.SAVING, Progress())
+        said: list[str] = []
+
+        def end(cancelled: bool) -> None:
+            session.set_state(RunState.IDLE)
+            for text in said:
+                session.message.emit(text)
+
+        self._controller.runner.start(
+            steps,
+            on_step=lambda done: said.append(words(done)),
+            on_error=notices.tell,
+            on_end=end,
+        )
+
+    @ensure_main_thread
+    def _progress(self, done: int, total: int) -> None:
+        if self._session.busy:
+            self._session.set_state(self._session.state, Progress(done, total))
+
+    def _ask_report(self) -> None:
+        log = self._controller.reviewing.log
+        name = (log.case if log is not None else "") or "report"
+        path, _ = QFileDialog.getSaveFileName(self, "Save report", f"{name}.html", PAGE)
+        if path:
+            self.save_report(Path(path).with_suffix(".html"))
+
+    def _ask_crops(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for crops by class")
+        if folder:
+            self.save_crops(Path(folder))
+
+    def _ask_load(self) -> None:
+        kinds = " ".join(f"*{suffix}" for suffix in READABLE)
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Load verdicts", "", f"Tables ({kinds})"
+        )
+        if path:
+            self.load_verdicts(Path(path))
+
+
+def crops_words(done: CropsWritten, folder: Path) -> str:
+    """Return what came of an export of crops."""
+    total = sum(done.counts.values())
+    tail = "" if done.finished else " It was cancelled before the end."
+    bad = f" {len(done.unreadable)} cells are unreadable." if done.unreadable else ""
+    return f"{total} crops of {len(done.counts)} classes are in {folder}.{bad}{tail}"

@@ -1,0 +1,54 @@
+"""The menu of a cell; a real right click is in `test_review_dock`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qtpy.QtWidgets import QWidget
+
+from napari_cytodino.core.review_keys import read_keys
+from napari_cytodino.core.reviews import NOT_A_CELL
+from napari_cytodino.widgets.cell_menu import CellMenu
+
+
+@pytest.fixture
+def menu(read_bench: Any, qtbot: Any) -> CellMenu:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    keys = read_keys(read_bench.session.taxonomy)
+    return CellMenu(read_bench.controller, parent, lambda: keys)
+
+
+def test_every_class_is_there_with_its_key(read_bench: Any, menu: CellMenu) -> None:
+    read_bench.session.select(0)
+    shown = menu.menu()
+    assert shown.title() == "Cell 1"
+    entries = [a for m in shown.actions() if m.menu() for a in m.menu().actions()]
+    assert len(entries) == len(read_bench.session.taxonomy)
+    blast = next(a for a in entries if a.text().startswith("BLA"))
+    assert blast.text().endswith("\tB")
+    blast.trigger()
+    assert read_bench.session.table["reviewed_class"][0] == "BLA"
+
+
+def test_it_is_about_all_that_are_selected(read_bench: Any, menu: CellMenu) -> None:
+    read_bench.controller.reviewing.select([1, 2, 5])
+    shown = menu.menu()
+    assert shown.title() == "3 cells"
+    next(a for a in shown.actions() if a.text().startswith("Not a cell")).trigger()
+    said = read_bench.session.table["reviewed_class"]
+    assert said[said == NOT_A_CELL].index.tolist() == [1, 2, 5]
+
+
+def test_no_review_no_menu(read_bench: Any, menu: CellMenu, monkeypatch: Any) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(menu, "menu", lambda: opened.append(1))
+    y, x = read_bench.session.cells.centre[0]
+    menu.open_at((-50.0, -50.0))
+    read_bench.controller.reviewing.stop()
+    menu.open_at((float(y), float(x)))
+    assert opened == []
+    callbacks = list(read_bench.viewer.mouse_drag_callbacks)
+    menu.close()
+    assert len(read_bench.viewer.mouse_drag_callbacks) == len(callbacks) - 1
