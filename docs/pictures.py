@@ -14,9 +14,12 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+# records of reviews made here are nobody's
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
 import napari
@@ -25,8 +28,11 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from napari_cytodino.core.synthetic import synthetic_smear
-from napari_cytodino.widgets.commands import open_dock
+from napari_cytodino.widgets.commands import DOCK, PLUGIN, open_dock
 from napari_cytodino.widgets.drawing import FOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OUT = Path(__file__).parent / "images"
 FIELDS = Path(__file__).parents[2] / "shared" / "data" / "bccd-fields" / "images"
@@ -123,13 +129,43 @@ def synthetic(theme: str, mode: str) -> None:
     viewer.close()
 
 
+def reading(theme: str, *, gallery: bool) -> None:
+    """Read a drawn smear: some verdicts, the review dock, and the gallery below."""
+    smear = synthetic_smear((1400, 1700), 72, seed=5)
+    viewer, dock = show(theme, smear.image, "SYNTHETIC smear")
+    labels = viewer.add_labels(smear.labels, name="cells", visible=False)
+    dock.checkpoint.choose("demo")
+    dock.session.choose(cells_layer=labels)
+    dock.controller.classify()
+    wait(dock)
+    _, review = viewer.window.add_plugin_dock_widget(PLUGIN, f"{DOCK} review")
+    while dock.controller.case.busy:
+        pump(0.1)
+    review.review.reader.setText("A. Meyer")
+    review.review.case.setText("M-2026-014")
+    review.review.begin()
+    actions = dock.controller.actions
+    actions.skip()
+    for _ in range(2):
+        actions.accept()
+        pump(0.3)
+    if gallery:
+        viewer.window.add_plugin_dock_widget(PLUGIN, f"{DOCK} gallery")
+    pump(4.0)
+    shoot(viewer, f"{'gallery' if gallery else 'review'}-{theme}")
+    viewer.close()
+
+
 def main(wanted: list[str]) -> None:
     """Make all pictures, or those whose name begins with a word given."""
-    jobs = {
+    jobs: dict[str, Callable[[], None]] = {
         "synthetic-dark-class": lambda: synthetic("dark", "class"),
         "synthetic-light-lineage": lambda: synthetic("light", "lineage"),
         "synthetic-dark-status": lambda: synthetic("dark", "status"),
     }
+    for theme in ("dark", "light"):
+        for part in ("review", "gallery"):
+            jobs[f"{part}-{theme}"] = partial(reading, theme, gallery=part == "gallery")
     fields = sorted(FIELDS.glob("*")) if FIELDS.is_dir() else []
     if fields:
         field = FIELDS / "BloodImage_00195.jpg"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, Qt
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.widgets.gallery import CHOOSE_FIRST, GalleryPanel
@@ -230,3 +231,20 @@ def test_it_ends_with_its_dock(pictured: Any, qtbot: Any) -> None:
     pictured.reviewing.set_class(pictured.codes[0], [2])
     pictured.session.rebuild()
     qtbot.wait(80)
+
+
+def test_it_ends_when_its_dock_is_taken_away(pictured: Any, qtbot: Any) -> None:
+    dock = QWidget()
+    panel = GalleryPanel(pictured)
+    QVBoxLayout(dock).addWidget(panel)
+    dock.show()
+    qtbot.waitExposed(dock)
+    # napari deletes docks without closing what is inside
+    dock.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    pictured.session.select(3)
+    pictured.reviewing.set_class(pictured.codes[0], [2])
+    pictured.session.rebuild()
+    panel.thumbnails.want([1], 20)
+    qtbot.wait(80)
+    assert len(panel.thumbnails) == 0

@@ -59,6 +59,20 @@ def test_verdicts_come_back_under_their_readers_names(
     assert "none.csv" in told[-1]
 
 
+def test_the_history_is_written_event_by_event(
+    read_bench: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
+) -> None:
+    reviewing = read_bench.controller.reviewing
+    reviewing.set_class("BLA", [0, 1])
+    reviewing.undo()
+    panel.save_history(tmp_path / "history.csv")
+    assert len((tmp_path / "history.csv").read_text("utf-8").splitlines()) == 5
+    panel.save_history(tmp_path / "history.txt")
+    assert len(told) == 1
+    reviewing.read_as("BK", blind=True)
+    assert not panel.history.isEnabled()
+
+
 def test_a_folder_that_refuses(
     read_bench: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
 ) -> None:

@@ -13,10 +13,12 @@ from superqt.utils import ensure_main_thread
 from napari_cytodino.core.case_report import write_case_report
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.export_crops import CropsWritten, export_crops
+from napari_cytodino.core.review_history import write_history
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.table_reading import READABLE, read_table, verdicts_of
 from napari_cytodino.widgets import notices, ui
 from napari_cytodino.widgets.case_material import pictures_for, report_of, rows_of
+from napari_cytodino.widgets.export_panel import with_suffix
 from napari_cytodino.widgets.requests import Progress, RunState
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.differential_panel import DifferentialPanel
 
 PAGE = "Web page (*.html)"
+
+HISTORIES = "CSV (*.csv);;JSON lines (*.jsonl)"
 
 
 class ReportPanel(QWidget):
@@ -45,6 +49,8 @@ class ReportPanel(QWidget):
             "A picture of each reviewed cell, in a folder for each class, as "
             "`python -m napari_cytodino.training` reads them."
         )
+        self.history = QPushButton("Save &history…")
+        self.history.setToolTip("Every event of the record, as CSV or JSON lines.")
         self.load = QPushButton("Load &verdicts…")
         self.load.setToolTip(
             "From a table (CSV, Excel, Parquet) that was saved before."
@@ -52,9 +58,11 @@ class ReportPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(ui.heading("Report"))
-        layout.addLayout(ui.row(self.report, self.crops, self.load))
+        layout.addLayout(ui.row(self.report, self.crops))
+        layout.addLayout(ui.row(self.history, self.load))
         self.report.clicked.connect(self._ask_report)
         self.crops.clicked.connect(self._ask_crops)
+        self.history.clicked.connect(self._ask_history)
         self.load.clicked.connect(self._ask_load)
         for signal in (
             self._session.results,
@@ -70,6 +78,8 @@ class ReportPanel(QWidget):
         open_ = self._controller.reviewing.is_open
         self.report.setEnabled(there and not self._session.blind)
         self.crops.setEnabled(there and open_)
+        # each event holds what the model said
+        self.history.setEnabled(open_ and not self._session.blind)
         self.load.setEnabled(there and self._controller.reviewing.writable)
 
     def save_report(self, path: Path) -> None:
@@ -115,6 +125,18 @@ class ReportPanel(QWidget):
             self._work(steps, lambda done: crops_words(done, folder))
 
         self._controller.attempt(start)
+
+    def save_history(self, path: Path) -> None:
+        """Write the whole record, event by event."""
+        log = self._controller.reviewing.log
+        try:
+            if log is None:
+                raise InputError("Start the review first; its record is then saved.")
+            write_history(log, path)
+        except CytoDinoError as error:
+            notices.tell(error)
+        else:
+            self._session.message.emit(f"The history is in {path}.")
 
     def load_verdicts(self, path: Path) -> None:
         """Record the verdicts of a saved table, each under its reader's name."""
@@ -187,6 +209,13 @@ class ReportPanel(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Folder for crops by class")
         if folder:
             self.save_crops(Path(folder))
+
+    def _ask_history(self) -> None:
+        path, kind = QFileDialog.getSaveFileName(
+            self, "Save history", "history.csv", HISTORIES
+        )
+        if path:
+            self.save_history(with_suffix(path, kind))
 
     def _ask_load(self) -> None:
         kinds = " ".join(f"*{suffix}" for suffix in READABLE)
