@@ -132,7 +132,14 @@ def synthetic(theme: str, mode: str) -> None:
 def reading(theme: str, *, gallery: bool) -> None:
     """Read a drawn smear: some verdicts, the review dock, and the gallery below."""
     smear = synthetic_smear((1400, 1700), 72, seed=5)
-    viewer, dock = show(theme, smear.image, "SYNTHETIC smear")
+    viewer = napari.Viewer(show=True, title="CytoDINO")
+    viewer.theme = theme
+    viewer.window.resize(SIZE[0], SIZE[1] + 200 * gallery)
+    # a review lies beside the file of its image
+    path = Path(tempfile.mkdtemp()) / "SYNTHETIC smear.png"
+    Image.fromarray(smear.image).save(path)
+    viewer.open(str(path), plugin="napari")
+    dock = open_dock(viewer)
     labels = viewer.add_labels(smear.labels, name="cells", visible=False)
     dock.checkpoint.choose("demo")
     dock.session.choose(cells_layer=labels)

@@ -73,6 +73,16 @@ def test_orders(pictured: Any, panel: GalleryPanel) -> None:
     assert start == 0
 
 
+def test_another_order_shows_the_section_from_its_top(
+    pictured: Any, panel: GalleryPanel
+) -> None:
+    panel.resize(900, 350)
+    top = panel.view.plan.section_span(1)[0]
+    panel.view.verticalScrollBar().setValue(top + 60)
+    choose(panel, "size")
+    assert panel.view.offset == top
+
+
 def test_likeness_to_the_selected_cell(
     pictured: Any, panel: GalleryPanel, qtbot: Any
 ) -> None:

@@ -160,3 +160,37 @@ def test_closed_it_follows_no_more(pictured: Any, panel: GalleryPanel) -> None:
     rows = section(panel, 0)
     pictured.reviewing.set_class(code(panel, 1), rows[:1])
     assert section(panel, 0) == rows
+
+
+def test_first_answers_do_not_lead_away_from_the_top(
+    pictured: Any, panel: GalleryPanel
+) -> None:
+    said = pictured.session.predictions
+    pictured.session.predictions = None
+    pictured.session.rebuild()
+    panel.follow.refresh()
+    panel.view.scroll_by(40)
+    pictured.session.predictions = said
+    pictured.session.rebuild()
+    panel.follow.refresh()
+    # all cells went to sections of their own; none is worth following there
+    assert panel.view.offset == 40
+
+
+def test_answers_that_change_little_do_not_scroll(
+    pictured: Any, panel: GalleryPanel
+) -> None:
+    row = section(panel, 2)[9]
+    panel.view.show_row(row)
+    top = int(panel.view.rows_in_view()[0])
+    before = panel.view.height_of(top)
+    said, taxonomy = pictured.session.predictions, pictured.session.taxonomy
+    # some cells of the first section turn out to be of the second
+    for other in section(panel, 0)[:7]:
+        said.logits[other] = 0
+        said.logits[other, taxonomy.index(code(panel, 1))] = 9
+    pictured.session._weighed = None
+    pictured.session.rebuild()
+    panel.follow.refresh()
+    assert len(section(panel, 0)) == 8
+    assert panel.view.height_of(top) == before

@@ -169,7 +169,7 @@ def test_screen_readers_hear_the_current_cell(view: GalleryView) -> None:
     words = view.accessibleDescription()
     assert words.startswith("Cell 9: ")
     assert " 3 of 15 in " in words
-    assert words.endswith("1 cells selected.")
+    assert words.endswith("1 cell selected.")
     assert view.accessibleName()
 
 

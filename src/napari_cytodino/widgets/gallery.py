@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -169,14 +169,17 @@ class GalleryPanel(QWidget):
     def _sort(self) -> None:
         wanted, row = self.sort.currentData(), self.choice.current
         lacking = wanted == "similarity" and row is None
+        kind = self.view.kind_at(QPoint(0, 0))
         if not lacking:
             self.model.sort = wanted
             self.model.like = row if wanted == "similarity" else None
         self.follow.refresh()
         if lacking:
             self._say(CHOOSE_FIRST)
-        elif row is not None:
+        if row is not None:
             self.view.show_row(row)
+        elif kind is not None:
+            self.view.show_kind(kind)
 
     def _offer_comparison(self) -> None:
         row = self.choice.current

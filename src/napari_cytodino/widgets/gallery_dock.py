@@ -1,12 +1,13 @@
-"""The gallery as a dock of its own, beside the CytoDINO dock of the same viewer."""
+"""Gallery and table as a dock of their own, of the same viewer's CytoDINO dock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_cytodino.widgets.cell_table import CellTable
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.docking import below
 from napari_cytodino.widgets.gallery import GalleryPanel
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class GalleryDock(QWidget):
-    """All cells as pictures, by class.
+    """All cells as pictures by class, and as a table.
 
     Parameters
     ----------
@@ -32,7 +33,11 @@ class GalleryDock(QWidget):
         self.panel = GalleryPanel(self.controller)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
+        self.table = CellTable(self.controller)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.panel, "&Pictures")
+        self.tabs.addTab(self.table, "&Table")
+        layout.addWidget(self.tabs)
         self._placed = False
 
     def showEvent(self, event: QShowEvent) -> None:

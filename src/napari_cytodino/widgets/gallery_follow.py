@@ -78,12 +78,12 @@ class Follow(QObject):
             view.lay_out()
             view.put_back(held)
         else:
-            kind, stays = model.kind_of(current), view.height_of(following)
-            slot = self._slot(current, rows, stays, following)
+            kind, stays = model.kind_of(current), view.held(following)
+            slot = stays._replace(y=self._slot(current, rows, stays.y, following))
             model.patch(rows)
             view.lay_out()
             moved = model.kind_of(current).key != kind.key
-            view.put_back((following, slot if moved else stays))
+            view.put_back([slot if moved else stays])
             view.choice.one(following)
             view.show_row(following)
         self.refreshed.emit()

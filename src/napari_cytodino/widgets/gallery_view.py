@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import (
@@ -46,6 +46,14 @@ ASK_MS = 15
 
 AHEAD = 1.0
 """Pictures are read so many screens further down, once those in view are there."""
+
+
+class Held(NamedTuple):
+    """A cell, how far below the top it is seen, and the kind it is of."""
+
+    row: int
+    y: int
+    key: str
 
 
 class GalleryView(QAbstractScrollArea):
@@ -147,26 +155,39 @@ class GalleryView(QAbstractScrollArea):
         bar.setRange(0, max(0, self.plan.height + style.gap - room))
         self.viewport().update()
 
-    def hold(self, gone: npt.NDArray[np.int64] | None = None) -> tuple[int, int] | None:
-        """Return a cell in view that is none of `gone`, and where it is seen."""
-        seen = self.rows_in_view()
+    def hold(self, gone: npt.NDArray[np.int64] | None = None) -> list[Held]:
+        """Return the cells in view and where they are seen, the current one first.
+
+        Parameters
+        ----------
+        gone
+            Rows to leave out.
+        """
+        seen, current = self.rows_in_view(), self.choice.current
+        if current is not None and current in seen:
+            seen = np.append(current, seen[seen != current])
+        elif not self.offset:
+            # who is at the very top stays there, whatever comes to stand there
+            return []
         if gone is not None:
             seen = seen[~np.isin(seen, gone)]
-        if not len(seen):
-            return None
-        row, current = int(seen[0]), self.choice.current
-        if current is not None and current in seen:
-            row = current
-        return row, self.height_of(row)
+        return [self.held(row) for row in seen.tolist()]
+
+    def held(self, row: int) -> Held:
+        """Return where a cell is seen."""
+        return Held(row, self.height_of(row), self.model.kind_of(row).key)
 
     def height_of(self, row: int) -> int:
         """Return how far below the top of the viewport a cell is."""
         return self.plan.corner(int(self.model.order.place[row]))[1] - self.offset
 
-    def put_back(self, held: tuple[int, int] | None) -> None:
-        """Scroll so that a cell is seen where it was."""
-        if held is not None and held[0] < len(self.model.order):
-            self.scroll_by(self.height_of(held[0]) - held[1])
+    def put_back(self, held: list[Held]) -> None:
+        """Scroll so that the first cell that is still of its kind is where it was."""
+        for one in held:
+            known = one.row < len(self.model.order)
+            if known and self.model.kind_of(one.row).key == one.key:
+                self.scroll_by(self.height_of(one.row) - one.y)
+                break
         self.viewport().update()
 
     def held_header(self) -> int | None:
@@ -265,7 +286,8 @@ class GalleryView(QAbstractScrollArea):
     def _speak(self) -> None:
         """Tell screen readers which cell is current and how many are selected."""
         row = self.choice.current
-        words = f"{len(self.choice.rows)} cells selected."
+        count = len(self.choice.rows)
+        words = f"{count:,} cell{'s' if count != 1 else ''} selected."
         if row is not None and row < len(self.model.order):
             order = self.model.order
             place = int(order.place[row])
