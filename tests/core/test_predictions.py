@@ -77,3 +77,20 @@ def test_batches_at_once_are_batches_one_by_one():
         one_by_one = one_by_one.with_batch(part)
     for name in ("logits", "embeddings", "done", "readable", "unfamiliarity"):
         np.testing.assert_array_equal(getattr(at_once, name), getattr(one_by_one, name))
+
+
+def test_longer_predictions_keep_what_is_known():
+    batch = PredictionBatch(
+        np.array([1]),
+        np.array([[3.0, 1.0]], np.float32),
+        np.ones((1, 4), np.float16),
+        np.ones(1, bool),
+    )
+    short = Predictions.empty(2, 2, 4).with_batch(batch)
+    grown = short.longer(5)
+    assert len(grown) == 5
+    assert grown.done.tolist() == [False, True, False, False, False]
+    np.testing.assert_array_equal(grown.logits[:2], short.logits)
+    np.testing.assert_array_equal(grown.embeddings[1], short.embeddings[1])
+    assert np.isnan(grown.logits[2:]).all()
+    assert np.isnan(grown.unfamiliarity[2:]).all()

@@ -67,7 +67,7 @@ def test_words_of_a_tile(pictured: Any, model: GalleryModel) -> None:
     a, b, *_ = pictured.codes
     first, last = model.tile(0), model.tile(56)
     assert (first.code, first.sign, first.note, first.read) == (a, "?", "40 %", False)
-    assert (last.sign, last.note) == ("", "96 %")
+    assert (last.sign, last.note) == ("", "97 %")
     assert model.tile(59).note == "99 %", "no answer is certain"
     pictured.reviewing.set_class(b, [0])
     pictured.reviewing.accept([56])
@@ -138,7 +138,7 @@ def test_cells_that_are_not_classified(pictured: Any, model: GalleryModel) -> No
     model.rebuild()
     assert rows_of(model, PENDING) == list(range(1, 60, 2))
     assert model.tile(2).code == pictured.codes[2]
-    assert model.tile(2).note == f"{int(100 * session.table['confidence'][1])} %"
+    assert model.tile(2).note == f"{100 * session.table['confidence'][1]:.0f} %"
     assert model.words(1) == "Cell 2: not classified yet; not read yet."
     pictured.reviewing.set_class(pictured.codes[3], [1])
     assert rows_of(model, pictured.codes[3]) == [1]

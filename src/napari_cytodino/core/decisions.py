@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,3 +217,17 @@ def _applies(
 def _least(taxonomy: Taxonomy, limits: Mapping[str, float]) -> npt.NDArray[np.float64]:
     """Return from which probability on each class is possible; 2 where unknown."""
     return np.array([1 - limits.get(c.lineage, 1 - NEVER) for c in taxonomy.classes])
+
+
+def own_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
+    """Return a policy with the user's own least confidence; 0 leaves it as it is.
+
+    Then nothing is promised. It also overrules that a checkpoint is not calibrated;
+    critical classes are then guarded by the usual limit.
+    """
+    if least <= 0:
+        return policy
+    if policy.uncalibrated:
+        usual = DecisionPolicy().max_critical
+        policy = replace(policy, uncalibrated="", max_critical=usual)
+    return replace(policy, min_confidence=least, guarantee="")

@@ -81,11 +81,12 @@ def layer_table(meta: Mapping[str, Any]) -> pd.DataFrame:
             "the layer whose cells were classified."
         )
     table = pd.DataFrame({name: _typed(name, features[name]) for name in COLUMNS})
-    table.attrs = dict(meta.get("metadata", {}).get(METADATA, {})) or _usual(table)
+    said: dict[Any, Any] = meta.get("metadata", {}).get(METADATA, {})
+    table.attrs = dict(said or _usual(table))
     return table
 
 
-def _usual(table: pd.DataFrame) -> dict[str, Any]:
+def _usual(table: pd.DataFrame) -> dict[Any, Any]:
     """Return the attributes of a table of the usual classes, so that it has colours.
 
     The plugin writes nothing but `features` into a user's layer, and those hold codes

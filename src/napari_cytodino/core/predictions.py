@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,17 @@ class Predictions:
             if batch.unfamiliarity is not None:
                 new.unfamiliarity[batch.rows] = batch.unfamiliarity
         return new
+
+    def longer(self, cells: int) -> Predictions:
+        """Return these predictions, followed by cells that are not done yet."""
+        more = Predictions.empty(
+            cells - len(self), self.logits.shape[1], self.embeddings.shape[1]
+        )
+        joined = (
+            np.concatenate([getattr(self, field.name), getattr(more, field.name)])
+            for field in fields(Predictions)
+        )
+        return Predictions(*joined)
 
     def probabilities(self, temperature: float = 1.0) -> npt.NDArray[np.float32]:
         """Return softmax(logits / temperature), shape (N, C); NaN where not done."""

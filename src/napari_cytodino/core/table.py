@@ -48,6 +48,11 @@ DIGITS = 6
 """Exported probabilities are rounded: they differ by 1e-7 between batch sizes."""
 
 
+def empty_table() -> pd.DataFrame:
+    """Return a cell table without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+
+
 def build_table(
     cells: Cells,
     predictions: Predictions,
@@ -156,17 +161,9 @@ def review_lines(
     for name, values in zip(names, (*columns, settled), strict=True):
         place = table.columns.get_loc(name)
         assert isinstance(place, int)
-        table.isetitem(place, _put(table[name], lines, values))
-
-
-def _put(
-    column: pd.Series[str],
-    lines: npt.NDArray[np.intp],
-    values: npt.NDArray[np.object_],
-) -> pd.Series[str]:
-    changed = column.to_numpy(object, copy=True)
-    changed[lines] = values
-    return _text(changed).set_axis(column.index)
+        changed = table[name].to_numpy(object, copy=True)
+        changed[lines] = values
+        table.isetitem(place, changed)
 
 
 def hide_model(table: pd.DataFrame) -> pd.DataFrame:

@@ -223,7 +223,7 @@ class GalleryModel:
     def _percent(self, line: int) -> str:
         confidence = float(self._columns["confidence"][line])
         # never 100 %: no answer is certain
-        return "" if np.isnan(confidence) else f"{min(int(100 * confidence), 99)} %"
+        return "" if np.isnan(confidence) else f"{min(round(100 * confidence), 99)} %"
 
     def words(self, row: int) -> str:
         """Return one cell in a sentence or two, for tooltips and screen readers."""

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from psygnal import Signal
 
 from napari_cytodino.core.calibration import RISKS
-from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.decisions import own_threshold
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.predictions import Predictions
 from napari_cytodino.core.review_costs import ReviewCosts, review_costs
-from napari_cytodino.core.table import COLUMNS, build_table, hide_model, review_lines
+from napari_cytodino.core.table import (
+    build_table,
+    empty_table,
+    hide_model,
+    review_lines,
+)
 from napari_cytodino.widgets.requests import Progress, RunState, join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+    import pandas as pd
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.evidence import Evidence
     from napari_cytodino.core.predictions import PredictionBatch
     from napari_cytodino.core.reviews import Verdict
@@ -234,7 +239,7 @@ class Session:
         known = self.cells if self.cells is not None else cell.take(np.zeros(0, int))
         self.cells = join(known, cell)
         if self.predictions is not None:
-            self.predictions = _longer(self.predictions, len(self.cells))
+            self.predictions = self.predictions.longer(len(self.cells))
         return len(self.cells) - 1
 
     def receive(self, generation: int, batches: Sequence[PredictionBatch]) -> bool:
@@ -370,39 +375,7 @@ class Session:
         self.selected.emit()
 
 
-def own_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
-    """Return a policy with the user's own least confidence; 0 leaves it as it is.
-
-    Then nothing is promised. It also overrules that a checkpoint is not calibrated;
-    critical classes are then guarded by the usual limit.
-    """
-    if least <= 0:
-        return policy
-    if policy.uncalibrated:
-        usual = DecisionPolicy().max_critical
-        policy = replace(policy, uncalibrated="", max_critical=usual)
-    return replace(policy, min_confidence=least, guarantee="")
-
-
 def _said_of(verdict: Verdict | None) -> tuple[str, str, str]:
     if verdict is None:
         return ("", "", "")
     return (verdict.cell_class, verdict.reviewer, verdict.at)
-
-
-def empty_table() -> pd.DataFrame:
-    """Return a cell table without rows."""
-    return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-
-
-def _longer(predictions: Predictions, count: int) -> Predictions:
-    grown = Predictions.empty(
-        count, predictions.logits.shape[1], predictions.embeddings.shape[1]
-    )
-    known = len(predictions)
-    grown.logits[:known] = predictions.logits
-    grown.embeddings[:known] = predictions.embeddings
-    grown.done[:known] = predictions.done
-    grown.readable[:known] = predictions.readable
-    grown.unfamiliarity[:known] = predictions.unfamiliarity
-    return grown
