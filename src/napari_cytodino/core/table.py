@@ -159,11 +159,9 @@ def review_lines(
     )
     names = ("reviewed_class", "reviewer", "reviewed_at", "final_class")
     for name, values in zip(names, (*columns, settled), strict=True):
-        place = table.columns.get_loc(name)
-        assert isinstance(place, int)
         changed = table[name].to_numpy(object, copy=True)
         changed[lines] = values
-        table.isetitem(place, changed)
+        table[name] = _text(changed).set_axis(table.index)
 
 
 def hide_model(table: pd.DataFrame) -> pd.DataFrame:
