@@ -222,8 +222,10 @@ class GalleryModel:
 
     def _percent(self, line: int) -> str:
         confidence = float(self._columns["confidence"][line])
-        # never 100 %: no answer is certain
-        return "" if np.isnan(confidence) else f"{min(round(100 * confidence), 99)} %"
+        if np.isnan(confidence):
+            return ""
+        # never 100 %, as on the card: no answer is certain
+        return ">99 %" if confidence >= 0.995 else f"{round(100 * confidence)} %"
 
     def words(self, row: int) -> str:
         """Return one cell in a sentence or two, for tooltips and screen readers."""
