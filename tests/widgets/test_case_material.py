@@ -38,6 +38,11 @@ def test_the_report_is_of_the_case_not_of_the_screen(read_bench: Any) -> None:
     assert list(report.table["reviewed_class"]) == ["BLA", "", "", "", "", ""]
     assert report.case == "M-1"
     assert report.unsettled == 1
+    assert report.readers == {"AM": 2, "BK": 2}
+    assert report.picture_note == "Each picture is 192 px wide."
+    read_bench.session.image.scale = (0.1, 0.1)
+    read_bench.session.image.units = ("um", "um")
+    assert report_of(controller, None, None).picture_note.endswith("19.2 µm wide.")
     assert [(a.first, a.second) for a in report.agreements] == [
         ("AM", "BK"),
         (MODEL, "AM"),

@@ -9,20 +9,27 @@ from qtpy.QtWidgets import QWidget
 
 from napari_cytodino.core.review_keys import read_keys
 from napari_cytodino.core.reviews import NOT_A_CELL
-from napari_cytodino.widgets.cell_menu import CellMenu
+from napari_cytodino.widgets import cell_menu as module
+from napari_cytodino.widgets.cell_menu import CellMenu, cell_menu
 
 
 @pytest.fixture
-def menu(read_bench: Any, qtbot: Any) -> CellMenu:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    keys = read_keys(read_bench.session.taxonomy)
-    return CellMenu(read_bench.controller, parent, lambda: keys)
+def parent(qtbot: Any) -> QWidget:
+    made = QWidget()
+    qtbot.addWidget(made)
+    return made
 
 
-def test_every_class_is_there_with_its_key(read_bench: Any, menu: CellMenu) -> None:
+@pytest.fixture
+def menu(read_bench: Any, parent: QWidget) -> CellMenu:
+    read_bench.controller.keys = read_keys(read_bench.session.taxonomy)
+    return CellMenu(read_bench.controller, parent)
+
+
+@pytest.mark.usefixtures("menu")
+def test_every_class_is_there_with_its_key(read_bench: Any, parent: QWidget) -> None:
     read_bench.session.select(0)
-    shown = menu.menu()
+    shown = cell_menu(read_bench.controller, parent)
     assert shown.title() == "Cell 1"
     entries = [a for m in shown.actions() if m.menu() for a in m.menu().actions()]
     assert len(entries) == len(read_bench.session.taxonomy)
@@ -32,9 +39,10 @@ def test_every_class_is_there_with_its_key(read_bench: Any, menu: CellMenu) -> N
     assert read_bench.session.table["reviewed_class"][0] == "BLA"
 
 
-def test_it_is_about_all_that_are_selected(read_bench: Any, menu: CellMenu) -> None:
+@pytest.mark.usefixtures("menu")
+def test_it_is_about_all_that_are_selected(read_bench: Any, parent: QWidget) -> None:
     read_bench.controller.reviewing.select([1, 2, 5])
-    shown = menu.menu()
+    shown = cell_menu(read_bench.controller, parent)
     assert shown.title() == "3 cells"
     next(a for a in shown.actions() if a.text().startswith("Not a cell")).trigger()
     said = read_bench.session.table["reviewed_class"]
@@ -43,7 +51,7 @@ def test_it_is_about_all_that_are_selected(read_bench: Any, menu: CellMenu) -> N
 
 def test_no_review_no_menu(read_bench: Any, menu: CellMenu, monkeypatch: Any) -> None:
     opened: list[int] = []
-    monkeypatch.setattr(menu, "menu", lambda: opened.append(1))
+    monkeypatch.setattr(module, "cell_menu", lambda *args: opened.append(1))
     y, x = read_bench.session.cells.centre[0]
     menu.open_at((-50.0, -50.0))
     read_bench.controller.reviewing.stop()

@@ -97,3 +97,13 @@ def test_every_cell_is_shown_at_one_scale(reading: Any) -> None:
     assert centres[0] != centres[1]
     actions.back()
     assert camera.center[-2:] == centres[0]
+
+
+def test_who_leads_on_while_a_verdict_is_given_is_followed(reading: Any) -> None:
+    session, actions = reading.session, reading.controller.actions
+    wanted = queue(session).tolist()
+    other = next(row for row in range(6) if row not in wanted)
+    session.select(wanted[0])
+    reading.controller.reviewing.changed.connect(lambda rows: session.select(other))
+    actions.accept()
+    assert session.selected_row == other

@@ -14,6 +14,7 @@ from napari_cytodino.core.cell_matching import find_again
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.widgets.export_panel import provenance
+from napari_cytodino.widgets.placement import axes_of, micrometres_per_pixel
 from napari_cytodino.widgets.standing import standing
 
 if TYPE_CHECKING:
@@ -87,17 +88,28 @@ def report_of(
         counting=counting,
         rules=rules,
         guarantee=standing(session).text,
+        picture_note=width_of(session),
     )
     if log is None:
         return report
     return replace(
         report,
+        readers={name: len(log.verdicts(name)) for name in log.readers},
         agreements=tuple(compare(controller, *pair) for pair in pairs_of(log.readers)),
         unsettled=len(log.disagreements()),
         image_hash=log.image,
         revision=log.revision,
         locked=log.locked,
     )
+
+
+def width_of(session: Session) -> str:
+    """Return how wide a crop is, in micrometres where the layer says it."""
+    side = session.crop_side()
+    axes = axes_of(session.image, session.channel_axis)
+    factor = micrometres_per_pixel(session.image, axes)
+    size = f"{side} px" if factor is None else f"{side * factor:.1f} µm"
+    return f"Each picture is {size} wide."
 
 
 def pictures_for(

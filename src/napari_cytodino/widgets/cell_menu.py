@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QWidget
 
-    from napari_cytodino.core.review_keys import ReviewKeys
     from napari_cytodino.widgets.controller import Controller
 
 RIGHT = 2
@@ -31,17 +30,10 @@ class CellMenu:
     ----------
     parent
         The widget that the menu belongs to.
-    keys
-        Returns the keys in force, which the menu shows.
     """
 
-    def __init__(
-        self,
-        controller: Controller,
-        parent: QWidget,
-        keys: Callable[[], ReviewKeys | None],
-    ) -> None:
-        self._controller, self._parent, self._keys = controller, parent, keys
+    def __init__(self, controller: Controller, parent: QWidget) -> None:
+        self._controller, self._parent = controller, parent
         self._mouse = pointer.click_callback(self.open_at, button=RIGHT)
         controller.viewer.mouse_drag_callbacks.append(self._mouse)
 
@@ -64,45 +56,47 @@ class CellMenu:
             return
         if row not in reviewing.rows:
             reviewing.select(np.array([row]))
-        self.menu().popup(QCursor.pos())
+        cell_menu(self._controller, self._parent).popup(QCursor.pos())
 
-    def menu(self) -> QMenu:
-        """Return the menu for the cells that are selected."""
-        actions, session = self._controller.actions, self._controller.session
-        keys, taxonomy = self._keys(), session.taxonomy
-        menu = QMenu(self._parent)
-        menu.setTitle(_what(session))
-        menu.addSection(_what(session))
-        plain: list[tuple[str, str, Callable[[], None]]] = [
-            ("Accept", "accept", actions.accept),
-            ("Not a cell", "not_a_cell", actions.not_a_cell),
-            ("Take the verdict back", "withdraw", actions.withdraw),
-            ("Find a class…", "search", actions.search_class),
-        ]
-        for text, name, act in plain:
-            self._add(menu, text, keys.actions[name] if keys else "", act)
-        menu.addSeparator()
-        if taxonomy is not None:
-            colours = class_colours(taxonomy)
-            ink = menu.palette().text().color()
-            side = ui.line_height(menu)
-            for lineage in taxonomy.lineages:
-                inside = menu.addMenu(lineage.title)
-                for cell in taxonomy.classes_of(lineage.name):
-                    key = keys.classes.get(cell.code, "") if keys else ""
-                    text = f"{cell.code}  {cell.name}"
-                    act = partial(actions.set_class, cell.code)
-                    entry = self._add(inside, text, key, act)
-                    entry.setIcon(ui.swatch(colours[cell.code], side, ink))
-        menu.setEnabled(self._controller.reviewing.writable)
-        menu.aboutToHide.connect(menu.deleteLater)
-        return menu
 
-    def _add(self, menu: Any, text: str, key: str, act: Callable[[], None]) -> Any:
-        # the key is shown as text: a shortcut of an entry would fight the real one
-        entry = menu.addAction(f"{text}\t{key}" if key else text)
-        entry.triggered.connect(lambda checked=False: act())
-        return entry
+def cell_menu(controller: Controller, parent: QWidget) -> QMenu:
+    """Return the menu for the cells that are selected."""
+    actions, session = controller.actions, controller.session
+    keys, taxonomy = controller.keys, session.taxonomy
+    menu = QMenu(parent)
+    menu.setTitle(_what(session))
+    menu.addSection(_what(session))
+    plain: list[tuple[str, str, Callable[[], None]]] = [
+        ("Accept", "accept", actions.accept),
+        ("Not a cell", "not_a_cell", actions.not_a_cell),
+        ("Take the verdict back", "withdraw", actions.withdraw),
+        ("Find a class…", "search", actions.search_class),
+    ]
+    for text, name, act in plain:
+        _add(menu, text, keys.actions[name] if keys else "", act)
+    menu.addSeparator()
+    if taxonomy is not None:
+        colours = class_colours(taxonomy)
+        ink = menu.palette().text().color()
+        side = ui.line_height(menu)
+        for lineage in taxonomy.lineages:
+            inside = menu.addMenu(lineage.title)
+            for cell in taxonomy.classes_of(lineage.name):
+                key = keys.classes.get(cell.code, "") if keys else ""
+                text = f"{cell.code}  {cell.name}"
+                act = partial(actions.set_class, cell.code)
+                entry = _add(inside, text, key, act)
+                entry.setIcon(ui.swatch(colours[cell.code], side, ink))
+    menu.setEnabled(controller.reviewing.writable)
+    menu.aboutToHide.connect(menu.deleteLater)
+    return menu
+
+
+def _add(menu: Any, text: str, key: str, act: Callable[[], None]) -> Any:
+    # the key is shown as text: a shortcut of an entry would fight the real one
+    entry = menu.addAction(f"{text}\t{key}" if key else text)
+    entry.triggered.connect(lambda checked=False: act())
+    return entry
 
 
 def _what(session: Any) -> str:

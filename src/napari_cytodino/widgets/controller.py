@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.review_keys import ReviewKeys
     from napari_cytodino.widgets.session import Session
 
 BUSY = "Something is running; wait for it or press Cancel."
@@ -59,6 +60,7 @@ class Controller:
         self.reviewing = Reviewing(session)
         self.case = ReviewCase(self)
         self.actions = ReviewActions(self)
+        self.keys: ReviewKeys | None = None
         self._draw_soon = qthrottled(self.run.redraw, timeout=DRAW_MS, leading=False)
         self._draw_later = qdebounced(self.run.redraw, timeout=WRITE_MS)
         self._write_later = qdebounced(self.picture.write_features, timeout=WRITE_MS)

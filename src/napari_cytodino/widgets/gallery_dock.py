@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_cytodino.widgets.cell_menu import cell_menu
 from napari_cytodino.widgets.cell_table import CellTable
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.docking import below
@@ -14,6 +15,7 @@ from napari_cytodino.widgets.gallery import GalleryPanel
 
 if TYPE_CHECKING:
     import napari.viewer
+    from qtpy.QtCore import QPoint
     from qtpy.QtGui import QShowEvent
 
 
@@ -33,12 +35,17 @@ class GalleryDock(QWidget):
         self.panel = GalleryPanel(self.controller)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.panel.view.menu_asked.connect(self._open_menu)
         self.table = CellTable(self.controller)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "&Pictures")
         self.tabs.addTab(self.table, "&Table")
         layout.addWidget(self.tabs)
         self._placed = False
+
+    def _open_menu(self, place: QPoint) -> None:
+        if self.controller.reviewing.is_open:
+            cell_menu(self.controller, self).popup(place)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Take the width below the canvas, when napari has placed this dock."""

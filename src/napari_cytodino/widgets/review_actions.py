@@ -80,7 +80,8 @@ class ReviewActions:
         rows, before = self._reviewing.rows, queue(self._session)
         row = int(rows[0]) if len(rows) == 1 else None
         place = place_in(before, row)
-        if self._try(give) and place is not None:
+        # the gallery leads on by itself where a verdict was given in it
+        if self._try(give) and rows is self._reviewing.rows and place is not None:
             self._go_on(before, place)
 
     def _go_on(self, before: npt.NDArray[np.int64], place: int) -> None:

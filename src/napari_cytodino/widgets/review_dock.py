@@ -49,7 +49,6 @@ class ReviewDock(QWidget):
         self._placed = False
         self.controller = controller = self._main.controller
         self.session = controller.session
-        self.keys: ReviewKeys | None = None
         self.review = ReviewPanel(controller)
         self.card = CardPanel(controller)
         # bare spots are cut out where cells are found, in the other dock
@@ -58,7 +57,7 @@ class ReviewDock(QWidget):
         self.readers = ReadersPanel(controller)
         self.report = ReportPanel(controller, self.differential)
         self.shortcuts = ReviewShortcuts(self, {})
-        self.menu = CellMenu(controller, self, lambda: self.keys)
+        self.menu = CellMenu(controller, self)
         self.area = AreaSelection(controller)
         self._lay_out()
         controller.reviewing.state.connect(self.refresh)
@@ -98,7 +97,7 @@ class ReviewDock(QWidget):
         """Ask for a class by name, and give it as the verdict."""
         if self.session.taxonomy is None or not self.controller.reviewing.is_open:
             return
-        dialog = ClassSearch(self, self.session.taxonomy, self.keys)
+        dialog = ClassSearch(self, self.session.taxonomy, self.controller.keys)
         dialog.picked.connect(self.controller.actions.set_class)
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
@@ -111,13 +110,14 @@ class ReviewDock(QWidget):
         self._taxonomy = taxonomy
         path = read_preferences().keys
         try:
-            self.keys = read_keys(taxonomy, Path(path).expanduser() if path else None)
+            keys = read_keys(taxonomy, Path(path).expanduser() if path else None)
         except CytoDinoError as error:
             notices.tell(error)
-            self.keys = read_keys(taxonomy)
+            keys = read_keys(taxonomy)
+        self.controller.keys = keys
         self.shortcuts.clear()
-        self.shortcuts = ReviewShortcuts(self, self._acts(self.keys))
-        self.review.set_keys(self.keys)
+        self.shortcuts = ReviewShortcuts(self, self._acts(keys))
+        self.review.set_keys(keys)
         self.refresh()
 
     def _acts(self, keys: ReviewKeys) -> dict[str, Callable[[], None]]:
