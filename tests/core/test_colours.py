@@ -20,12 +20,21 @@ from napari_cytodino.core.taxonomy import Taxonomy
 TAXONOMY = Taxonomy.load("mll21")
 TABLE = pd.DataFrame(
     {
+        "reviewed_class": ["", "", ""],
         "final_class": ["BLA", "", "NGS"],
         "lineage": ["granulocytic", "lymphoid", "granulocytic"],
         "confidence": [0.0, np.nan, 1.0],
         "status": ["review", "rejected", "auto"],
     }
 )
+
+
+def test_a_corrected_cell_has_the_lineage_of_its_verdict():
+    said = TABLE.assign(
+        reviewed_class=["LYT", "not_a_cell", ""], final_class=["LYT", "", "NGS"]
+    )
+    found = keys(said, "lineage", TAXONOMY).tolist()
+    assert found == ["lymphoid", "", "granulocytic"]
 
 
 def test_hex():
@@ -42,7 +51,7 @@ def test_class_colours_are_the_palette_of_the_taxonomy():
 @pytest.mark.parametrize("mode", MODES)
 def test_every_key_has_a_colour(mode):
     known = palette(TAXONOMY, mode)
-    assert set(keys(TABLE, mode)) - {""} <= set(known)
+    assert set(keys(TABLE, mode, TAXONOMY)) - {""} <= set(known)
     colours = cell_colours(TABLE, TAXONOMY, mode)
     assert colours.shape == (3, 4)
     assert len(known) <= 21
@@ -65,7 +74,7 @@ def test_unknown_mode():
     with pytest.raises(InputError, match="'size' is no colour mode"):
         palette(TAXONOMY, "size")
     with pytest.raises(InputError, match="'size' is no colour mode"):
-        keys(TABLE, "size")
+        keys(TABLE, "size", TAXONOMY)
 
 
 def test_empty_table():

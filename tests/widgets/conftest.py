@@ -321,8 +321,10 @@ def no_case_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 @pytest.fixture
 def read_bench(judged: Bench, tmp_path: Path) -> Bench:
     """Return the bench of six answers, in a case that AM reads."""
+    from napari_cytodino.core.fingerprint import fingerprint
     from napari_cytodino.core.reviews import ReviewLog
 
-    log = ReviewLog.open(tmp_path / "case.sqlite", image="pixels", case="M-1")
+    image = fingerprint(judged.session.reading.source)
+    log = ReviewLog.open(tmp_path / "case.sqlite", image=image, case="M-1")
     judged.controller.reviewing.start(log, "AM")
     return judged

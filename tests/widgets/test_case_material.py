@@ -34,8 +34,10 @@ def test_the_report_is_of_the_case_not_of_the_screen(read_bench: Any) -> None:
     reviewing.set_class("BLA", [0])
     reviewing.set_class("MON", [1])
     report = report_of(controller, None, None)
-    # both say BLA of the first; of the second they disagree, so the model's class stays
+    # both say BLA of the first; of the second they disagree
     assert list(report.table["reviewed_class"]) == ["BLA", "", "", "", "", ""]
+    assert report.table["final_class"][1] == "", "a disputed cell counts nowhere"
+    assert read_bench.session.table["final_class"][1] == "MON"
     assert report.case == "M-1"
     assert report.unsettled == 1
     assert report.readers == {"AM": 2, "BK": 2}
@@ -68,7 +70,7 @@ def test_the_models_calls(read_bench: Any) -> None:
     assert list(calls_of(read_bench.controller, MODEL).values()) == list(
         session.table["cell_class"]
     )
-    read_bench.controller.reviewing.accept([2, 3])
+    read_bench.controller.reviewing.accept([2, 4])
     found = compare(read_bench.controller, MODEL, "AM")
     assert (found.classes.cells, found.classes.agreed) == (2, 2)
 

@@ -11,6 +11,7 @@ from napari_cytodino.core.review_keys import read_keys
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.widgets import cell_menu as module
 from napari_cytodino.widgets.cell_menu import CellMenu, cell_menu
+from napari_cytodino.widgets.clicks import OTHER_PLANE
 
 
 @pytest.fixture
@@ -49,11 +50,17 @@ def test_it_is_about_all_that_are_selected(read_bench: Any, parent: QWidget) -> 
     assert said[said == NOT_A_CELL].index.tolist() == [1, 2, 5]
 
 
-def test_no_review_no_menu(read_bench: Any, menu: CellMenu, monkeypatch: Any) -> None:
+def test_no_review_no_menu(
+    read_bench: Any, menu: CellMenu, monkeypatch: Any, told: list[str]
+) -> None:
     opened: list[int] = []
     monkeypatch.setattr(module, "cell_menu", lambda *args: opened.append(1))
     y, x = read_bench.session.cells.centre[0]
     menu.open_at((-50.0, -50.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(read_bench.controller.picture, "in_plane", lambda point: False)
+        menu.open_at((float(y), float(x)))
+    assert OTHER_PLANE in told
     read_bench.controller.reviewing.stop()
     menu.open_at((float(y), float(x)))
     assert opened == []

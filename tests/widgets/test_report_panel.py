@@ -57,6 +57,15 @@ def test_verdicts_come_back_under_their_readers_names(
     assert (session.table["reviewed_class"] == "").all()
     panel.load_verdicts(tmp_path / "none.csv")
     assert "none.csv" in told[-1]
+    # an older table does not replace what was said since
+    reviewing.read_as("Ext")
+    reviewing.set_class("MON", [1])
+    table.loc[1, "reviewed_at"] = "2020-01-01T00:00:00"
+    panel.load_verdicts(export(table, tmp_path / "old.csv"))
+    assert reviewing.log.verdicts("Ext")[1].cell_class == "MON"
+    table["image"] = "another smear"
+    panel.load_verdicts(export(table, tmp_path / "other.csv"))
+    assert "'another smear', not of 'smear'" in told[-1]
 
 
 def test_the_history_is_written_event_by_event(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_cytodino.core.fingerprint import fingerprint
 from napari_cytodino.core.reviews import ReviewLog
 from napari_cytodino.widgets.review_actions import ALL_READ
 from napari_cytodino.widgets.review_queue import queue
@@ -19,7 +20,8 @@ CODE = "NGS"
 
 @pytest.fixture
 def reading(judged: Any, tmp_path: Path) -> Any:
-    log = ReviewLog.open(tmp_path / "case.sqlite", image="pixels")
+    image = fingerprint(judged.session.reading.source)
+    log = ReviewLog.open(tmp_path / "case.sqlite", image=image)
     judged.controller.reviewing.start(log, "AM")
     return judged
 

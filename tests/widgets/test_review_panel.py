@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from napari_cytodino.core.review_keys import read_keys
@@ -36,6 +37,10 @@ def test_a_review_begins_and_ends(
     panel.begin()
     assert "need a name" in told[-1]
     panel.reader.setText("A. Meyer")
+    panel.start.setEnabled(False)
+    panel.reader.returnPressed.emit()
+    assert not judged.controller.reviewing.is_open, "Return opened what Start may not"
+    panel.refresh()
     panel.case.setText("M-1")
     panel.begin()
     assert panel.verdicts.isVisible()
@@ -46,6 +51,8 @@ def test_a_review_begins_and_ends(
     panel.begin()
     assert panel.reader.isVisible()
     assert not judged.controller.reviewing.is_open
+    judged.session.choose(image=judged.viewer.add_image(np.zeros((9, 9, 3), np.uint8)))
+    assert panel.case.text() == "", "the number of another image's case"
 
 
 def test_a_signed_case_shows_no_buttons(read_bench: Any, qtbot: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.fingerprint import fingerprint
+from napari_cytodino.core.images import ImageSource
 from napari_cytodino.core.reviews import NOT_A_CELL, ReviewLog
 
 if TYPE_CHECKING:
@@ -17,8 +20,9 @@ CODES = ("NGS", "MON")
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> ReviewLog:
-    return ReviewLog.open(tmp_path / "case.sqlite", image="pixels")
+def log(judged: Any, tmp_path: Path) -> ReviewLog:
+    image = fingerprint(judged.session.reading.source)
+    return ReviewLog.open(tmp_path / "case.sqlite", image=image)
 
 
 @pytest.fixture
@@ -149,18 +153,36 @@ def test_a_signed_case_takes_no_verdict_until_it_is_reopened(reading: Any) -> No
 
 
 def test_cells_that_are_read_anew_keep_their_verdicts(reading: Any) -> None:
-    from dataclasses import replace
-
     session, reviewing = reading.session, reading.controller.reviewing
     reviewing.set_class(CODES[0], [2])
     turned = session.reading.cells.take(np.arange(6)[::-1])
     renumbered = replace(turned, label=np.arange(100, 106))
     predictions = session.predictions
+    session.select_many([1, 2])
     session.take_cells(replace(session.reading, cells=renumbered))
+    assert session.selected_rows.tolist() == [4, 3], "another cell is selected now"
     session.predictions = predictions
     session.rebuild()
+    assert not reviewing.writable, "of which pixels they are is not known yet"
+    with pytest.raises(InputError, match="still found out"):
+        reviewing.set_class(CODES[1], [0])
+    reading.qtbot.waitUntil(lambda: reviewing.writable)
     assert session.table["reviewed_class"].tolist() == ["", "", "", CODES[0], "", ""]
     assert session.table["label"][3] == 103
+
+
+def test_cells_of_other_pixels_close_the_case(
+    reading: Any, log: ReviewLog, told: list[str]
+) -> None:
+    session, reviewing = reading.session, reading.controller.reviewing
+    other = ImageSource(np.zeros((420, 560, 3), np.uint8))
+    predictions = session.predictions
+    session.take_cells(replace(session.reading, source=other))
+    session.predictions = predictions
+    session.rebuild()
+    reading.qtbot.waitUntil(lambda: not reviewing.is_open)
+    assert "other pixels" in told[-1]
+    assert log.read_only
 
 
 def test_another_image_closes_the_case(reading: Any, log: ReviewLog) -> None:
@@ -172,6 +194,57 @@ def test_another_image_closes_the_case(reading: Any, log: ReviewLog) -> None:
     assert log.read_only
     with pytest.raises(InputError, match="is no class"):
         reviewing.set_class("XYZ", [0])
+
+
+def test_many_are_accepted_without_those_that_demand_a_look(reading: Any) -> None:
+    session, reviewing = reading.session, reading.controller.reviewing
+    critical = {c.code for c in session.taxonomy.classes if c.risk == "critical"}
+    model = session.table["cell_class"]
+    wanted = [row for row in range(6) if model[row] not in critical]
+    assert len(wanted) < 6
+    reviewing.select(range(6))
+    reviewing.accept()
+    assert sorted(session.reviews) == wanted
+    assert "need a look one by one" in reading.messages[-1]
+    with pytest.raises(InputError, match="one by one"):
+        reviewing.accept()
+
+
+def test_undo_of_cells_that_are_gone_is_told(reading: Any, log: ReviewLog) -> None:
+    reviewing, session = reading.controller.reviewing, reading.session
+    reviewing.set_class(CODES[0], [5])
+    predictions = session.predictions
+    five = session.reading.cells.take(np.arange(5))
+    session.take_cells(replace(session.reading, cells=five))
+    session.predictions = type(predictions)(
+        *(getattr(predictions, field.name)[:5] for field in fields(predictions))
+    )
+    session.rebuild()
+    reading.qtbot.waitUntil(lambda: reviewing.writable)
+    assert reviewing.lost == 1
+    reviewing.undo()
+    assert "not among these" in reading.messages[-1]
+    assert not log.can_undo("AM")
+
+
+def test_a_viewer_that_may_only_look_follows_the_other(
+    judged: Any, log: ReviewLog
+) -> None:
+    reviewing, session = judged.controller.reviewing, judged.session
+    looker = ReviewLog.open(log.path, image=log.image)
+    assert looker.read_only
+    reviewing.start(looker, "AM")
+    log.attach(session.cells)
+    log.record([3], CODES[0], reviewer="AM")
+    assert session.table["reviewed_class"][3] == ""
+    reviewing.follow()
+    assert session.table["reviewed_class"][3] == CODES[0]
+    log.lock("AM")
+    heard: list[int] = []
+    reviewing.state.connect(lambda: heard.append(1))
+    reviewing.follow()
+    assert heard == [1]
+    log.close()
 
 
 @pytest.mark.parametrize("name", ["", "  "])

@@ -78,7 +78,8 @@ def alert_list(report: CaseReport) -> str:
     told = [(alert.level, alert.sentence) for alert in report.alerts]
     if report.unsettled:
         open_ = (
-            f"Cells that two readers called differently, open: {report.unsettled:,}."
+            f"Cells that two readers called differently, open: {report.unsettled:,}; "
+            "they are left out of the counts."
         )
         told.append(("review", open_))
         told.sort(key=lambda one: LEVELS.index(one[0]))

@@ -84,7 +84,7 @@ def palette(taxonomy: Taxonomy, mode: str) -> dict[str, Colour]:
     raise InputError(f"'{mode}' is no colour mode; choose one of {', '.join(MODES)}.")
 
 
-def keys(table: pd.DataFrame, mode: str) -> npt.NDArray[np.object_]:
+def keys(table: pd.DataFrame, mode: str, taxonomy: Taxonomy) -> npt.NDArray[np.object_]:
     """Return for each row the key of its colour; empty where it has none."""
     if mode == "class":
         return table["final_class"].to_numpy(object)
@@ -94,9 +94,22 @@ def keys(table: pd.DataFrame, mode: str) -> npt.NDArray[np.object_]:
         text = np.array([f"{step / last:.2f}" for step in range(last + 1)], object)
         steps = np.rint(np.nan_to_num(confidence) * last).astype(np.int64)
         return np.where(np.isnan(confidence), "", text[steps])
+    if mode == "lineage":
+        return _lineages(table, taxonomy)
     if mode in MODES:
         return table[mode].to_numpy(object)
     raise InputError(f"'{mode}' is no colour mode; choose one of {', '.join(MODES)}.")
+
+
+def _lineages(table: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.object_]:
+    """Return the lineage of each row's final class, the model's while it is open."""
+    said = table["reviewed_class"].to_numpy(object)
+    final = table["final_class"].to_numpy(object)
+    names = table["lineage"].to_numpy(object, copy=True)
+    of = {c.code: c.lineage for c in taxonomy.classes}
+    for line in np.flatnonzero(said != ""):
+        names[line] = of.get(final[line], "")
+    return names
 
 
 def cell_colours(
@@ -104,5 +117,5 @@ def cell_colours(
 ) -> npt.NDArray[np.float32]:
     """Return red, green, blue, alpha from 0 to 1 of each row, shape (N, 4)."""
     colours = palette(taxonomy, mode)
-    rows = [colours.get(key, NONE) for key in keys(table, mode)]
+    rows = [colours.get(key, NONE) for key in keys(table, mode, taxonomy)]
     return np.array(rows, np.float32).reshape(-1, 4)

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import betainc, betaincinv
 
 from napari_cytodino.core.errors import InputError
 
@@ -37,6 +36,9 @@ def p_value(wrong: ArrayLike, cells: ArrayLike, risk: float) -> NDArray[np.float
     risk
         Of the hypothesis; in 0..1.
     """
+    # imported late: it takes as long as all else that opening the dock needs
+    from scipy.special import betainc
+
     k, n = np.asarray(wrong, float), np.asarray(cells, float)
     # P(X <= k) for X ~ Binomial(n, risk), in the form that takes broken numbers
     below = betainc(np.maximum(n - k, 1e-300), k + 1, 1 - risk)
@@ -50,6 +52,8 @@ def upper_bound(
 
     One-sided Clopper-Pearson; 1 where there are no cells.
     """
+    from scipy.special import betaincinv
+
     k, n = np.asarray(wrong, float), np.asarray(cells, float)
     bound = betaincinv(k + 1, np.maximum(n - k, 1e-300), 1 - delta)
     return np.asarray(np.where(k >= n, 1.0, bound))
@@ -59,6 +63,8 @@ def lower_bound(
     wrong: ArrayLike, cells: ArrayLike, delta: float
 ) -> NDArray[np.float64]:
     """Return the share of errors that is fallen short of with ``delta`` at most."""
+    from scipy.special import betaincinv
+
     k, n = np.asarray(wrong, float), np.asarray(cells, float)
     bound = betaincinv(np.maximum(k, 1e-300), n - k + 1, delta)
     return np.asarray(np.where(k <= 0, 0.0, bound))

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from napari_cytodino.core.agreement import Agreement, agreement
 from napari_cytodino.core.case_report import CaseReport, rows_to_show
@@ -64,7 +65,8 @@ def report_of(
 ) -> CaseReport:
     """Return the report of the case, still without pictures.
 
-    Verdicts are those of the case: settled, or agreed on by all who read the cell.
+    Verdicts are those of the case: settled, or agreed on by all who read the cell. What
+    readers call differently and nobody settled has no class, so it counts nowhere.
 
     Raises
     ------
@@ -76,6 +78,8 @@ def report_of(
     if session.blind:
         raise InputError(BLIND)
     table = session.table_of(log.settled() if log is not None else {})
+    if log is not None:
+        _open_disputed(session, table, log.disagreements())
     assert session.taxonomy is not None
     assert session.predictions is not None
     name = str(getattr(session.image, "name", ""))
@@ -101,6 +105,16 @@ def report_of(
         revision=log.revision,
         locked=log.locked,
     )
+
+
+def _open_disputed(session: Session, table: pd.DataFrame, rows: Sequence[int]) -> None:
+    assert session.predictions is not None
+    done = session.predictions.done
+    known = [row for row in rows if done[row]]
+    lines = (np.cumsum(done) - 1)[known]
+    final = table["final_class"].to_numpy(object, copy=True)
+    final[lines] = ""
+    table["final_class"] = pd.Series(final, table.index, object)
 
 
 def width_of(session: Session) -> str:

@@ -10,7 +10,8 @@ from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QMenu
 
 from napari_cytodino.core.colours import class_colours
-from napari_cytodino.widgets import pointer, ui
+from napari_cytodino.widgets import notices, pointer, ui
+from napari_cytodino.widgets.clicks import OTHER_PLANE
 from napari_cytodino.widgets.layers import unwrap
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class CellMenu:
         if not reviewing.is_open or image is None:
             return
         if unwrap(image) not in self._controller.viewer.layers:
+            return
+        if not self._controller.picture.in_plane(self._controller.point()):
+            notices.say(OTHER_PLANE)
             return
         row = pointer.row_at(session, position)
         if row is None:

@@ -14,6 +14,7 @@ from napari_cytodino.widgets.card_panel import CardPanel
 from napari_cytodino.widgets.cells_panel import CellsPanel
 from napari_cytodino.widgets.checkpoint_panel import CheckpointPanel
 from napari_cytodino.widgets.controller import Controller
+from napari_cytodino.widgets.docking import let_go
 from napari_cytodino.widgets.export_panel import ExportPanel
 from napari_cytodino.widgets.legend_panel import LegendPanel
 from napari_cytodino.widgets.preferences import read_preferences
@@ -22,7 +23,7 @@ from napari_cytodino.widgets.session import Session
 
 if TYPE_CHECKING:
     import napari.viewer
-    from qtpy.QtGui import QCloseEvent
+    from qtpy.QtGui import QCloseEvent, QShowEvent
 
 NOTICE = "Research use only. Not for diagnosis; an expert confirms every cell."
 
@@ -44,6 +45,7 @@ class CytoDinoDock(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._shown_once = False
         self.session = Session()
         self.controller = Controller(viewer, self.session)
         self.cells = CellsPanel(self.controller)
@@ -69,6 +71,20 @@ class CytoDinoDock(QWidget):
         """Stop all work when the dock is closed for good."""
         self.controller.close()
         super().closeEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Do the same when napari takes this dock away; a review ends with it."""
+        if let_go(self, event) and self._shown_once:
+            self._shown_once = False
+            self.controller.reviewing.stop()
+            self.controller.close()
+            self.deleteLater()
+        return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Remember that the dock was placed."""
+        self._shown_once = True
+        super().showEvent(event)
 
     def _lay_out(self) -> None:
         inside = QWidget()

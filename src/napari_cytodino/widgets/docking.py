@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 
@@ -12,6 +12,14 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
     return parent
+
+
+def let_go(widget: QWidget, event: QEvent) -> bool:
+    """Say whether napari takes a widget out of its dock for good.
+
+    The cross of a dock closes no widget: napari takes it out and deletes the dock.
+    """
+    return event.type() == QEvent.Type.ParentChange and widget.parent() is None
 
 
 def tab_with(widget: QWidget, other: QWidget) -> None:

@@ -101,7 +101,7 @@ class Follow(QObject):
         if any(self._reviewing.verdict_of(int(row)) is None for row in chosen):
             return None
         assert view.choice.current is not None
-        return view.model.after(view.choice.current, chosen)
+        return view.model.after(view.choice.current, list(map(int, chosen)))
 
     def _slot(
         self, current: int, rows: np.ndarray[Any, Any], stays: int, following: int

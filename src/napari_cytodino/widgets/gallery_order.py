@@ -160,7 +160,8 @@ def kind_places(table: pd.DataFrame, known: tuple[Kind, ...]) -> npt.NDArray[np.
     keys = np.where(reviewed == NOT_A_CELL, NOT_A_CELL, keys)
     names = pd.Index([kind.key for kind in known], dtype=object)
     place = names.get_indexer(pd.Index(keys, dtype=object))
-    return np.where(place < 0, names.get_loc(STRANGE), place).astype(np.uint16)
+    strange = next(i for i, kind in enumerate(known) if kind.key == STRANGE)
+    return np.where(place < 0, strange, place).astype(np.uint16)
 
 
 def ranking(

@@ -94,7 +94,7 @@ def marks(
         Which of the session's cells the rows of the table are.
     """
     colours = palette(taxonomy, mode)
-    values = _places(keys(table, mode), list(colours)) + 1
+    values = _places(keys(table, mode, taxonomy), list(colours)) + 1
     shown = np.ones(len(table), bool)
     if hidden:
         shown = _places(groups(table), sorted(hidden)) == len(hidden)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -23,6 +23,9 @@ from napari_cytodino.widgets.case_material import compare, pairs_of
 if TYPE_CHECKING:
     from napari_cytodino.core.agreement import Agreement
     from napari_cytodino.widgets.controller import Controller
+
+MOST = 500
+"""Cells that are listed; more would make the dock wait."""
 
 ROW = Qt.ItemDataRole.UserRole
 
@@ -96,15 +99,26 @@ class ReadersPanel(QWidget):
         """Compare the two that are chosen."""
         chosen, cells = self.pair.currentData(), self._session.cells
         self.list.clear()
-        if self._reviewing.blind or cells is None or chosen is None:
+        unknown = cells is None or chosen is None or self._session.taxonomy is None
+        if self._reviewing.blind or unknown:
             self.words.setText(BLIND if self._reviewing.blind else ALONE)
             return
-        found = compare(self._controller, *chosen)
-        self.words.setText("\n".join(sentences(found)))
+        assert cells is not None
+        try:
+            found = compare(self._controller, *chosen)
+        except CytoDinoError as error:
+            # verdicts of an earlier checkpoint may name classes that this one lacks
+            self.words.setText(str(error))
+            return
+        said = sentences(found)
+        more = len(found.disagreements) - MOST
+        if more > 0:
+            said.append(f"The first {MOST} of {MOST + more:,} cells are listed.")
+        self.words.setText("\n".join(said))
         self.list.setHeaderLabels(["Cell", found.first, found.second, "Settled"])
         log = self._reviewing.log
         settled = log.settled() if log is not None else {}
-        for entry in found.disagreements:
+        for entry in found.disagreements[:MOST]:
             done = settled.get(entry.row)
             item = QTreeWidgetItem(
                 self.list,
@@ -117,10 +131,17 @@ class ReadersPanel(QWidget):
             )
             item.setData(0, ROW, entry.row)
 
-    def _on_changed(self, rows: object) -> None:
-        # while one reads alone, counting agreement anew would only slow the keys
-        if rows is None or self._reviewing.settling:
+    def _on_changed(self, rows: Any) -> None:
+        if rows is None:
             self.compare()
+        elif self._reviewing.settling and self._reviewing.log is not None:
+            # counting agreement anew for each verdict would only slow the keys
+            settled = self._reviewing.log.settled()
+            for place in range(self.list.topLevelItemCount()):
+                item = self.list.topLevelItem(place)
+                if item is not None and item.data(0, ROW) in rows:
+                    done = settled.get(item.data(0, ROW))
+                    item.setText(3, done.cell_class.replace("_", " ") if done else "")
 
     def _go(self) -> None:
         items = self.list.selectedItems()

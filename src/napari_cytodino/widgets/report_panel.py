@@ -17,7 +17,12 @@ from napari_cytodino.core.review_history import write_history
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.table_reading import READABLE, read_table, verdicts_of
 from napari_cytodino.widgets import notices, ui
-from napari_cytodino.widgets.case_material import pictures_for, report_of, rows_of
+from napari_cytodino.widgets.case_material import (
+    BLIND,
+    pictures_for,
+    report_of,
+    rows_of,
+)
 from napari_cytodino.widgets.export_panel import with_suffix
 from napari_cytodino.widgets.requests import Progress, RunState
 
@@ -77,7 +82,7 @@ class ReportPanel(QWidget):
         there = len(self._session.table) > 0 and not self._session.busy
         open_ = self._controller.reviewing.is_open
         self.report.setEnabled(there and not self._session.blind)
-        self.crops.setEnabled(there and open_)
+        self.crops.setEnabled(there and open_ and not self._session.blind)
         # each event holds what the model said
         self.history.setEnabled(open_ and not self._session.blind)
         self.load.setEnabled(there and self._controller.reviewing.writable)
@@ -107,8 +112,11 @@ class ReportPanel(QWidget):
         def start() -> None:
             if log is None or reading is None or cells is None:
                 raise InputError("Start the review first; only read cells are written.")
+            if session.blind:
+                raise InputError(BLIND)
             table, side = session.table_of(log.settled()), session.crop_side()
-            case = log.case or log.image[:12]
+            # two images of one case have files of their own in one folder
+            case = f"{log.case or 'case'}-{log.image[:8]}"
 
             def steps(cancelled: Callable[[], bool]) -> Iterator[CropsWritten]:
                 yield export_crops(
@@ -139,38 +147,77 @@ class ReportPanel(QWidget):
             self._session.message.emit(f"The history is in {path}.")
 
     def load_verdicts(self, path: Path) -> None:
-        """Record the verdicts of a saved table, each under its reader's name."""
-        reviewing, session = self._controller.reviewing, self._session
-        log, taxonomy = reviewing.log, session.taxonomy
+        """Record the verdicts of a saved table, each under its reader's name.
+
+        Later verdicts of the same reader stay.
+        """
+        reviewing = self._controller.reviewing
         try:
-            if log is None or taxonomy is None:
+            if not reviewing.writable:
                 raise InputError("Start the review first; then load verdicts into it.")
             found = verdicts_of(read_table(path))
-            by_reader: dict[str, list[tuple[int, EarlierVerdict]]] = defaultdict(list)
-            known = {*taxonomy.codes, NOT_A_CELL}
-            for row, verdict in zip(rows_of(session, found), found, strict=True):
-                if row >= 0 and verdict.cell_class in known:
-                    by_reader[verdict.reviewer].append((int(row), verdict))
-            count = 0
-            for name, said in by_reader.items():
-                count += len(
-                    log.record(
-                        [row for row, _ in said],
-                        [verdict.cell_class for _, verdict in said],
-                        reviewer=name or reviewing.reader,
-                        model=[verdict.model for _, verdict in said],
-                        why=f"loaded from {path.name}",
-                    )
-                )
+            self._check_image(found)
+            fit = self._fitting(found)
+            count = sum(self._record(name, said, path) for name, said in fit.items())
         except CytoDinoError as error:
             notices.tell(error)
             return
-        reviewing.read_as(
-            reviewing.reader, blind=reviewing.blind, settling=reviewing.settling
+        finally:
+            if reviewing.is_open:
+                reviewing.read_as(
+                    reviewing.reader, blind=reviewing.blind, settling=reviewing.settling
+                )
+        left = len(found) - sum(map(len, fit.values()))
+        tail = (
+            f"; {left} are of cells or classes that are not here, or older than what "
+            "the same reader said since"
+            if left
+            else ""
         )
-        gone = len(found) - sum(map(len, by_reader.values()))
-        tail = f"; {gone} are of cells or classes that are not here" if gone else ""
-        session.message.emit(f"{count} verdicts were loaded from {path.name}{tail}.")
+        self._session.message.emit(
+            f"{count} verdicts were loaded from {path.name}{tail}."
+        )
+
+    def _check_image(self, found: tuple[EarlierVerdict, ...]) -> None:
+        own = str(getattr(self._session.image, "name", ""))
+        others = {verdict.image for verdict in found} - {"", own}
+        if others:
+            raise InputError(
+                f"This table is of the image '{sorted(others)[0]}', not of '{own}'; "
+                "open that image, or give this layer its name if it is the same."
+            )
+
+    def _fitting(
+        self, found: tuple[EarlierVerdict, ...]
+    ) -> dict[str, list[tuple[int, EarlierVerdict]]]:
+        """Return the verdicts that can be recorded, with their rows, by reader."""
+        session, reviewing = self._session, self._controller.reviewing
+        log, taxonomy = reviewing.log, session.taxonomy
+        assert log is not None
+        assert taxonomy is not None
+        known = {*taxonomy.codes, NOT_A_CELL}
+        by_reader: dict[str, list[tuple[int, EarlierVerdict]]] = defaultdict(list)
+        for row, verdict in zip(rows_of(session, found), found, strict=True):
+            name = verdict.reviewer or reviewing.reader
+            said = log.verdicts(name).get(int(row))
+            newer = said is None or said.at <= verdict.at or not verdict.at
+            if row >= 0 and verdict.cell_class in known and newer:
+                by_reader[name].append((int(row), verdict))
+        return by_reader
+
+    def _record(
+        self, name: str, said: list[tuple[int, EarlierVerdict]], path: Path
+    ) -> int:
+        log = self._controller.reviewing.log
+        assert log is not None
+        changed = log.record(
+            [row for row, _ in said],
+            [verdict.cell_class for _, verdict in said],
+            reviewer=name,
+            model=[verdict.model for _, verdict in said],
+            why=f"loaded from {path.name}",
+        )
+        return len(changed)
 
     def _work(
         self,

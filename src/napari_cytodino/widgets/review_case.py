@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 NO_CELLS = "Classify the cells first; a review is of classified cells."
 
 
+OTHER_PIXELS = (
+    "These cells are of other pixels than the case that was open; it was closed. Start "
+    "their own review."
+)
+
+
 @dataclass(frozen=True)
 class Found:
     """Where the record of an image is, and what it holds already.
@@ -88,7 +94,8 @@ class ReviewCase:
         try:
             if not reader.strip():
                 raise InputError("Verdicts need a name: write yours, or your initials.")
-            if self._found is None:
+            # what was found belongs to cells that may be gone by now
+            if self._found is None or self._reading is not self._session.reading:
                 raise InputError(NO_CELLS)
             log = ReviewLog.open(
                 self._found.place.path, image=self._found.image, case=case.strip()
@@ -131,6 +138,14 @@ class ReviewCase:
 
     def _take(self, found: Found) -> None:
         self._found = found
+        reviewing = self._controller.reviewing
+        if reviewing.log is None:
+            return
+        if reviewing.log.image == found.image:
+            reviewing.go_on()
+        else:
+            reviewing.stop()
+            notices.warn(OTHER_PIXELS)
 
     def _ended(self, cancelled: bool) -> None:
         self.offered.emit()

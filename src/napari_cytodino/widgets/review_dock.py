@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cytodino.core.errors import CytoDinoError
@@ -19,7 +19,7 @@ from napari_cytodino.widgets.class_search import ClassSearch
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.differential_panel import DifferentialPanel
 from napari_cytodino.widgets.dock import NOTICE, Column, line
-from napari_cytodino.widgets.docking import tab_with
+from napari_cytodino.widgets.docking import let_go, tab_with
 from napari_cytodino.widgets.preferences import read_preferences, remember_reader
 from napari_cytodino.widgets.readers_panel import ReadersPanel
 from napari_cytodino.widgets.report_panel import ReportPanel
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     import napari.viewer
     from qtpy.QtGui import QCloseEvent, QShowEvent
+
+
+FOLLOW_MS = 2000
+"""How often a viewer that may only look asks what the other one wrote."""
 
 
 class ReviewDock(QWidget):
@@ -46,7 +50,7 @@ class ReviewDock(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._main = open_dock(viewer)
-        self._placed = False
+        self._placed = self._gone = False
         self.controller = controller = self._main.controller
         self.session = controller.session
         self.review = ReviewPanel(controller)
@@ -57,24 +61,42 @@ class ReviewDock(QWidget):
         self.readers = ReadersPanel(controller)
         self.report = ReportPanel(controller, self.differential)
         self.shortcuts = ReviewShortcuts(self, {})
+        self.follower = QTimer(self)
+        self.follower.setInterval(FOLLOW_MS)
+        self.follower.timeout.connect(controller.reviewing.follow)
         self.menu = CellMenu(controller, self)
         self.area = AreaSelection(controller)
         self._lay_out()
         controller.reviewing.state.connect(self.refresh)
         self.session.chosen.connect(self._take_taxonomy)
         controller.actions.search.connect(self.search)
-        menu, area = self.menu, self.area
-        self.destroyed.connect(lambda: menu.close())
-        self.destroyed.connect(lambda: area.close())
         self._taxonomy: object = None
         self._take_taxonomy()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Take keys and mouse callbacks away; the verdicts are on disk already."""
+        self.let_go()
+        super().closeEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        """Do the same when napari takes this dock away."""
+        if let_go(self, event) and self._placed and not self._gone:
+            self.let_go()
+            self.deleteLater()
+        return bool(super().event(event))
+
+    def let_go(self) -> None:
+        """Take keys and mouse callbacks away, and listen no more."""
+        if self._gone:
+            return
+        self._gone = True
+        self.follower.stop()
         self.shortcuts.clear()
         self.menu.close()
         self.area.close()
-        super().closeEvent(event)
+        self.controller.reviewing.state.disconnect(self.refresh)
+        self.session.chosen.disconnect(self._take_taxonomy)
+        self.controller.actions.search.disconnect(self.search)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Share the place of the CytoDINO dock, when napari has placed this one."""
@@ -92,6 +114,10 @@ class ReviewDock(QWidget):
         if reviewing.is_open:
             remember_reader(reviewing.reader)
         self.shortcuts.set_enabled(reviewing.is_open)
+        if reviewing.log is not None and reviewing.log.read_only:
+            self.follower.start()
+        else:
+            self.follower.stop()
 
     def search(self) -> None:
         """Ask for a class by name, and give it as the verdict."""

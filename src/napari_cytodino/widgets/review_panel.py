@@ -66,6 +66,7 @@ class ReviewPanel(QWidget):
         self.classes: dict[str, QPushButton] = {}
         self._grid = QGridLayout()
         self._taxonomy: Taxonomy | None = None
+        self._image = self._session.image
         self.keys = keys
         self._lay_out()
         self.start.clicked.connect(self.begin)
@@ -78,14 +79,21 @@ class ReviewPanel(QWidget):
         ):
             signal.connect(self.refresh)
         self._session.reviewed.connect(self._on_reviewed)
+        self._session.chosen.connect(self._follow_image)
         self._session.selected.connect(self._enable)
         self.refresh()
+
+    def _follow_image(self) -> None:
+        """Forget the number of a case when another image is chosen."""
+        if self._session.image is not self._image:
+            self._image = self._session.image
+            self.case.clear()
 
     def begin(self) -> None:
         """Open the case, or end the review."""
         if self._reviewing.is_open:
             self._reviewing.stop()
-        else:
+        elif self.start.isEnabled():
             self._controller.case.open(
                 self.reader.text(), case=self.case.text(), blind=self.blind.isChecked()
             )

@@ -1,4 +1,4 @@
-"""Keys of the review, in the whole window of the viewer and in our own windows."""
+"""Keys of the review, in the whole window of the viewer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReviewShortcuts:
 
     napari's own keys are bound on the canvas, so a shortcut of the window is asked
     first; a field in which one writes keeps its letters, as Qt asks it before any
-    shortcut. A dock that floats is a window of its own and gets its own set.
+    shortcut. A dock that floats is a tool window, to which Qt gives the same keys.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ class ReviewShortcuts:
     def rebind(self) -> None:
         """Bind anew, after the dock was docked or undocked."""
         self.clear()
-        for window in self._windows():
-            for key, act in self._acts.items():
-                shortcut = QShortcut(QKeySequence(key), window)
-                shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-                # holding a key down must not give a verdict on cells unseen
-                shortcut.setAutoRepeat(False)
-                shortcut.setEnabled(self._on)
-                shortcut.activated.connect(act)
-                self._shortcuts.append(shortcut)
+        window = self._window()
+        for key, act in self._acts.items():
+            shortcut = QShortcut(QKeySequence(key), window)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            # holding a key down must not give a verdict on cells unseen
+            shortcut.setAutoRepeat(False)
+            shortcut.setEnabled(self._on)
+            shortcut.activated.connect(act)
+            self._shortcuts.append(shortcut)
 
     def clear(self) -> None:
         """Take all keys away."""
@@ -64,11 +64,8 @@ class ReviewShortcuts:
             shortcut.deleteLater()
         self._shortcuts = []
 
-    def _windows(self) -> list[QWidget]:
-        """Return the viewer's window, and those of docks that float."""
+    def _window(self) -> QWidget:
+        """Return the viewer's window; docks that float get its shortcuts from Qt."""
         top = self._dock.window()
-        main = top.parentWidget() if isinstance(top, QDockWidget) else top
-        if main is None:
-            return [top]
-        floating = [d for d in main.findChildren(QDockWidget) if d.isWindow()]
-        return [main, *floating]
+        main = top.parentWidget() if isinstance(top, QDockWidget) else None
+        return main or top

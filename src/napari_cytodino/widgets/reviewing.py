@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.reviews import Matching, ReviewLog, Verdict
+    from napari_cytodino.widgets.requests import CellsReading
     from napari_cytodino.widgets.session import Session
 
 NOBODY = "Start the review first: give a name and press 'Start review'."
 BLIND = "The model's classes are hidden in a blind reading; name the class yourself."
+
+LOOKING = "It is still found out whether these cells belong to the open case; wait."
+
+ELSEWHERE = "That was about cells that are not among these; it is in the record."
 
 NONE = np.zeros(0, np.int64)
 
@@ -53,6 +58,7 @@ class Reviewing:
         self.reader, self.settling, self.blind = "", False, False
         self.lost = 0
         self._attached: Cells | None = None
+        self._reading: CellsReading | None = None
         self._image: Any = None
         session.results.connect(self._follow_cells)
         session.chosen.connect(self._follow_image)
@@ -71,7 +77,9 @@ class Reviewing:
     @property
     def writable(self) -> bool:
         """True while verdicts can be given."""
-        return self.log is not None and not (self.log.read_only or self.log.locked)
+        known = self._attached is not None and self._attached is self._session.cells
+        log = self.log
+        return log is not None and known and not (log.read_only or log.locked)
 
     def start(
         self,
@@ -111,6 +119,23 @@ class Reviewing:
             self.log.close()
             self.log = None
 
+    def go_on(self) -> None:
+        """Take cells that were read anew, once their pixels are known as the case's."""
+        if self._attached is not self._session.cells:
+            self._attach()
+            self.state.emit()
+
+    def follow(self) -> None:
+        """Take in what another viewer wrote meanwhile, where one may only look."""
+        if self.log is None or not self.log.read_only or self._attached is None:
+            return
+        locked = self.log.locked
+        rows = np.array(self.log.refresh(), np.int64)
+        if len(rows):
+            self._tell(rows.tolist())
+        if len(rows) or locked != self.log.locked:
+            self.state.emit()
+
     def stop(self) -> None:
         """Close the case; the table is the model's again."""
         if self.log is None:
@@ -140,12 +165,30 @@ class Reviewing:
         if self.blind:
             raise InputError(BLIND)
         chosen = self._chosen(rows)
+        if len(chosen) > 1:
+            chosen = self._spared(chosen)
         codes = [self._standing_class(int(row)) for row in chosen]
         if any(not code for code in codes):
             raise InputError(
                 "The model gave no class to a cell that is selected; name its class."
             )
         self._record(chosen, codes)
+
+    def _spared(self, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Leave out of many cells those that must be looked at one by one."""
+        fit = self.confirmable(chosen)
+        more = len(chosen) - len(fit)
+        if not len(fit):
+            raise InputError(
+                "None of these cells can be accepted with others: critical classes are "
+                "looked at one by one, the rest have a verdict or no class."
+            )
+        if more:
+            self._session.message.emit(
+                f"{len(fit)} cells were accepted; {more} need a look one by one: of "
+                "critical classes, without a class, or with a verdict."
+            )
+        return fit
 
     def reject(self, rows: Sequence[int] | None = None) -> None:
         """Say that something is not a cell; it is counted nowhere."""
@@ -192,11 +235,15 @@ class Reviewing:
 
     def undo(self) -> None:
         """Undo this reader's last verdict or group of verdicts."""
-        self._tell(self._log().undo(self.reader, settling=self.settling), go=True)
+        log = self._log()
+        could = log.can_undo(self.reader, settling=self.settling)
+        self._turned(could, log.undo(self.reader, settling=self.settling))
 
     def redo(self) -> None:
         """Do again what was undone."""
-        self._tell(self._log().redo(self.reader, settling=self.settling), go=True)
+        log = self._log()
+        could = log.can_redo(self.reader, settling=self.settling)
+        self._turned(could, log.redo(self.reader, settling=self.settling))
 
     def verdict_of(self, row: int) -> Verdict | None:
         """Return what this reader last said of a cell."""
@@ -225,16 +272,30 @@ class Reviewing:
         log.reopen(self.reader, why)
         self.state.emit()
 
+    def _turned(self, could: bool, changed: Sequence[int]) -> None:
+        self._tell(changed)
+        if len(changed):
+            self.select(np.asarray(changed, np.int64))
+        elif could:
+            self._session.message.emit(ELSEWHERE)
+            self.state.emit()
+
     def _log(self) -> ReviewLog:
         if self.log is None:
             raise InputError(NOBODY)
+        if self._attached is not self._session.cells:
+            raise InputError(LOOKING)
         return self.log
 
     def _chosen(self, rows: Sequence[int] | None) -> npt.NDArray[np.int64]:
         chosen = self.rows if rows is None else np.asarray(rows, np.int64).reshape(-1)
         if not len(chosen):
             raise InputError("No cell is selected; click one.")
-        return chosen
+        predictions = self._session.predictions
+        known = chosen[predictions.done[chosen]] if predictions is not None else NONE
+        if not len(known):
+            raise InputError("These cells are not classified yet; press Classify.")
+        return known
 
     def _standing_class(self, row: int) -> str:
         said = self._session.reviews.get(row)
@@ -254,7 +315,7 @@ class Reviewing:
         )
         self._tell(changed)
 
-    def _tell(self, changed: Sequence[int], *, go: bool = False) -> None:
+    def _tell(self, changed: Sequence[int]) -> None:
         rows = np.asarray(changed, np.int64)
         if self.settling and self.log is not None:
             self._session.reviews = self.log.settled()
@@ -262,8 +323,6 @@ class Reviewing:
             return
         self._session.update_reviews(rows)
         self.changed.emit(rows)
-        if go:
-            self.select(rows)
 
     def _attach(self) -> None:
         """Find the reviewed cells again among those of the session."""
@@ -272,6 +331,7 @@ class Reviewing:
             return
         matching: Matching = log.attach(cells)
         self._attached, self.lost = cells, matching.lost
+        self._reading = self._session.reading
         said: Mapping[int, Verdict] = log.verdicts(self.reader)
         asked = None
         if self.settling:
@@ -281,8 +341,15 @@ class Reviewing:
 
     def _follow_cells(self) -> None:
         cells = self._session.cells
-        if self.log is not None and cells is not None and cells is not self._attached:
+        if self.log is None or cells is None or cells is self._attached:
+            return
+        if self._session.reading is self._reading:
             self._attach()
+        elif self._attached is not None:
+            # of which pixels they are is found out in a worker (`ReviewCase`)
+            self._attached = None
+            self._session.take_reviews({}, blind=self.blind)
+            self.state.emit()
 
     def _follow_image(self) -> None:
         if self.log is not None and self._session.image is not self._image:

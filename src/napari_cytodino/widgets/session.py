@@ -8,6 +8,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_cytodino.core.calibration import RISKS
+from napari_cytodino.core.cell_matching import find_again
 from napari_cytodino.core.decisions import own_threshold
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
@@ -88,6 +89,7 @@ class Session:
         self.selected_rows = np.zeros(0, np.int64)
         self.main_count = 0
         self.reviews: Mapping[int, Verdict] = {}
+        self._said: dict[int, tuple[str, str, str]] = {}
         self.blind = False
         self.asked: npt.NDArray[np.int64] | None = None
 
@@ -227,12 +229,14 @@ class Session:
 
     def take_cells(self, reading: CellsReading, *, anew: bool = True) -> None:
         """Take the cells that the worker read; cells that were clicked stay last."""
-        self.cells = join(reading.cells, self.clicked)
+        before, self.cells = self.cells, join(reading.cells, self.clicked)
         self.reading = reading
         self.main_count = len(reading.cells)
         self.stale = ""
         if anew:
             self._drop_predictions()
+        if before is not None and len(self.selected_rows):
+            self.select_many(same_rows(before.take(self.selected_rows), self.cells))
 
     def add_cell(self, cell: Cells) -> int:
         """Append one cell that was cut out around a click; returns its row."""
@@ -262,7 +266,7 @@ class Session:
         if self.predictions is None or self.cells is None or self.opened is None:
             self.table = empty_table()
         else:
-            self.table = self.table_of(self.reviews)
+            self.table = self._table(self._said)
             if self.blind:
                 self.table = hide_model(self.table)
             self.partial = not bool(self.predictions.done.all())
@@ -278,9 +282,20 @@ class Session:
         """
         if self.predictions is None or self.cells is None or self.opened is None:
             raise InputError("Nothing is classified yet; press Classify first.")
-        assert self.policy is not None
+        return self._table(self._by_label(reviews))
+
+    def _by_label(
+        self, reviews: Mapping[int, Verdict]
+    ) -> dict[int, tuple[str, str, str]]:
+        assert self.cells is not None
         labels = self.cells.label
-        said = {int(labels[row]): _said_of(v) for row, v in reviews.items()}
+        return {int(labels[row]): _said_of(v) for row, v in reviews.items()}
+
+    def _table(self, said: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
+        assert self.cells is not None
+        assert self.predictions is not None
+        assert self.opened is not None
+        assert self.policy is not None
         return build_table(
             self.cells,
             self.predictions,
@@ -309,6 +324,8 @@ class Session:
             The rows to look at, in their order; None for what the model flagged.
         """
         self.reviews, self.blind, self.asked = reviews, blind, asked
+        # kept, as thresholds that move change no verdict
+        self._said = self._by_label(reviews) if reviews else {}
         self.rebuild()
 
     def update_reviews(self, rows: npt.NDArray[np.int64]) -> None:
@@ -319,6 +336,9 @@ class Session:
             lines = (np.cumsum(done) - 1)[rows]
             said = [_said_of(self.reviews.get(int(row))) for row in rows]
             review_lines(self.table, lines, said)
+            assert self.cells is not None
+            for label, words in zip(self.cells.label[rows], said, strict=True):
+                self._said[int(label)] = words
         self.reviewed.emit(rows)
 
     def set_min_confidence(self, value: float) -> None:
@@ -373,6 +393,14 @@ class Session:
         """Select cells; the card shows the first of them."""
         self.selected_rows = np.asarray(rows, np.int64).reshape(-1)
         self.selected.emit()
+
+
+def same_rows(cells: Cells, among: Cells) -> npt.NDArray[np.int64]:
+    """Return the rows at which cells are found again among others."""
+    found = find_again(
+        cells.label, cells.centre, cells.area, among.label, among.centre, among.area
+    )
+    return found[found >= 0]
 
 
 def _said_of(verdict: Verdict | None) -> tuple[str, str, str]:
