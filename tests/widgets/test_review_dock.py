@@ -15,6 +15,7 @@ from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.widgets.class_search import ClassSearch
 from napari_cytodino.widgets.docking import dock_of
 from napari_cytodino.widgets.drawing import CLASSES
+from napari_cytodino.widgets.review_dock import ORPHANED
 from napari_cytodino.widgets.review_queue import queue
 
 if TYPE_CHECKING:
@@ -257,8 +258,12 @@ def test_closing_the_dock_gives_keys_and_mouse_back(review: Review) -> None:
     again.refresh()
     review.press(Qt.Key.Key_B)
     assert review.said()[0] == "BLA", "two sets of keys make each ambiguous"
+    review.qtbot.wait(20)
     dock_of(review.main).destroyOnClose()
     assert not review.reviewing.is_open
+    review.qtbot.waitUntil(lambda: not again.isEnabled())
+    assert again.notice.text() == ORPHANED
+    dock_of(again).destroyOnClose()
 
 
 def test_docks_share_one_place_and_the_gallery_lies_below(review: Review) -> None:

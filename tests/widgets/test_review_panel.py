@@ -34,6 +34,7 @@ def test_a_review_begins_and_ends(
 ) -> None:
     judged.session.results.emit()
     qtbot.waitUntil(lambda: not judged.controller.case.busy)
+    panel.reader.clear()
     panel.begin()
     assert "need a name" in told[-1]
     panel.reader.setText("A. Meyer")

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_cytodino.widgets import ui
+
+
+def test_a_widget_that_is_gone_hears_no_more(qtbot: Any) -> None:
+    class Source:
+        said = Signal(int)
+
+    heard: list[int] = []
+    source, widget = Source(), QWidget()
+    ui.listen(widget, source.said, heard.append)
+    source.said.emit(1)
+    with qtbot.waitSignal(widget.destroyed):
+        widget.deleteLater()
+    source.said.emit(2)
+    assert heard == [1]
+    assert len(source.said) == 0
 
 
 def test_hints_wrap_instead_of_widening(qtbot: Any) -> None:

@@ -61,11 +61,11 @@ class CardPanel(QWidget):
         layout.addWidget(self.facts)
         layout.addWidget(self.cut)
         self.cut.toggled.connect(self._toggle)
-        self._session.selected.connect(self.refresh)
-        self._session.results.connect(self.refresh)
-        self._session.reviewed.connect(lambda rows: self.refresh())
-        self._nearest.found.connect(self.refresh)
-        self._clicks.crop.connect(self._show_crop)
+        session = self._session
+        for signal in (session.selected, session.results, session.reviewed):
+            ui.listen(self, signal, self.refresh)
+        ui.listen(self, self._nearest.found, self.refresh)
+        ui.listen(self, self._clicks.crop, self._show_crop)
         self.refresh()
 
     def refresh(self) -> None:

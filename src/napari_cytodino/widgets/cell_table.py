@@ -130,9 +130,9 @@ class CellTable(QTableView):
         )
         self._own = False
         session = controller.session
-        session.results.connect(self.refresh)
-        session.reviewed.connect(self.cells.touch)
-        session.selected.connect(self.follow)
+        ui.listen(self, session.results, self.refresh)
+        ui.listen(self, session.reviewed, self.cells.touch)
+        ui.listen(self, session.selected, self.follow)
         self.selectionModel().selectionChanged.connect(self._choose)
         self.activated.connect(self._go)
 

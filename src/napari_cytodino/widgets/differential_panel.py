@@ -77,11 +77,14 @@ class DifferentialPanel(QWidget):
         self.target.currentIndexChanged.connect(self._choose_target)
         self.only.toggled.connect(lambda on: self.refresh())
         self.tree.itemChanged.connect(self._tick)
-        self._session.results.connect(self._soon)
-        self._session.chosen.connect(self._soon)
-        self._session.reviewed.connect(lambda rows: self._soon())
+        session = self._session
+        for signal in (session.results, session.chosen, session.reviewed):
+            ui.listen(self, signal, self._count_soon)
         self.destroyed.connect(self._soon.cancel)
         self.refresh()
+
+    def _count_soon(self) -> None:
+        self._soon()
 
     def refresh(self) -> None:
         """Count anew."""

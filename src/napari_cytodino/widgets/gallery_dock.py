@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from napari_cytodino.widgets.cell_menu import cell_menu
 from napari_cytodino.widgets.cell_table import CellTable
 from napari_cytodino.widgets.commands import open_dock
-from napari_cytodino.widgets.docking import below
+from napari_cytodino.widgets.docking import below, let_go
 from napari_cytodino.widgets.gallery import GalleryPanel
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class GalleryDock(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._placed = False
         self.controller = open_dock(viewer).controller
         self.panel = GalleryPanel(self.controller)
         layout = QVBoxLayout(self)
@@ -41,7 +42,6 @@ class GalleryDock(QWidget):
         self.tabs.addTab(self.panel, "&Pictures")
         self.tabs.addTab(self.table, "&Table")
         layout.addWidget(self.tabs)
-        self._placed = False
 
     def _open_menu(self, place: QPoint) -> None:
         if self.controller.reviewing.is_open:
@@ -54,5 +54,13 @@ class GalleryDock(QWidget):
             self._placed = True
             QTimer.singleShot(0, self._place)
 
+    def event(self, event: QEvent) -> bool:
+        """Go when napari takes this dock away; what followed the session stops."""
+        if self._placed and let_go(self, event):
+            self._placed = False
+            self.deleteLater()
+        return bool(super().event(event))
+
     def _place(self) -> None:
-        below(self)
+        if self._placed:
+            below(self)

@@ -65,8 +65,8 @@ class ReadersPanel(QWidget):
         self.list.itemSelectionChanged.connect(self._go)
         self.settle.clicked.connect(self._toggle_settling)
         self.lock.clicked.connect(self._toggle_lock)
-        self._reviewing.state.connect(self.refresh)
-        self._reviewing.changed.connect(self._on_changed)
+        ui.listen(self, self._reviewing.state, self.refresh)
+        ui.listen(self, self._reviewing.changed, self._on_changed)
         self.refresh()
 
     def refresh(self) -> None:

@@ -74,7 +74,7 @@ class ReportPanel(QWidget):
             self._session.run,
             controller.reviewing.state,
         ):
-            signal.connect(self.refresh)
+            ui.listen(self, signal, self.refresh)
         self.refresh()
 
     def refresh(self) -> None:

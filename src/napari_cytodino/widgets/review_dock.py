@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent, QShowEvent
 
 
+ORPHANED = "The CytoDINO dock was closed; close this one and open it again."
+
 FOLLOW_MS = 2000
 """How often a viewer that may only look asks what the other one wrote."""
 
@@ -67,9 +69,10 @@ class ReviewDock(QWidget):
         self.menu = CellMenu(controller, self)
         self.area = AreaSelection(controller)
         self._lay_out()
-        controller.reviewing.state.connect(self.refresh)
-        self.session.chosen.connect(self._take_taxonomy)
-        controller.actions.search.connect(self.search)
+        self._main.destroyed.connect(self._orphaned)
+        ui.listen(self, controller.reviewing.state, self.refresh)
+        ui.listen(self, self.session.chosen, self._take_taxonomy)
+        ui.listen(self, controller.actions.search, self.search)
         self._taxonomy: object = None
         self._take_taxonomy()
 
@@ -106,7 +109,14 @@ class ReviewDock(QWidget):
             QTimer.singleShot(0, self._place)
 
     def _place(self) -> None:
-        tab_with(self, self._main)
+        if not self._gone:
+            tab_with(self, self._main)
+
+    def _orphaned(self) -> None:
+        """Stop with the CytoDINO dock, whose session this dock shows."""
+        self.let_go()
+        self.setEnabled(False)
+        self.notice.setText(ORPHANED)
 
     def refresh(self) -> None:
         """Follow the beginning and the end of a review."""
@@ -182,4 +192,5 @@ class ReviewDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.column, 1)
-        layout.addWidget(ui.hint(NOTICE))
+        self.notice = ui.hint(NOTICE)
+        layout.addWidget(self.notice)

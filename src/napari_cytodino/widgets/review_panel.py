@@ -77,10 +77,10 @@ class ReviewPanel(QWidget):
             self._session.chosen,
             controller.case.offered,
         ):
-            signal.connect(self.refresh)
-        self._session.reviewed.connect(self._on_reviewed)
-        self._session.chosen.connect(self._follow_image)
-        self._session.selected.connect(self._enable)
+            ui.listen(self, signal, self.refresh)
+        ui.listen(self, self._session.reviewed, self._on_reviewed)
+        ui.listen(self, self._session.chosen, self._follow_image)
+        ui.listen(self, self._session.selected, self._enable)
         self.refresh()
 
     def _follow_image(self) -> None:
@@ -108,7 +108,7 @@ class ReviewPanel(QWidget):
         reviewing, open_ = self._reviewing, self._reviewing.is_open
         if self._taxonomy is not self._session.taxonomy:
             self._build(self._session.taxonomy)
-        for field in (self.reader, self.case, self.blind):
+        for field in self._fields:
             field.setVisible(not open_)
         self.verdicts.setVisible(open_)
         self.start.setText("End revie&w" if open_ else "Start revie&w")
@@ -161,11 +161,8 @@ class ReviewPanel(QWidget):
         layout.addWidget(self.status)
         layout.addWidget(self.verdicts)
         layout.addWidget(self.start)
-        for row in range(form.rowCount()):
-            label = form.itemAt(row, form.ItemRole.LabelRole).widget()
-            self._reviewing.state.connect(
-                lambda label=label: label.setVisible(not self._reviewing.is_open)
-            )
+        labels = (form.labelForField(field) for field in (self.reader, self.case))
+        self._fields = [self.reader, self.case, self.blind, *filter(None, labels)]
 
     def _button(self, name: str) -> QPushButton:
         button = QPushButton()

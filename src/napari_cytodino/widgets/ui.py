@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPixmap
@@ -16,6 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psygnal import SignalInstance
+
     from napari_cytodino.core.colours import Colour
 
 
@@ -75,6 +79,15 @@ def row(*widgets: QWidget) -> QHBoxLayout:
     for place, widget in enumerate(widgets):
         layout.addWidget(widget, 1 if place == 0 else 0)
     return layout
+
+
+def listen(widget: QWidget, signal: SignalInstance, slot: Callable[..., Any]) -> None:
+    """Connect a slot of a widget to a signal of ours for as long as the widget lives.
+
+    A dock that is closed goes, but the session it showed may go on.
+    """
+    signal.connect(slot)
+    widget.destroyed.connect(lambda: signal.disconnect(slot))
 
 
 def qcolor(colour: Colour) -> QColor:
