@@ -1,5 +1,7 @@
 """The table: exact columns, one row a cell, one rule for the final class."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -177,3 +179,11 @@ def test_a_table_without_the_model_tells_nothing_of_it():
     assert all(value == "" or value != value for value in blind[others].to_numpy().flat)
     assert (table["cell_class"] != "").all(), "the table itself is as it was"
     assert taxonomy_of(blind) == TAXONOMY
+
+
+def test_taking_a_column_copies_no_taxonomy():
+    table = build_table(some_cells([1, 2]), some_predictions(2), TAXONOMY, POLICY)
+    held = table.attrs["taxonomy"]
+    assert table["label"].attrs["taxonomy"] is held
+    assert table.copy().attrs["taxonomy"] is held
+    assert json.loads(json.dumps(held)) == json.loads(json.dumps(TAXONOMY.to_dict()))
