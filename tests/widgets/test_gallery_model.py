@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.predictions import Predictions
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.widgets.gallery_model import GalleryModel
@@ -140,9 +141,12 @@ def test_cells_that_are_not_classified(pictured: Any, model: GalleryModel) -> No
     assert model.tile(2).code == pictured.codes[2]
     assert model.tile(2).note == f"{100 * session.table['confidence'][1]:.0f} %"
     assert model.words(1) == "Cell 2: not classified yet; not read yet."
-    pictured.reviewing.set_class(pictured.codes[3], [1])
-    assert rows_of(model, pictured.codes[3]) == [1]
-    assert model.tile(1).read
+    with pytest.raises(InputError, match="not classified yet"):
+        pictured.reviewing.set_class(pictured.codes[3], [1])
+    pictured.reviewing.set_class(pictured.codes[3], [1, 2])
+    assert 2 in rows_of(model, pictured.codes[3])
+    assert model.tile(2).read
+    assert not model.tile(1).read
     session.predictions = None
     session.rebuild()
     model.rebuild()

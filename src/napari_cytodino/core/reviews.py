@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_A_CELL", "Event", "Matching", "ReviewLog", "Verdict"]
 
+PROGRAM = version("napari-cytodino")
+"""Noted in every new record."""
+
 NOT_A_CELL = "not_a_cell"
 """The reviewed class of debris, doublets and the like: counted nowhere."""
 
@@ -116,8 +119,7 @@ class ReviewLog:
             if lock is not None:
                 undo.callback(lock.release)
             case = _plain(case)
-            program = version("napari-cytodino")
-            facts = {"image": image, "case": case, "program": program}
+            facts = {"image": image, "case": case, "program": PROGRAM}
             file = ReviewFile.open(path, facts, _now(), read_only=lock is None)
             undo.callback(file.close)
             if file.facts.get("image") != image:

@@ -304,7 +304,9 @@ class GalleryView(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         gallery_scene.draw(painter, self)
         painter.end()
-        self._ask.start()
+        # not anew at each paint: a view that is painted all the time would never ask
+        if not self._ask.isActive():
+            self._ask.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Deal the tiles out anew; the cell in view stays there."""

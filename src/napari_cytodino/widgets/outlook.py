@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtr, bdtrik
 
 from napari_cytodino.widgets.standing import asked
 
@@ -128,6 +127,9 @@ def most_errors(
 
 def _quantile(level: float, cells: int, risk: float) -> int:
     """Return the least number of errors that is not exceeded with this chance."""
+    # imported late, see `risk_bounds`
+    from scipy.special import bdtr, bdtrik
+
     most = math.ceil(float(bdtrik(level, cells, risk)))
     # the inverse lies between whole numbers, so that one less may be enough
     enough_below = most > 0 and bdtr(most - 1, cells, risk) >= level
