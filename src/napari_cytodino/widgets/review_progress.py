@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.core.differential import wilson
-from napari_cytodino.widgets.review_queue import FLAGGED
+from napari_cytodino.widgets.review_queue import asked, queue
 from napari_cytodino.widgets.standing import whole
 
 if TYPE_CHECKING:
@@ -54,21 +54,14 @@ def progress(session: Session) -> Progress:
     """Count the verdicts of the reader whose table is shown."""
     table = session.table
     said = table["reviewed_class"].to_numpy(object)
-    model, status = (table[n].to_numpy(object) for n in ("cell_class", "status"))
-    seen = said != ""
-    wanted = np.isin(status, FLAGGED)
-    if session.blind:
-        wanted = np.ones(len(table), bool)
-    if session.asked is not None:
-        assert session.predictions is not None
-        rows = np.flatnonzero(session.predictions.done)
-        wanted = np.isin(rows, session.asked)
-    compared = seen & (model != "")
+    seen = np.flatnonzero(said != "")
+    model = table["cell_class"].to_numpy(object)[seen]
+    compared = model != ""
     return Progress(
         len(table),
-        int(seen.sum()),
-        int(wanted.sum()),
-        int((wanted & ~seen).sum()),
-        int((said == model)[compared].sum()),
+        len(seen),
+        len(asked(session)),
+        len(queue(session)),
+        int((said[seen] == model)[compared].sum()),
         int(compared.sum()),
     )

@@ -22,21 +22,39 @@ def queue(session: Session) -> npt.NDArray[np.int64]:
     the first to the last, as flags would tell what the model thinks. While readers are
     brought together, it is what they call differently.
     """
-    if session.predictions is None or session.taxonomy is None:
+    wanted = asked(session)
+    if not len(wanted):
+        return wanted
+    assert session.predictions is not None
+    lines = (np.cumsum(session.predictions.done) - 1)[wanted]
+    said = session.table["reviewed_class"].to_numpy(object)[lines]
+    return wanted[said == ""]
+
+
+def asked(session: Session) -> npt.NDArray[np.int64]:
+    """Return the rows of the queue before any verdict, in their order.
+
+    Verdicts change nothing of it, so it is kept until the table is another one.
+    """
+    state = (session.table, session.asked, session.price)
+    kept = session.kept_queue
+    if kept is None or any(a is not b for a, b in zip(kept[0], state, strict=True)):
+        kept = session.kept_queue = (state, _asked(session))
+    return kept[1]
+
+
+def _asked(session: Session) -> npt.NDArray[np.int64]:
+    if session.predictions is None or session.price is None:
         return np.zeros(0, np.int64)
-    table = session.table
-    open_ = table["reviewed_class"].to_numpy(object) == ""
-    rows = np.flatnonzero(session.predictions.done)
+    done = session.predictions.done
     if session.asked is not None:
-        return session.asked[np.isin(session.asked, rows[open_])]
+        return session.asked[done[session.asked]]
+    rows = np.flatnonzero(done)
     if session.blind:
-        return rows[open_]
-    status = table["status"].to_numpy(object)
-    flagged = np.logical_or.reduce([status == name for name in FLAGGED])
-    rows = rows[flagged & open_]
-    price = session.price
-    assert price is not None
-    return rows[np.argsort(-price[rows], kind="stable")]
+        return rows
+    status = session.table["status"].to_numpy(object)
+    rows = rows[np.logical_or.reduce([status == name for name in FLAGGED])]
+    return rows[np.argsort(-session.price[rows], kind="stable")]
 
 
 def place_in(rows: npt.NDArray[np.int64], row: int | None) -> int | None:

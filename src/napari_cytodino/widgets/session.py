@@ -92,6 +92,7 @@ class Session:
         self._said: dict[int, tuple[str, str, str]] = {}
         self.blind = False
         self.asked: npt.NDArray[np.int64] | None = None
+        self.kept_queue: tuple[tuple[Any, ...], npt.NDArray[np.int64]] | None = None
 
     @property
     def opened(self) -> Checkpoint | None:
