@@ -9,7 +9,6 @@ import pytest
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export_geojson import outlines
 from napari_cytodino.core.layer_writing import (
-    METADATA,
     layer_table,
     write_labels,
     write_points,
@@ -39,18 +38,15 @@ def meta(table, **options):
 
 
 def test_features_are_the_table_again(field):
-    attrs = {METADATA: dict(field.table.attrs)}
-    back = layer_table(meta(field.table, metadata=attrs))
+    back = layer_table(meta(field.table))
     wanted = field.table[list(COLUMNS)]
     pd.testing.assert_frame_equal(back, wanted, check_dtype=False)
     for name in COLUMNS:
         assert back[name].dtype.kind == wanted[name].dtype.kind, name
-    assert back.attrs == field.table.attrs
+    assert back.attrs["taxonomy"] == field.table.attrs["taxonomy"]
 
 
-def test_a_layer_that_does_not_say_its_taxonomy_has_the_usual_one(field):
-    back = layer_table(meta(field.table))
-    assert back.attrs["taxonomy"]["name"] == "mll21"
+def test_other_classes_have_no_taxonomy(field):
     other = field.table.assign(cell_class="XYZ")
     assert layer_table(meta(other)).attrs == {}
 

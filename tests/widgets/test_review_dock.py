@@ -11,6 +11,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QMainWindow, QMenu
 
 from napari_cytodino.core.case_files import SUFFIX
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.widgets.class_search import ClassSearch
 from napari_cytodino.widgets.docking import dock_of
@@ -307,6 +308,22 @@ def test_a_case_leaves_a_report_crops_and_a_table_to_load(
     # one action for one reader
     review.reviewing.undo()
     assert review.said() == [""] * 6
+
+
+def test_a_record_that_cannot_be_followed_is_told_once(
+    review: Review, told: list[str], monkeypatch: Any
+) -> None:
+    review.begin()
+    review.dock.follower.start()
+    monkeypatch.setattr(review.reviewing.log, "read_only", True)
+    monkeypatch.setattr(review.reviewing.log, "refresh", raise_gone)
+    review.dock.follower.timeout.emit()
+    assert told[-1] == "It is gone; look for it."
+    assert not review.dock.follower.isActive()
+
+
+def raise_gone() -> None:
+    raise InputError("It is gone; look for it.")
 
 
 def test_blind_reading_hides_the_model_everywhere(review: Review) -> None:

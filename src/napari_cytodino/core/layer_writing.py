@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
     from napari_cytodino.core.export import Polygon
 
-METADATA = "napari-cytodino.table"
-"""Where in a layer's `metadata` the table's ``attrs`` lie: taxonomy and provenance.
-
-Without them files have no colours and no differential.
-"""
-
 USUAL = "mll21"
 """The taxonomy that is taken where a layer does not say it and all classes fit."""
 
@@ -44,7 +38,7 @@ def write_labels(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     data : (H, W) integers
         GeoJSON gets outlines of the labels that lie where the table has them.
     meta
-        `features` as the plugin writes them, `metadata` with `METADATA`, and `name`.
+        `features` as the plugin writes them, and `name`.
 
     Raises
     ------
@@ -81,8 +75,7 @@ def layer_table(meta: Mapping[str, Any]) -> pd.DataFrame:
             "the layer whose cells were classified."
         )
     table = pd.DataFrame({name: _typed(name, features[name]) for name in COLUMNS})
-    said: dict[Any, Any] = meta.get("metadata", {}).get(METADATA, {})
-    table.attrs = dict(said or _usual(table))
+    table.attrs = _usual(table)
     return table
 
 

@@ -74,7 +74,7 @@ def cell_menu(controller: Controller, parent: QWidget) -> QMenu:
         ("Accept", "accept", actions.accept),
         ("Not a cell", "not_a_cell", actions.not_a_cell),
         ("Take the verdict back", "withdraw", actions.withdraw),
-        ("Find a class…", "search", actions.search_class),
+        ("Find a class…", "search", actions.search),
     ]
     for text, name, act in plain:
         _add(menu, text, keys.actions[name] if keys else "", act)

@@ -29,7 +29,7 @@ class ReviewActions:
     became of them.
     """
 
-    search = Signal()
+    search_asked = Signal()
     """Someone wants to look for a class by its name."""
 
     def __init__(self, controller: Controller) -> None:
@@ -72,9 +72,9 @@ class ReviewActions:
         """Go to the cell before in the queue."""
         self._controller.next_flagged(-1)
 
-    def search_class(self) -> None:
+    def search(self) -> None:
         """Ask for a class by name."""
-        self.search.emit()
+        self.search_asked.emit()
 
     def _verdict(self, give: Callable[[], None]) -> None:
         rows, before = self._reviewing.rows, queue(self._session)

@@ -65,14 +65,14 @@ class ReviewDock(QWidget):
         self.shortcuts = ReviewShortcuts(self, {})
         self.follower = QTimer(self)
         self.follower.setInterval(FOLLOW_MS)
-        self.follower.timeout.connect(controller.reviewing.follow)
+        self.follower.timeout.connect(self._follow)
         self.menu = CellMenu(controller, self)
         self.area = AreaSelection(controller)
         self._lay_out()
         self._main.destroyed.connect(self._orphaned)
         ui.listen(self, controller.reviewing.state, self.refresh)
         ui.listen(self, self.session.chosen, self._take_taxonomy)
-        ui.listen(self, controller.actions.search, self.search)
+        ui.listen(self, controller.actions.search_asked, self.search)
         self._taxonomy: object = None
         self._take_taxonomy()
 
@@ -99,7 +99,7 @@ class ReviewDock(QWidget):
         self.area.close()
         self.controller.reviewing.state.disconnect(self.refresh)
         self.session.chosen.disconnect(self._take_taxonomy)
-        self.controller.actions.search.disconnect(self.search)
+        self.controller.actions.search_asked.disconnect(self.search)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Share the place of the CytoDINO dock, when napari has placed this one."""
@@ -128,6 +128,14 @@ class ReviewDock(QWidget):
             self.follower.start()
         else:
             self.follower.stop()
+
+    def _follow(self) -> None:
+        """Take in what the other viewer wrote; a record that is gone is told once."""
+        try:
+            self.controller.reviewing.follow()
+        except CytoDinoError as error:
+            self.follower.stop()
+            notices.tell(error)
 
     def search(self) -> None:
         """Ask for a class by name, and give it as the verdict."""
@@ -158,17 +166,9 @@ class ReviewDock(QWidget):
 
     def _acts(self, keys: ReviewKeys) -> dict[str, Callable[[], None]]:
         actions = self.controller.actions
-        plain = {
-            "accept": actions.accept,
-            "skip": actions.skip,
-            "back": actions.back,
-            "not_a_cell": actions.not_a_cell,
-            "withdraw": actions.withdraw,
-            "search": actions.search_class,
-            "undo": actions.undo,
-            "redo": actions.redo,
+        acts: dict[str, Callable[[], None]] = {
+            key: getattr(actions, name) for name, key in keys.actions.items()
         }
-        acts = {keys.actions[name]: act for name, act in plain.items()}
         for code, key in keys.classes.items():
             acts[key] = partial(actions.set_class, code)
         return acts

@@ -173,8 +173,7 @@ class ReviewPanel(QWidget):
         return button
 
     def _act(self, name: str) -> None:
-        act = "search_class" if name == "search" else name
-        getattr(self._controller.actions, act)()
+        getattr(self._controller.actions, name)()
 
     def _build(self, taxonomy: Taxonomy | None) -> None:
         """Make a button for each class, lineage by lineage, in order of maturation."""

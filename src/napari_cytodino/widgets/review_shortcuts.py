@@ -33,26 +33,18 @@ class ReviewShortcuts:
         self._dock = dock
         self._acts = dict(acts)
         self._shortcuts: list[QShortcut] = []
-        self._on = False
 
     def set_enabled(self, on: bool) -> None:
-        """Turn all keys on or off."""
-        self._on = on
-        if on:
-            self.rebind()
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(on)
-
-    def rebind(self) -> None:
-        """Bind anew, after the dock was docked or undocked."""
+        """Bind all keys in the window that the dock is in now, or take them away."""
         self.clear()
+        if not on:
+            return
         window = self._window()
         for key, act in self._acts.items():
             shortcut = QShortcut(QKeySequence(key), window)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             # holding a key down must not give a verdict on cells unseen
             shortcut.setAutoRepeat(False)
-            shortcut.setEnabled(self._on)
             shortcut.activated.connect(act)
             self._shortcuts.append(shortcut)
 

@@ -81,20 +81,13 @@ class Reviewing:
         log = self.log
         return log is not None and known and not (log.read_only or log.locked)
 
-    def start(
-        self,
-        log: ReviewLog,
-        reader: str,
-        *,
-        blind: bool = False,
-        settling: bool = False,
-    ) -> None:
+    def start(self, log: ReviewLog, reader: str, *, blind: bool = False) -> None:
         """Read a case under a name; what this reader said before is shown.
 
         Raises
         ------
         InputError
-            When the name is empty, or the case is of other cells.
+            When the name is empty.
         """
         reader = reader.strip()
         if not reader:
@@ -102,7 +95,7 @@ class Reviewing:
         if self.log is not None and self.log is not log:
             self.stop()
         self.log, self._image = log, self._session.image
-        self.read_as(reader, blind=blind, settling=settling)
+        self.read_as(reader, blind=blind)
 
     def read_as(
         self, reader: str, *, blind: bool = False, settling: bool = False
@@ -141,7 +134,7 @@ class Reviewing:
         if self.log is None:
             return
         self.close()
-        self.log, self._attached, self.lost = None, None, 0
+        self._attached, self.lost = None, 0
         self.reader, self.settling, self.blind = "", False, False
         self._session.take_reviews({})
         self.state.emit()
