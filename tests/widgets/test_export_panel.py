@@ -44,6 +44,7 @@ def test_csv_with_provenance(
     path = tmp_path / "cells.csv"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a: (str(path), ""))
     panel.table.click()
+    chosen.wait()
     frame = pd.read_csv(path, keep_default_na=False)
     table = chosen.session.table
     assert frame["label"].tolist() == table["label"].tolist()
@@ -62,6 +63,7 @@ def test_geojson_holds_outlines(
 ) -> None:
     chosen.classify()
     panel.save_table(tmp_path / "cells.geojson")
+    chosen.wait()
     content = json.loads((tmp_path / "cells.geojson").read_text())
     rings = [f["geometry"]["coordinates"][0] for f in content["features"]]
     assert len(rings) == 6
@@ -77,6 +79,7 @@ def test_clicked_cells_are_exported_too(
     chosen.qtbot.waitUntil(lambda: len(chosen.session.table) == 7, timeout=20_000)
     chosen.wait()
     panel.save_table(tmp_path / "cells.geojson")
+    chosen.wait()
     content = json.loads((tmp_path / "cells.geojson").read_text())
     assert len(content["features"]) == 7
 
@@ -86,6 +89,8 @@ def test_a_bad_path_is_told(
 ) -> None:
     chosen.classify()
     panel.save_table(tmp_path / "cells.xyz")
+    assert chosen.session.busy, "written in the GUI thread"
+    chosen.wait()
     assert ".xyz" in told[-1]
     assert list(tmp_path.iterdir()) == []
 

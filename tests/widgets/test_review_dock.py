@@ -299,6 +299,7 @@ def test_a_case_leaves_a_report_crops_and_a_table_to_load(
     assert len(list((crops / "BLA").glob("*.png"))) == 2
     table = tmp_path / "cells.csv"
     review.main.export.save_table(table)
+    review.qtbot.waitUntil(lambda: not session.busy, timeout=30_000)
     assert json.loads(table.with_suffix(".provenance.json").read_text())["checkpoint"]
     before = review.said()
     review.reviewing.withdraw([0, 1, 2])

@@ -178,6 +178,28 @@ class Controller:
             self.session.set_state(RunState.IDLE)
             notices.tell(error)
 
+    def save(
+        self,
+        steps: Callable[[Callable[[], bool]], Iterator[Any]],
+        words: Callable[[Any], str],
+    ) -> None:
+        """Write something in the worker, and say in words what came of it."""
+        session = self.session
+        session.set_state(RunState.SAVING, Progress())
+        said: list[str] = []
+
+        def end(cancelled: bool) -> None:
+            session.set_state(RunState.IDLE)
+            for text in said:
+                session.message.emit(text)
+
+        self.runner.start(
+            steps,
+            on_step=lambda done: said.append(words(done)),
+            on_error=notices.tell,
+            on_end=end,
+        )
+
     def point(self) -> tuple[float, ...]:
         """Return the viewer's place along all its axes, in world coordinates."""
         return tuple(float(p) for p in self.viewer.dims.point)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
-from napari_cytodino.core.errors import CytoDinoError, InputError
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export import export, outlines
 from napari_cytodino.core.provenance import Provenance
 from napari_cytodino.core.table import file_table
@@ -16,11 +16,14 @@ from napari_cytodino.widgets import notices, ui
 from napari_cytodino.widgets.standing import standing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
     from napari_cytodino.widgets.controller import Controller
+    from napari_cytodino.widgets.requests import CellsReading
     from napari_cytodino.widgets.session import Session
 
 TABLES = (
@@ -56,20 +59,27 @@ class ExportPanel(QWidget):
 
     def save_table(self, path: Path) -> None:
         """Write the table; the suffix names the format."""
-        session = self._controller.session
-        try:
-            frame = whole_table(session)
-            export(
-                frame,
-                path,
-                provenance=provenance(session),
-                polygons=rings(session) if path.suffix == ".geojson" else None,
-                embeddings=embeddings(session),
+        session, reading = self._controller.session, self._controller.session.reading
+
+        def start() -> None:
+            frame, notes = whole_table(session), provenance(session)
+            points = embeddings(session)
+
+            def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
+                # Excel sheets and outlines of many cells take seconds
+                yield export(
+                    frame,
+                    path,
+                    provenance=notes,
+                    polygons=rings(reading) if path.suffix == ".geojson" else None,
+                    embeddings=points,
+                )
+
+            self._controller.save(
+                steps, lambda done: f"{len(frame)} cells were written to {done}."
             )
-        except CytoDinoError as error:
-            notices.tell(error)
-        else:
-            session.message.emit(f"{len(frame)} cells were written to {path}.")
+
+        self._controller.attempt(start)
 
     def save_picture(self, path: Path) -> None:
         """Write the canvas as PNG."""
@@ -166,9 +176,8 @@ def embeddings(session: Session) -> npt.NDArray[np.float16]:
     return session.predictions.embeddings[session.predictions.done]
 
 
-def rings(session: Session) -> dict[int, list[list[float]]]:
+def rings(reading: CellsReading | None) -> dict[int, list[list[float]]]:
     """Return the outlines of cells whose label image shares the image's pixels."""
-    reading = session.reading
     if reading is None or reading.labels is None or reading.label_boxes is None:
         return {}
     if (reading.label_boxes != reading.cells.bbox).any():

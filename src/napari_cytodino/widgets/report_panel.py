@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import ensure_main_thread
@@ -24,7 +24,7 @@ from napari_cytodino.widgets.case_material import (
     rows_of,
 )
 from napari_cytodino.widgets.export_panel import with_suffix
-from napari_cytodino.widgets.requests import Progress, RunState
+from napari_cytodino.widgets.requests import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ class ReportPanel(QWidget):
                 pictures = pictures_for(session, plan)
                 yield write_case_report(replace(plan, pictures=pictures), path)
 
-            self._work(steps, lambda done: f"The report is in {done}.")
+            self._controller.save(steps, lambda done: f"The report is in {done}.")
 
         self._controller.attempt(start)
 
@@ -130,7 +130,7 @@ class ReportPanel(QWidget):
                     cancelled=cancelled,
                 )
 
-            self._work(steps, lambda done: crops_words(done, folder))
+            self._controller.save(steps, lambda done: crops_words(done, folder))
 
         self._controller.attempt(start)
 
@@ -218,27 +218,6 @@ class ReportPanel(QWidget):
             why=f"loaded from {path.name}",
         )
         return len(changed)
-
-    def _work(
-        self,
-        steps: Callable[[Callable[[], bool]], Iterator[Any]],
-        words: Callable[[Any], str],
-    ) -> None:
-        session = self._session
-        session.set_state(RunState.SAVING, Progress())
-        said: list[str] = []
-
-        def end(cancelled: bool) -> None:
-            session.set_state(RunState.IDLE)
-            for text in said:
-                session.message.emit(text)
-
-        self._controller.runner.start(
-            steps,
-            on_step=lambda done: said.append(words(done)),
-            on_error=notices.tell,
-            on_end=end,
-        )
 
     @ensure_main_thread
     def _progress(self, done: int, total: int) -> None:
