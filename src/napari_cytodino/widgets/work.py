@@ -15,6 +15,7 @@ from napari_cytodino.core.crops import (
     iter_series,
 )
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.widgets.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,11 +37,19 @@ class Opened:
 
 
 class Models:
-    """Keeps the last classifier, so that a click does not load the model again."""
+    """Keeps the last classifier and what it said, so that nothing is done twice."""
 
     def __init__(self) -> None:
         self._key: tuple[str, str, int] | None = None
         self._classifier: Any = None
+        self._answers: Answers | None = None
+
+    def answers(self, checkpoint: Checkpoint, device: str, batch_size: int) -> Answers:
+        """Return a classifier of this checkpoint that remembers what it said."""
+        classifier = self.classifier(checkpoint, device, batch_size)
+        if self._answers is None or self._answers.classifier is not classifier:
+            self._answers = Answers(classifier)
+        return self._answers
 
     def classifier(self, checkpoint: Checkpoint, device: str, batch_size: int) -> Any:
         """Return a classifier of this checkpoint."""
@@ -92,9 +101,9 @@ def classify_steps(
     rows = np.arange(len(cells))
     if request.rows is not None:
         rows = np.array(request.rows, np.int64)
-    classifier = models.classifier(checkpoint, request.device, request.batch_size)
+    answers = models.answers(checkpoint, request.device, request.batch_size)
     crops = crop_batches(reading, cells, rows, side, request.batch_size)
-    for batch in classifier.run(crops, cancelled=cancelled):
+    for batch in answers.run(crops, cancelled):
         yield replace(batch, rows=rows[batch.rows])
 
 
