@@ -1,7 +1,9 @@
 """Cells measured in one pass equal what scikit-image measures one by one."""
 
+import dask.array as da
 import numpy as np
 import pytest
+from dask import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -66,6 +68,24 @@ def test_border():
     labels = np.zeros((10, 12), np.uint8)
     labels[0, 4], labels[5, 5], labels[9, 2], labels[4, 11] = 1, 2, 3, 4
     assert cells_from_labels(labels).at_border.tolist() == [True, False, True, True]
+
+
+def test_lazy_and_multiscale_labels_measure_the_same():
+    labels = np.kron(np.eye(4, dtype=np.uint16) * 7, np.ones((9, 5), np.uint16))
+    want = cells_from_labels(labels)
+    lazy = da.from_array(labels, chunks=(8, 7))
+    for given_as in (lazy, [lazy, lazy[::2, ::2]], labels.tolist()):
+        cells = cells_from_labels(given_as)
+        assert cells.centre.tolist() == want.centre.tolist()
+        assert cells.bbox.tolist() == want.bbox.tolist()
+        assert cells.label.tolist() == [7]
+        assert cells.label.dtype == np.int64
+
+
+def test_lazy_labels_of_a_wrong_type_are_refused_unread():
+    unread = da.from_delayed(delayed(int)("unreadable"), (5, 5), float)
+    with pytest.raises(InputError, match="type float64 is not a label image"):
+        cells_from_labels(unread)
 
 
 def test_the_input_is_not_changed():

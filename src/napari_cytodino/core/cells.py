@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_cytodino.core.blocks import finest
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.label_runs import measure_regions
+
+_LARGEST_ID = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -53,85 +57,50 @@ class Cells:
         )
 
 
-def cells_from_labels(labels: npt.NDArray[Any]) -> Cells:
+def cells_from_labels(labels: Any) -> Cells:
     """Return one cell for each positive id, in ascending order of id.
 
     Parameters
     ----------
     labels : (H, W) integers
-        0 is background. Ids may be sparse and as large as int64 allows.
+        0 is background. Ids may be sparse and as large as int64 allows. dask, zarr and
+        the like are read chunk by chunk, each once; of multiscale data, the finest.
 
     Raises
     ------
     InputError
-        When the array is not a label image or holds no object.
+        When the array is not a label image, holds no object, or cannot be read.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or labels.dtype.kind not in "iu" or 0 in labels.shape:
+    labels = finest(labels)
+    if not (hasattr(labels, "shape") and hasattr(labels, "dtype")):
+        labels = np.asarray(labels)
+    kind = np.dtype(labels.dtype).kind
+    if len(labels.shape) != 2 or kind not in "iu" or 0 in labels.shape:
         raise InputError(
             f"An array of shape {labels.shape} and type {labels.dtype} is not a label "
             "image; a plane (Y, X) of whole numbers is needed."
         )
-    ids, dense = _dense(labels)
-    dense = dense.reshape(labels.shape)
+    found = measure_regions(labels)
+    kept = (found.ids > 0) & (found.ids <= _LARGEST_ID)
     left_out = tuple(
-        f"label {value} left out: {why}"
-        for value, why in (
-            (int(v), "negative ids are no objects" if v < 0 else "ids end at 2^63 - 1")
-            for v in ids
-            if v < 0 or int(v) > np.iinfo(np.int64).max
-        )
+        f"label {value} left out: "
+        + ("negative ids are no objects" if value < 0 else "ids end at 2^63 - 1")
+        for value in found.ids[~kept].tolist()
     )
-    kept = np.array([0 < int(v) <= np.iinfo(np.int64).max for v in ids], bool)
     if not kept.any():
         raise InputError(
             "The label image holds no cell; segment the image or use 'Find cells'."
         )
-    rows = np.flatnonzero(kept)
-    centre, bbox, area = _measure(dense, len(ids), rows)
+    bbox = np.concatenate([found.low, found.high], axis=1)[kept]
+    area = found.sums[kept, 0].astype(np.float64)
     return Cells(
-        ids[rows].astype(np.int64),
-        centre,
+        found.ids[kept].astype(np.int64),
+        found.sums[kept, 1:] / area[:, None],
         bbox,
         area,
-        _touches(bbox, labels.shape),
+        _touches(bbox, tuple(labels.shape)),
         left_out,
     )
-
-
-def _dense(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Ids in ascending order and, for each pixel, the place of its id among them."""
-    low, high = int(labels.min()), int(labels.max())
-    if low >= 0 and high < 4 * labels.size + 1024:
-        # A table is several times faster than sorting all pixels, when ids are small.
-        present = np.zeros(high + 1, bool)
-        present[labels.ravel()] = True
-        ids = np.flatnonzero(present).astype(labels.dtype)
-        place = np.cumsum(present) - 1
-        return ids, place[labels].ravel()
-    ids, dense = np.unique(labels, return_inverse=True)
-    return ids, dense.ravel()
-
-
-def _measure(
-    dense: npt.NDArray[np.int64], count: int, rows: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    from scipy import ndimage
-
-    flat = dense.ravel()
-    area = np.bincount(flat, minlength=count).astype(np.float64)
-    y_sum = np.bincount(
-        flat, np.repeat(np.arange(dense.shape[0], dtype=float), dense.shape[1]), count
-    )
-    x_sum = np.bincount(
-        flat, np.tile(np.arange(dense.shape[1], dtype=float), dense.shape[0]), count
-    )
-    slices = ndimage.find_objects(dense + 1, max_label=count)
-    bbox = np.array(
-        [[s[0].start, s[1].start, s[0].stop, s[1].stop] for s in slices], np.int64
-    )
-    centre = np.stack([y_sum, x_sum], axis=1) / area[:, None]
-    return centre[rows], bbox[rows], area[rows]
 
 
 def cells_from_points(

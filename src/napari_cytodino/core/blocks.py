@@ -1,0 +1,60 @@
+"""Where the chunks of a lazy array lie, so that each is read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Edges = npt.NDArray[np.int64]
+"""Where the intervals along an axis begin, in ascending order, then where they end."""
+
+
+def finest(data: Any) -> Any:
+    """Return the first level of multiscale data, anything else as it is."""
+    if type(data).__name__ == "MultiScaleData":
+        return data[0]
+    if isinstance(data, (list, tuple)) and data and len(np.shape(data[0])) > 1:
+        return data[0]
+    return data
+
+
+def chunk_edges(array: Any, axis: int) -> Edges | None:
+    """Return the edges of the chunks along an axis.
+
+    Parameters
+    ----------
+    array
+        dask, zarr, h5py or xarray; for anything without chunks the answer is None.
+    """
+    try:
+        chunks = array.chunks
+    except (AttributeError, NotImplementedError):
+        return None
+    if not isinstance(chunks, (tuple, list)) or len(chunks) != len(array.shape):
+        return None
+    sizes, length = chunks[axis], int(array.shape[axis])
+    if isinstance(sizes, (tuple, list)):
+        inner = np.cumsum([size for size in sizes if size])
+    else:
+        inner = np.arange(int(sizes), length + int(sizes), int(sizes))
+    return np.concatenate([[0], np.minimum(inner, length)]).astype(np.int64)
+
+
+def merged(edges: Edges, least: int) -> Edges:
+    """Join neighbours until each interval but the last has at least this length."""
+    kept = [int(edges[0])]
+    for edge in edges[1:-1]:
+        if edge - kept[-1] >= least:
+            kept.append(int(edge))
+    return np.array([*kept, int(edges[-1])], np.int64)
+
+
+def split(edges: Edges, most: int) -> Edges:
+    """Cut each interval into about equal parts of at most this length."""
+    parts = [
+        np.linspace(low, high, -(-(high - low) // most) + 1)[:-1].astype(np.int64)
+        for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+    ]
+    return np.concatenate([*parts, edges[-1:]])
