@@ -1,0 +1,126 @@
+"""Run the tests that faults.toml names and say what each fault came to.
+
+python -m tests.faults.report             prints the table
+python -m tests.faults.report --write     and puts it into docs/reliability.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+TESTS = Path(__file__).resolve().parent.parent
+PAGE = TESTS.parent / "docs" / "reliability.md"
+BEGIN, END = "<!-- {} begin -->", "<!-- {} end -->"
+EXAMPLES = re.compile(r"(\d+) passing, ")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: what is made, what must come of it, what shows it, what does not."""
+
+    id: str
+    made: str
+    must: str
+    tests: tuple[str, ...]
+    gap: str = ""
+
+
+def faults() -> list[Fault]:
+    """Return the faults of the table, in its order."""
+    content = tomllib.loads((TESTS / "faults" / "faults.toml").read_text("utf-8"))
+    return [Fault(**f | {"tests": tuple(f["tests"])}) for f in content["fault"]]
+
+
+class Tally:
+    """A pytest plugin: outcomes and examples by test, parametrised ones together."""
+
+    def __init__(self) -> None:
+        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.examples: Counter[str] = Counter()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = plain(item.nodeid)
+        if report.when == "call" or report.outcome != "passed":
+            self.outcomes[name][report.outcome] += 1
+        if report.when == "call":
+            said: str = getattr(item, "hypothesis_statistics", "")
+            self.examples[name] += sum(map(int, EXAMPLES.findall(said)))
+        return report
+
+
+def plain(node: str) -> str:
+    """Return a node id as the table has it: below tests/, without its parameters."""
+    file, _, name = node.removeprefix("tests/").partition("::")
+    return f"{file}::{name.partition('[')[0].partition('::')[0]}"
+
+
+def run(nodes: Iterable[str]) -> Tally:
+    """Run these tests in this process."""
+    tally = Tally()
+    named = [str(TESTS / node) for node in dict.fromkeys(nodes)]
+    pytest.main(["-q", "-p", "no:cacheprovider", *named], plugins=[tally])
+    return tally
+
+
+def tried(fault: Fault, tally: Tally) -> tuple[int, str]:
+    """Return how often a fault was tried, and with what result."""
+    cases: Counter[str] = sum((tally.outcomes[t] for t in fault.tests), Counter())
+    more = sum(max(tally.examples[t] - 1, 0) for t in fault.tests)
+    if cases["failed"]:
+        return cases.total() + more, f"**{cases['failed']} failed**"
+    if cases["skipped"]:
+        return cases["passed"] + more, f"as expected, {cases['skipped']} skipped"
+    return cases["passed"] + more, "as expected" if cases else "not tried"
+
+
+def table(tally: Tally) -> str:
+    """Return the table in Markdown."""
+    lines = ["| # | fault | expected | tried | result | not shown |", "|" + "---|" * 6]
+    for fault in faults():
+        times, result = tried(fault, tally)
+        row = (fault.id, fault.made, fault.must, f"{times:,}", result, fault.gap)
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def put(page: str, part: str, text: str) -> str:
+    """Return a page with one of its generated parts replaced."""
+    begin, end = BEGIN.format(part), END.format(part)
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def main(arguments: Mapping[str, Any] | None = None) -> int:
+    """Run, print, and write when asked to; the exit code counts failed faults."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="into the page too")
+    asked = (
+        parser.parse_args() if arguments is None else argparse.Namespace(**arguments)
+    )
+    tally = run(node for fault in faults() for node in fault.tests)
+    text = table(tally)
+    sys.stdout.write(f"{text}\n")
+    if asked.write:
+        PAGE.write_text(put(PAGE.read_text("utf-8"), "faults", text), "utf-8")
+    return sum("failed" in tried(fault, tally)[1] for fault in faults())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
