@@ -142,3 +142,15 @@ def test_the_hash_names_the_content(folder: Path) -> None:
     assert load_checkpoint(folder).sha256 == digest
     listed = json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
     assert set(listed) == set(FILES)
+
+
+def test_without_a_calibration_for_a_type_every_cell_goes_to_review(
+    folder: Path,
+) -> None:
+    loaded = load_checkpoint(folder)
+    assert loaded.calibrated == ("float32",)
+    other = loaded.at("bfloat16")
+    assert (other.dtype, other.calibration) == ("bfloat16", None)
+    assert "not calibrated for bfloat16" in other.policy.uncalibrated
+    assert other.policy.temperature == loaded.policy.temperature
+    assert loaded.at("float32") == loaded

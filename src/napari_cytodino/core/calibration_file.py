@@ -25,16 +25,25 @@ if TYPE_CHECKING:
 CALIBRATION = "calibration.json"
 """Thresholds, and what they were measured on."""
 
+OTHERS = ("bfloat16",)
+"""Number types beside `DTYPE`; probabilities in them differ a little."""
+
 DTYPE = "float32"
-"""What the model computes in; probabilities in another type differ."""
+"""What the model computes in where nothing else is said."""
+
+
+def calibration_name(dtype: str = DTYPE) -> str:
+    """Return the file with what was measured while computing in a number type."""
+    return CALIBRATION if dtype == DTYPE else f"calibration.{dtype}.json"
+
 
 _HASHED = (WEIGHTS, ADAPTER_WEIGHTS, "preprocessor_config.json", FAMILIARITY)
 
 
-def made_for(folder: Path) -> dict[str, str]:
+def made_for(folder: Path, dtype: str = DTYPE) -> dict[str, str]:
     """Return what a calibration of this folder is bound to: its type and its hashes."""
     present = [name for name in _HASHED if (folder / name).is_file()]
-    return {"dtype": DTYPE, **{name: sha256(folder / name) for name in present}}
+    return {"dtype": dtype, **{name: sha256(folder / name) for name in present}}
 
 
 def content_of(
@@ -42,6 +51,7 @@ def content_of(
     folder: Path,
     taxonomy: Taxonomy,
     facts: Mapping[str, Any] | None = None,
+    dtype: str = DTYPE,
 ) -> dict[str, Any]:
     """Return the content of the file, bound to the folder where it is not yet bound.
 
@@ -56,8 +66,10 @@ def content_of(
     facts
         What else there is to know where thresholds are set by hand; a calibration
         brings its own.
+    dtype
+        What the model computed in.
     """
-    bound = made_for(folder)
+    bound = made_for(folder, dtype)
     if isinstance(policy, Calibration):
         measured = policy.made_for or bound
         return replace(policy, made_for=measured).to_dict()
@@ -74,9 +86,16 @@ def facts_of(folder: Path) -> dict[str, Any]:
 
 
 def read_calibration(
-    folder: Path, taxonomy: Taxonomy
+    folder: Path, taxonomy: Taxonomy, dtype: str = DTYPE
 ) -> tuple[DecisionPolicy, Calibration | None]:
     """Read the file; where it was made for another model, no threshold holds.
+
+    Parameters
+    ----------
+    folder, taxonomy
+        Of the checkpoint.
+    dtype
+        What the model computes in; without a calibration for it no threshold holds.
 
     Returns
     -------
@@ -91,7 +110,10 @@ def read_calibration(
     CheckpointError
         When the file cannot be read, or its own values contradict each other.
     """
-    path = folder / CALIBRATION
+    path = folder / calibration_name(dtype)
+    if dtype != DTYPE and not path.is_file():
+        own, _ = read_calibration(folder, taxonomy)
+        return refused(own.temperature, f"it was not calibrated for {dtype}"), None
     content = read_json(path)
     if content.get("schema", SCHEMA) != SCHEMA:
         raise CheckpointError(
@@ -105,7 +127,7 @@ def read_calibration(
         raise CheckpointError(
             f"{path} cannot be used ({error}); calibrate the checkpoint again."
         ) from error
-    why = _mismatch(content, folder, taxonomy)
+    why = _mismatch(content, folder, taxonomy, dtype)
     if why:
         return refused(policy.temperature, why), None
     return policy, calibration
@@ -132,7 +154,9 @@ def _by_hand(content: dict[str, Any]) -> DecisionPolicy:
     return DecisionPolicy.from_dict({k: v for k, v in content.items() if k in names})
 
 
-def _mismatch(content: dict[str, Any], folder: Path, taxonomy: Taxonomy) -> str:
+def _mismatch(
+    content: dict[str, Any], folder: Path, taxonomy: Taxonomy, dtype: str
+) -> str:
     """Say for what else the calibration was made; empty where it fits."""
     if content.get("classes") != list(taxonomy.codes):
         return "it was calibrated for other classes, or in another order"
@@ -140,7 +164,7 @@ def _mismatch(content: dict[str, Any], folder: Path, taxonomy: Taxonomy) -> str:
     stored = content.get("made_for", {"dtype": content.get("dtype")})
     if not isinstance(stored, dict):
         return "its calibration does not say what it was made for"
-    own = made_for(folder)
+    own = made_for(folder, dtype)
     if "schema" not in content:
         own = {"dtype": DTYPE}
     for name in sorted(set(own) | set(stored)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.backbone import Base, read_base
 from napari_cytodino.core.calibration_file import (
+    DTYPE,
+    OTHERS,
     read_calibration,
 )
 from napari_cytodino.core.checkpoint_files import (
@@ -32,6 +34,8 @@ from napari_cytodino.core.familiarity import Familiarity
 from napari_cytodino.core.hub import HUB_ID, fetch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.decisions import DecisionPolicy
     from napari_cytodino.core.model import CytoDinoForImageClassification
@@ -92,6 +96,8 @@ class Checkpoint:
     base : Base or None
         What the adapter was trained on, for a folder that stores only an adapter and
         the head; None where the weights are merged.
+    dtype : str
+        What its thresholds suppose that the model computes in; see `at`.
     """
 
     name: str
@@ -104,6 +110,7 @@ class Checkpoint:
     synthetic: bool = False
     base: Base | None = None
     calibration: Calibration | None = None
+    dtype: str = DTYPE
 
     def policy_at(self, risk: float | None) -> DecisionPolicy:
         """Return the thresholds that keep a share of errors among accepted cells.
@@ -155,8 +162,46 @@ class Checkpoint:
         except InputError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
 
+    @property
+    def calibrated(self) -> tuple[str, ...]:
+        """The number types that its thresholds were measured in."""
+        measured = (t for t in OTHERS if self.at(t).calibration is not None)
+        return (DTYPE, *measured)
+
+    def at(self, dtype: str) -> Checkpoint:
+        """Return the checkpoint with the thresholds that hold for a number type.
+
+        Parameters
+        ----------
+        dtype
+            What the model computes in, such as "bfloat16". Where the checkpoint was
+            not calibrated for it, every cell goes to review.
+        """
+        policy, calibration = read_calibration(self.folder, self.taxonomy, dtype)
+        return replace(self, policy=policy, calibration=calibration, dtype=dtype)
+
+    def tensors(self, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the stored weights, which are exactly those wanted.
+
+        Parameters
+        ----------
+        wanted
+            Names and shapes; the values do not matter.
+
+        Raises
+        ------
+        CheckpointError
+            When the weights changed since they were verified, or do not fit.
+        """
+        path = self.folder / (ADAPTER_WEIGHTS if self.base else WEIGHTS)
+        tensors = verified_tensors(path, self.sha256)
+        check_tensors(tensors, wanted, path)
+        return tensors
+
     def model(self) -> CytoDinoForImageClassification:
         """Build the model and fill in the weights, in float32 and evaluation mode.
+
+        This is the model of transformers, for training; `engine.fused_model` is faster.
 
         Raises
         ------
@@ -167,18 +212,15 @@ class Checkpoint:
 
         from napari_cytodino.core.model import model_from_config
 
-        path = self.folder / (ADAPTER_WEIGHTS if self.base else WEIGHTS)
-        tensors = verified_tensors(path, self.sha256)
         config = read_json(self.folder / "config.json")
         if self.base is not None:
             from napari_cytodino.core.adapter import fill_adapter, model_with_adapter
 
             adapted, wanted = model_with_adapter(config, self.folder, self.base)
-            check_tensors(tensors, wanted, path)
-            model = fill_adapter(adapted, tensors)
+            model = fill_adapter(adapted, self.tensors(wanted))
         else:
             model = model_from_config(config)
-            check_tensors(tensors, model.state_dict(), path)
+            tensors = self.tensors(model.state_dict())
             model.load_state_dict({k: v.to(torch.float32) for k, v in tensors.items()})
         model.eval()
         return model

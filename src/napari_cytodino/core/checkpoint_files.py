@@ -44,7 +44,10 @@ ADAPTER_FILES = (
 """What an adapter folder holds beside its manifest, and nothing else."""
 
 FAMILIARITY = "familiarity.safetensors"
-"""Training cells to compare with; either kind of folder may hold it."""
+"""Training cells to compare with."""
+
+OPTIONAL = ("calibration.bfloat16.json", FAMILIARITY)
+"""What either kind of folder may hold besides."""
 
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 """Files that can run code when they are read; a folder with one is refused."""
@@ -167,7 +170,7 @@ def verify_files(folder: Path) -> str:
     stored = read_json(folder / MANIFEST).get("sha256")
     hashes = stored if isinstance(stored, dict) else {}
     listed = tuple(sorted(hashes))
-    if tuple(n for n in listed if n != FAMILIARITY) not in (FILES, ADAPTER_FILES):
+    if tuple(n for n in listed if n not in OPTIONAL) not in (FILES, ADAPTER_FILES):
         raise CheckpointError(
             f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}, nor the "
             "files of an adapter; save the checkpoint again with this version."

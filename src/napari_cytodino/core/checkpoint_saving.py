@@ -8,7 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.core.calibration_file import CALIBRATION, content_of
+from napari_cytodino.core.calibration_file import (
+    CALIBRATION,
+    DTYPE,
+    calibration_name,
+    content_of,
+)
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.checkpoint_files import (
     ADAPTER_CONFIG,
@@ -17,6 +22,7 @@ from napari_cytodino.core.checkpoint_files import (
     FAMILIARITY,
     FILES,
     MANIFEST,
+    OPTIONAL,
     WEIGHTS,
     Preprocessing,
     write_json,
@@ -123,24 +129,36 @@ def save_calibrated(
     folder
         Where to write, the checkpoint's own folder not excluded.
     checkpoint
-        Gives all other files.
+        Gives all other files, and by its `dtype` what the model computed in.
     calibration, familiarity, card
         As in `save_checkpoint`.
     """
     from safetensors.numpy import save_file as save_arrays
 
-    replaced = {CALIBRATION, FAMILIARITY, "README.md", MANIFEST}
+    own = calibration_name(checkpoint.dtype)
+    replaced = {own, "README.md", MANIFEST}
+    if checkpoint.dtype == DTYPE:
+        # what was measured in another type belonged to the training cells before
+        replaced |= set(OPTIONAL)
+    elif familiarity is not None:
+        raise CheckpointError(
+            f"Training cells to compare with are measured in {DTYPE}; calibrate in "
+            f"that first, then in {checkpoint.dtype} without them."
+        )
 
     def fill(part: Path) -> None:
         for file in checkpoint.folder.iterdir():
-            if file.name in (*FILES, *ADAPTER_FILES) and file.name not in replaced:
+            known = (*FILES, *ADAPTER_FILES, *OPTIONAL)
+            if file.name in known and file.name not in replaced:
                 part.joinpath(file.name).write_bytes(
                     verified_bytes(file, checkpoint.sha256)
                 )
         if familiarity is not None:
             save_arrays(familiarity.to_tensors(), part / FAMILIARITY)
-        content = content_of(calibration, part, checkpoint.taxonomy)
-        write_json(part / CALIBRATION, content)
+        content = content_of(
+            calibration, part, checkpoint.taxonomy, dtype=checkpoint.dtype
+        )
+        write_json(part / own, content)
         (part / "README.md").write_text(card, encoding="utf-8")
 
     return _placed(Path(folder), fill)
@@ -188,7 +206,7 @@ def _parts_of(
 def _refuse_foreign(folder: Path) -> None:
     """Keep a folder that holds anything but a checkpoint from being replaced."""
     names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
-    foreign = sorted(names - {*FILES, *ADAPTER_FILES, FAMILIARITY, MANIFEST})
+    foreign = sorted(names - {*FILES, *ADAPTER_FILES, *OPTIONAL, MANIFEST})
     if foreign:
         raise CheckpointError(
             f"{folder} holds {foreign[0]}, which is no part of a checkpoint; "

@@ -12,7 +12,9 @@ from napari_cytodino.core.crops import CropBatch, crop_side, iter_crops, iter_se
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.evidence import weigh
 from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.precision import pick_dtype
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
+from napari_cytodino.core.prefetch import prefetch
 from napari_cytodino.core.provenance import Provenance
 from napari_cytodino.core.table import build_table, file_table
 
@@ -24,9 +26,17 @@ if TYPE_CHECKING:
     import torch
 
     from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.core.engine import Model
 
-DEVICES = ("auto", "cuda", "mps", "cpu")
-"""What a user may wish for; `auto` takes the first that works."""
+DEVICES = ("auto", "cuda", "mps", "cpu", "openvino")
+"""What a user may wish for; `auto` takes the first that works, but not OpenVINO, which
+takes seconds to prepare a model."""
+
+LARGEST_BATCH = 256
+"""Cells at a time on a GPU; more than keep it busy only delay cancelling."""
+
+CPU_BATCH = 8
+"""Cells at a time on a CPU: more gain nothing there, and make cancelling slower."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,10 @@ def pick_device(wish: str = "auto") -> Device:
         return Device("cuda", torch.cuda.get_device_name())
     if wish in ("auto", "mps") and mps:
         return Device("mps", "Apple GPU")
+    if wish == "openvino":
+        from napari_cytodino.core.openvino_model import openvino_name
+
+        return Device("openvino", openvino_name())
     why = (
         "this build of torch is for the CPU only; for an NVIDIA GPU install the build "
         "that pytorch.org names for it"
@@ -83,19 +97,59 @@ class Classifier:
     device
         One of `DEVICES`.
     batch_size
-        At first; halved for good each time that memory runs out.
+        At first; halved for good each time that memory runs out. None takes what suits
+        the device and fits into its memory.
+    dtype
+        One of `precision.DTYPES`.
+
+    Attributes
+    ----------
+    checkpoint
+        With the thresholds that hold for what is computed in.
+    dtype
+        What is computed in.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", batch_size: int = 8
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        batch_size: int | None = None,
+        dtype: str = "auto",
     ) -> None:
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise InputError(f"A batch size of {batch_size} is below 1; raise it.")
-        self.checkpoint = checkpoint
         self.device = pick_device(device)
-        self.batch_size = batch_size
-        self._model = checkpoint.model().to(self.device.kind).eval()
+        self.dtype = pick_dtype(dtype, self.device.kind, checkpoint.calibrated)
+        if self.dtype != checkpoint.dtype:
+            checkpoint = checkpoint.at(self.dtype)
+        self.checkpoint = checkpoint
+        self._model = self._build()
         self._familiarity = checkpoint.familiarity()
+        self.batch_size = batch_size or self._fitting()
+
+    def _build(self) -> Model:
+        from napari_cytodino.core.engine import fused_model
+
+        model = fused_model(self.checkpoint)
+        if self.device.kind == "openvino":
+            from napari_cytodino.core.openvino_model import OpenVinoModel
+
+            return OpenVinoModel(model, self.checkpoint.preprocessing.size, self.dtype)
+        return model.cast(self.device.kind, self.dtype)
+
+    def _fitting(self) -> int:
+        """Return how many cells at a time suit the device."""
+        if self.device.kind != "cuda":
+            return CPU_BATCH
+        import torch
+
+        side = self.checkpoint.preprocessing.size
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        self._forward(np.zeros((CPU_BATCH, side, side, 3), np.uint8))
+        need = (torch.cuda.max_memory_allocated() - before) / CPU_BATCH
+        return fitting_batch(need, torch.cuda.mem_get_info()[0])
 
     def run(
         self,
@@ -109,7 +163,7 @@ class Classifier:
         CytoDinoError
             When a single crop does not fit into memory.
         """
-        for batch in crops:
+        for batch in prefetch(crops):
             if cancelled():
                 return
             logits, embeddings = self._in_parts(batch.pixels)
@@ -162,12 +216,25 @@ class Classifier:
         import torch
 
         with torch.inference_mode():
-            values = preprocess(pixels, self.checkpoint, self.device.kind)
+            kind = "cpu" if self.device.kind == "openvino" else self.device.kind
+            values = preprocess(pixels, self.checkpoint, kind)
             logits, embeddings = self._model.embed(values)
         return (
             logits.float().cpu().numpy(),
             embeddings.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16),
         )
+
+
+def fitting_batch(need: float, free: float) -> int:
+    """Return a power of two of cells that uses at most half of the free memory.
+
+    Parameters
+    ----------
+    need, free
+        Bytes: of one cell, and left on the device.
+    """
+    fits = max(1, int(free / 2 / max(need, 1)))
+    return min(1 << (fits.bit_length() - 1), LARGEST_BATCH)
 
 
 def preprocess(
@@ -208,12 +275,15 @@ class Job:
     risk
         Largest share of errors among accepted cells (`calibration.RISKS`); None takes
         that of the checkpoint.
+    dtype
+        What the model computes in (`precision.DTYPES`).
     """
 
     field_of_view: float | None = None
     device: str = "auto"
-    batch_size: int = 8
+    batch_size: int | None = None
     risk: float | None = None
+    dtype: str = "auto"
 
 
 def classify(
@@ -262,10 +332,14 @@ def classify(
     job = job or Job()
     if isinstance(checkpoint, str):
         checkpoint = load_checkpoint(checkpoint)
+    classifier = classifier or Classifier(
+        checkpoint, job.device, job.batch_size, job.dtype
+    )
+    # its thresholds are those for what is computed in
+    checkpoint = classifier.checkpoint
     policy = checkpoint.policy_at(job.risk)
-    classifier = classifier or Classifier(checkpoint, job.device, job.batch_size)
     field = job.field_of_view or checkpoint.preprocessing.field_of_view
-    batches, found = _intake(image, cells, crop_side(field), job.batch_size)
+    batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
     answers = classifier.run(batches)
     predictions = collect(answers, len(found), checkpoint, progress)
     evidence = weigh(predictions, checkpoint.taxonomy, policy.temperature)
@@ -273,7 +347,8 @@ def classify(
         found, predictions, checkpoint.taxonomy, policy, evidence=evidence
     )
     table.attrs["unfamiliar"] = evidence.foreign(policy.max_unfamiliarity)
-    settings = {**asdict(job), "field_of_view": field, "device": classifier.device.name}
+    used = {"device": classifier.device.name, "dtype": classifier.dtype}
+    settings = {**asdict(job), "field_of_view": field, **used}
     notes = Provenance(
         name,
         checkpoint.name,

@@ -153,6 +153,8 @@ def measure(
     taxonomy: Taxonomy,
     aims: Aims | None = None,
     facts: Mapping[str, Any] | None = None,
+    *,
+    keep_limits: bool = False,
 ) -> tuple[Calibration, Familiarity]:
     """Return what a model may promise, and the training cells to compare with.
 
@@ -173,6 +175,8 @@ def measure(
         can carry becomes that of the calibration.
     facts
         What else ``calibration.json`` should tell.
+    keep_limits
+        Take what is known of the training cells with its limits, not with new ones.
     """
     aims = aims or Aims()
     for name, part in (("A", part_a), ("B", part_b)):
@@ -181,7 +185,10 @@ def measure(
                 f"Calibration part {name} has no cells: give more of them."
             )
     temperature = fit_temperature(part_a.logits, part_a.targets)
-    familiarity = _familiarity(training, part_a, aims)
+    if keep_limits and isinstance(training, Familiarity):
+        familiarity = training
+    else:
+        familiarity = _familiarity(training, part_a, aims)
     evidence = _weighed(part_a, taxonomy, temperature)
     check = _critical_check(evidence, part_a.targets, taxonomy, aims)
     evidence = _weighed(part_b, taxonomy, temperature, familiarity)

@@ -120,23 +120,34 @@ def calibrate(
         str, typer.Option("--taxonomy", help="Of own cells: a name or TOML file.")
     ] = "mll21",
     seed: Annotated[int, typer.Option("--seed", help="Of the deal of own cells.")] = 0,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float32; bfloat16 is added to it.")
+    ] = "float32",
 ) -> None:
     """Measure what a checkpoint may promise; write a calibrated copy of it."""
+    from napari_cytodino.core.calibration_file import DTYPE
     from napari_cytodino.training.calibrating import calibrate as measure
     from napari_cytodino.training.calibration import Aims
+    from napari_cytodino.training.other_types import calibrate_for
 
     asked = {"risk": risk, "critical_risk": critical_risk, "delta": delta}
     given = {name: value for name, value in asked.items() if value is not None}
     try:
-        text = measure(
-            checkpoint,
-            data,
-            out,
-            aims=Aims(**given) if given else None,
-            own_cells=own_cells,
-            taxonomy=taxonomy,
-            seed=seed,
-        )
+        aims = Aims(**given) if given else None
+        if dtype != DTYPE:
+            if own_cells:
+                raise InputError("Own cells are calibrated in float32 only.")
+            text = calibrate_for(dtype, checkpoint, data, out, aims)
+        else:
+            text = measure(
+                checkpoint,
+                data,
+                out,
+                aims=aims,
+                own_cells=own_cells,
+                taxonomy=taxonomy,
+                seed=seed,
+            )
     except CytoDinoError as error:
         raise _fail(error) from error
     typer.echo(text)

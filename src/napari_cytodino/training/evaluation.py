@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_cytodino.core.engine import fused_model
 from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.augmentation import disc
 from napari_cytodino.training.calibration import Answers, accepted_cells
@@ -63,7 +64,7 @@ def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.ui
 def stored_answers(
     checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0], batch: int = 64
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits (N, C) and embeddings (N, D) of the stored weights, in float32."""
+    """Return logits (N, C) and embeddings (N, D) of the stored weights."""
     starts = range(0, len(crops), batch)
     parts = (np.arange(i, min(i + batch, len(crops))) for i in starts)
     return pixel_answers(checkpoint, (view_of(crops, rows, view) for rows in parts))
@@ -74,9 +75,9 @@ def pixel_answers(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits (N, C) and embeddings (N, D) of crops, batch (B, S, S, 3) by batch.
 
-    In float32, by the stored weights.
+    By the stored weights, computed as the plugin does, in the checkpoint's `dtype`.
     """
-    model = checkpoint.model()
+    model = fused_model(checkpoint).cast("cpu", checkpoint.dtype)
     logits, embeddings = [], []
     with torch.inference_mode():
         for pixels in batches:

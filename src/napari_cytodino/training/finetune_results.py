@@ -18,6 +18,7 @@ from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
 from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.engine import fused_model
 from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.calibration import Answers, fit_temperature, measure
 from napari_cytodino.training.card import BEGIN, END, decisions_block, figures_block
@@ -63,7 +64,9 @@ def answers_of(
     batch: int = 32,
     workers: int = 0,
 ) -> Answers:
-    """Return what the stored weights say in float32, read cell by cell.
+    """Return what the stored weights say, read cell by cell.
+
+    Computed as the plugin does, in the checkpoint's `dtype`.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ def answers_of(
     batch, workers : int
         Cells at once; processes that decode.
     """
-    model = checkpoint.model().to(device)
+    model = fused_model(checkpoint).cast(device, checkpoint.dtype)
     loader = torch.utils.data.DataLoader(
         CellDataset(cells), batch_size=batch, num_workers=workers
     )

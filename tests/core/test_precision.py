@@ -1,0 +1,79 @@
+"""Bfloat16 is taken where the hardware gains by it, and never elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from napari_cytodino.core import precision
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.precision import gains_by_bfloat16, pick_dtype
+
+
+def test_a_wish_is_obeyed_whatever_the_hardware():
+    for wish in ("float32", "bfloat16"):
+        assert pick_dtype(wish, "cpu", ()) == wish
+    with pytest.raises(InputError, match="'half' is no number type"):
+        pick_dtype("half", "cpu")
+
+
+@pytest.mark.parametrize("units", [False, True])
+def test_auto_asks_hardware_and_calibration(units, monkeypatch):
+    monkeypatch.setattr(precision, "gains_by_bfloat16", lambda kind: units)
+    best = "bfloat16" if units else "float32"
+    assert pick_dtype("auto", "cpu") == best
+    assert pick_dtype("auto", "cpu", ("float32", "bfloat16")) == best
+    # thresholds that were never measured in it would send every cell to review
+    assert pick_dtype("auto", "cpu", ("float32",)) == "float32"
+
+
+def in_process(**environment):
+    """Ask a fresh interpreter, since torch reads its capabilities once."""
+    code = (
+        "from napari_cytodino.core.precision import gains_by_bfloat16 as gains;"
+        "print(gains('cpu'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    "cap", [{"ATEN_CPU_CAPABILITY": "avx2"}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}]
+)
+def test_never_on_a_processor_capped_to_avx2(cap):
+    assert not in_process(**cap)
+
+
+def test_units_are_found_where_the_processor_names_them(monkeypatch):
+    flags = set()
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            flags = set(file.read().split())
+    named = bool(flags & {"avx512_bf16", "amx_bf16"})
+    capped = {"ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"}
+    if not flags or capped & set(os.environ):
+        pytest.skip("the flags of this processor are not known, or capped")
+    assert gains_by_bfloat16("cpu") == named
+
+
+def test_a_torch_without_the_private_question_means_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert not gains_by_bfloat16("cpu")
+
+
+@pytest.mark.parametrize("supported", [False, True])
+def test_a_gpu_is_asked_itself(supported, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
+    assert gains_by_bfloat16("cuda") is supported
+    assert gains_by_bfloat16("mps")
