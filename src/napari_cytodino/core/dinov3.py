@@ -102,7 +102,7 @@ class DinoV3Shape:
             if type(value) is not kind and not (kind is float and type(value) is int):
                 return False
             least = 0 if field.name == "num_register_tokens" else 1
-            if kind is int and not value >= least:
+            if kind is int and int(getattr(self, field.name)) < least:
                 return False
         # each head is turned by pairs of rows and of columns
         return self.hidden_size % (4 * self.num_attention_heads) == 0
