@@ -26,7 +26,7 @@ Checkpoint = Annotated[
     str, typer.Option(help="A shipped name, a folder, or a Hugging Face Hub id.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the results; made when missing.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or openvino.")]
 
 
 @contextmanager
@@ -126,7 +126,12 @@ def _demo_files(out: Path) -> None:
 
 @app.command()
 def classify(
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, folders of them, or quoted patterns ('**/*.tif')."
+        ),
+    ],
     labels: Annotated[
         list[Path] | None,
         typer.Option(help="Label images, in the order of the images."),
@@ -140,7 +145,10 @@ def classify(
         float | None, typer.Option(help="Side of a crop in image pixels.")
     ] = None,
     device: Device = "auto",
-    batch_size: Annotated[int, typer.Option(help="Cells at a time.", min=1)] = 8,
+    dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Cells at a time; by itself what fits.", min=1)
+    ] = None,
     formats: Annotated[
         str, typer.Option("--format", help="csv, xlsx, parquet, geojson, h5ad; commas.")
     ] = "csv",
@@ -150,57 +158,62 @@ def classify(
     ] = None,
     out: Out = Path("cytodino-out"),
     workers: Annotated[int, typer.Option(help="Local processes.", min=0)] = 0,
-    scheduler: Annotated[str, typer.Option(help="Address of a dask scheduler.")] = "",
+    scheduler: Annotated[
+        str, typer.Option(help="Address of a dask scheduler, or the file it wrote.")
+    ] = "",
     shard: Annotated[
         str | None, typer.Option(help="Part i/n of the images, for job arrays.")
     ] = None,
+    threads: Annotated[
+        int, typer.Option(help="Of each process; 0 shares the cores.", min=0)
+    ] = 0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what was done before.")
+    ] = False,
 ) -> None:
-    """Classify the cells of images; without labels, points or crops they are found."""
+    """Classify the cells of images; without labels, points or crops they are found.
+
+    What was done before is skipped: a run that was stopped goes on where it was.
+    """
+    if threads:
+        # before the libraries that read it are loaded
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     from napari_cytodino.core import batch, cluster
     from napari_cytodino.core.inference import Job
 
     with _one_sentence():
         if sum((bool(labels), points is not None, crops)) > 1:
             raise InputError("Give one of --labels, --points and --crops, not several.")
-        job = Job(field_of_view, device, batch_size, risk)
-        run = cluster.Run(checkpoint, out, job, _formats(formats))
-        tasks = batch.pair_images(batch.list_images(images), labels or [], points)
+        job = Job(field_of_view, device, batch_size, risk, dtype)
+        part = (shard or "").replace("/", "-of-")
+        run = cluster.Run(
+            checkpoint, out, job, _formats(formats), again, threads, part=part
+        )
+        tasks = batch.pair_images(batch.list_images(images, out), labels or [], points)
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
-        classifier = cluster.classifier_for(checkpoint, device, batch_size)
-        classifier.checkpoint.policy_at(risk)
+        known = cluster.check(run, elsewhere=bool(scheduler))
         if crops:
-            files = [task.image for task in tasks]
-            unfamiliar = _classify_crops(files, images, classifier, run)
+            unfamiliar = _classify_crops([t.image for t in tasks], images, run)
         else:
             unfamiliar = _classify_all(tasks, run, workers=workers, scheduler=scheduler)
-        typer.echo(_promise(classifier.checkpoint, risk, *unfamiliar))
+        typer.echo(_promise(known, risk, *unfamiliar))
 
 
 def _classify_crops(
-    files: list[Path], folders: list[Path], classifier: Any, run: Any
+    files: list[Path], folders: list[Path], run: Any
 ) -> tuple[int, int]:
     """Classify single cells; return how many are unfamiliar, and of how many."""
-    from napari_cytodino.core.batch import process_crops
+    from napari_cytodino.core.cluster import process_all_crops
 
     with _bar("crops") as progress:
-        table = process_crops(
-            files,
-            classifier,
-            run.out,
-            folders=folders,
-            job=run.job,
-            formats=run.formats,
-            progress=progress,
-        )
-    flagged = int((table["status"] != "auto").sum())
+        done = process_all_crops(files, run, folders=folders, progress=progress)
     typer.echo(
-        f"{len(table)} cells, {flagged} of them flagged for an expert; checkpoint "
-        f"{classifier.checkpoint.name} on {classifier.device.name}. "
+        f"{done.cells} cells, {done.flagged} of them flagged for an expert"
+        f"{'; done before and skipped' if done.skipped else ''}. "
         f"Table: {run.out / f'cells.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
-    strange, told = table.attrs["unfamiliar"]
-    return strange, told
+    return done.unfamiliar
 
 
 def _promise(checkpoint: Any, risk: float | None, strange: int, told: int) -> str:
@@ -222,7 +235,8 @@ def _classify_all(
     """Classify images; return how many cells are unfamiliar, and of how many."""
     from tqdm import tqdm
 
-    from napari_cytodino.core.cluster import process_all
+    from napari_cytodino.core.batch_digest import digest
+    from napari_cytodino.core.cluster import failures_path, process_all
 
     outcomes = process_all(tasks, run, workers=workers, scheduler=scheduler)
     done = list(tqdm(outcomes, total=len(tasks), unit="image", disable=None))
@@ -231,14 +245,19 @@ def _classify_all(
         raise InputError(failed[0].error)
     good = [outcome for outcome in done if not outcome.error]
     empty = sum(outcome.cells == 0 for outcome in good)
+    skipped = sum(outcome.skipped for outcome in good)
     typer.echo(
         f"{sum(o.cells for o in good)} cells in {len(good)} images, "
         f"{sum(o.flagged for o in good)} of them flagged for an expert; {empty} images "
-        f"hold no cell. Results: {run.out}\n{RESEARCH_USE}"
+        f"hold no cell; {skipped} were done before and skipped. Results: {run.out}\n"
+        f"Digest of the results: {digest(run.out)}\n{RESEARCH_USE}"
     )
     for outcome in failed:
-        typer.echo(f"Left out: {outcome.image}: {outcome.error}", err=True)
+        # a file name may be no valid text, which a terminal refuses
+        name = os.fsencode(outcome.image).decode(errors="backslashreplace")
+        typer.echo(f"Left out: {name}: {outcome.error}", err=True)
     if failed:
+        typer.echo(f"{len(failed)} left out: {failures_path(run)}", err=True)
         raise typer.Exit(2)
     strange, told = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
     return strange, told

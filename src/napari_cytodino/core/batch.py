@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 from napari_cytodino.core.cells import cells_from_labels, cells_from_points
 from napari_cytodino.core.differential import differential
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.export import export, outlines
+from napari_cytodino.core.export import Polygon, export, notes_path, outlines
 from napari_cytodino.core.files import whole_file
 from napari_cytodino.core.finding import find_cells
 from napari_cytodino.core.images import IMAGE_SUFFIXES, read_image
@@ -22,13 +23,17 @@ from napari_cytodino.core.overlay import write_overlay
 from napari_cytodino.core.table import BOX_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_cytodino.core.images import ImageSource
 
+OVERLAY = ".overlay.png"
+"""Appended to the stem of an image for the picture of its result."""
+
 FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
 """What `process_image` can write the cell table as."""
+
+_MAGIC = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,18 @@ class ImageTask:
     points: Path | None = None
 
 
-def list_images(paths: Sequence[Path]) -> list[Path]:
-    """Return the image files among these paths, folders searched to their depths.
+def list_images(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
+    """Return the image files among these paths, each once.
+
+    Folders are searched to their depths. A path that does not exist and has ``*``,
+    ``?`` or ``[`` in it is a pattern, ``**`` for any folders, as for shells that expand
+    none.
+
+    Parameters
+    ----------
+    out
+        Folder of the results: the pictures that we wrote there are no images to
+        classify. One named itself, not found by search, is taken all the same.
 
     Raises
     ------
@@ -58,12 +73,15 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            found += sorted(
-                p for p in inside if not p.name.startswith(".") and p.is_file()
-            )
+            found += _search(path, out)
         elif path.exists():
             found.append(path)
+        elif _MAGIC & set(str(path)):
+            for match in _matches(path):
+                if match.is_dir():
+                    found += _search(match, out)
+                elif _is_input(match, out):
+                    found.append(match)
         else:
             raise InputError(f"There is no image or folder {path}; check the path.")
     if not found:
@@ -71,7 +89,33 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
             f"No image found in {', '.join(map(str, paths))}; "
             f"{', '.join(IMAGE_SUFFIXES)} are read."
         )
-    return found
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())
+
+
+def _matches(pattern: Path) -> list[Path]:
+    inside = pattern.relative_to(pattern.anchor)
+    return sorted(Path(pattern.anchor).glob(str(inside)))
+
+
+def _search(folder: Path, out: Path | None) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if _is_input(path, out))
+
+
+def _is_input(path: Path, out: Path | None) -> bool:
+    ours = (
+        out is not None
+        and path.name.endswith(OVERLAY)
+        and path.parent.resolve() == out.resolve()
+    )
+    return (
+        path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+        and not ours
+    )
 
 
 def pair_images(
@@ -98,6 +142,9 @@ def pair_images(
 def shard(tasks: Sequence[ImageTask], part: str) -> list[ImageTask]:
     """Return part ``i/n`` (from 1) of the tasks, the same for any order of them.
 
+    Images that share a stem are in the same part, so that `stems` names them as if all
+    were together.
+
     Raises
     ------
     InputError
@@ -110,20 +157,29 @@ def shard(tasks: Sequence[ImageTask], part: str) -> list[ImageTask]:
     return [
         task
         for task in tasks
-        if int(hashlib.sha256(task.image.name.encode()).hexdigest(), 16) % int(count)
-        == int(number) - 1
+        if int(_hash(_stem(task.image)), 16) % int(count) == int(number) - 1
     ]
 
 
 def stems(images: Sequence[Path]) -> dict[Path, str]:
-    """Return a name for the results of each image, no two alike."""
-    seen = Counter(image.stem for image in images)
+    """Return a name for the results of each image, no two alike in any case."""
+    seen = Counter(_stem(image) for image in images)
     return {
         image: image.stem
-        if seen[image.stem] == 1
-        else f"{image.stem}-{hashlib.sha256(str(image).encode()).hexdigest()[:8]}"
+        if seen[_stem(image)] == 1
+        else f"{image.stem}-{_hash(str(image))[:8]}"
         for image in images
     }
+
+
+def _stem(image: Path) -> str:
+    # macOS and Windows take "A.csv" and "a.csv" for one file
+    return image.stem.casefold()
+
+
+def _hash(text: str) -> str:
+    # a file name may hold bytes that are no valid text
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def process_image(
@@ -143,7 +199,8 @@ def process_image(
     Returns
     -------
     DataFrame
-        The cell table, empty when the image holds no cell.
+        The cell table, empty when the image holds no cell; ``attrs["files"]`` names the
+        files written.
     """
     source = read_image(task.image)
     labels = None
@@ -172,12 +229,30 @@ def process_image(
     found_by = str(task.labels or task.points or "find_cells")
     table.attrs["provenance"]["settings"]["cells"] = found_by
     polygons = {} if labels is None else outlines(labels, cells)
-    for suffix in formats:
-        export(table, out / f"{stem}.cells.{suffix}", polygons=polygons)
-    write_differential(table, out / f"{stem}.differential.csv")
+    written = _write_tables(table, out, f"{stem}.", formats, polygons)
     boxes = table[list(BOX_COLUMNS)].to_numpy(float)
-    write_overlay(out / f"{stem}.overlay.png", source, table, boxes)
+    write_overlay(out / f"{stem}{OVERLAY}", source, table, boxes)
+    table.attrs["files"] = [*written, f"{stem}{OVERLAY}"]
     return table
+
+
+def _write_tables(
+    table: pd.DataFrame,
+    out: Path,
+    prefix: str,
+    formats: Sequence[str],
+    polygons: Mapping[int, Polygon] | None = None,
+) -> list[str]:
+    """Write the cells in each format, and the differential; return the names."""
+    written = []
+    for suffix in formats:
+        path = export(table, out / f"{prefix}cells.{suffix}", polygons=polygons)
+        written.append(path.name)
+        if suffix == "csv":
+            written.append(notes_path(path).name)
+    written.append(f"{prefix}differential.csv")
+    write_differential(table, out / written[-1])
+    return written
 
 
 def write_differential(table: pd.DataFrame, path: Path) -> None:
@@ -282,14 +357,13 @@ def process_crops(
         classifier=classifier,
         progress=progress,
     )
-    table["image"] = [_relative(file, folders) for file in files]
-    for suffix in formats:
-        export(table, out / f"cells.{suffix}")
-    write_differential(table, out / "differential.csv")
+    table["image"] = [relative(file, folders) for file in files]
+    table.attrs["files"] = _write_tables(table, out, "", formats)
     return table
 
 
-def _relative(file: Path, folders: Sequence[Path]) -> str:
+def relative(file: Path, folders: Sequence[Path]) -> str:
+    """Return a file's path within the folder that holds it, else its name."""
     for folder in folders:
         if file.is_relative_to(folder) and file != folder:
             return file.relative_to(folder).as_posix()

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from functools import lru_cache
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.core.batch import ImageTask, process_image, stems
+from napari_cytodino import __version__
+from napari_cytodino.core.batch import (
+    ImageTask,
+    process_crops,
+    process_image,
+    relative,
+    stems,
+)
+from napari_cytodino.core.batch_digest import content_of
+from napari_cytodino.core.batch_record import (
+    FAILED,
+    Record,
+    done_before,
+    forget,
+    request_for,
+    sha256_of,
+    tidy,
+    write_failures,
+    write_record,
+)
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.errors import CytoDinoError, InputError
-from napari_cytodino.core.inference import Classifier, Job
+from napari_cytodino.core.dask_tasks import Lost, connected, local_cluster, spread
+from napari_cytodino.core.errors import CheckpointError, CytoDinoError, InputError
+from napari_cytodino.core.inference import DEVICES, Classifier, Job
+from napari_cytodino.core.precision import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import pandas as pd
+
+    from napari_cytodino.core.checkpoint import Checkpoint
+
+CROPS = "cells"
+"""Stem of the result of many single-cell images."""
+
+_WORKING = threading.Lock()
+_LOADING = threading.Lock()
+_LOADED: dict[tuple[object, ...], Classifier] = {}
 
 
 @dataclass(frozen=True)
@@ -27,19 +59,33 @@ class Run:
         What `load_checkpoint` takes; each process loads it once.
     out
         Folder of the results; on a cluster one that all workers see.
+    again
+        Do also what was done before.
+    threads
+        Of each process; 0 leaves them as they are. The last digit of a number in the
+        results can depend on it.
+    sha256
+        Hash of the checkpoint, where a process must not take another one.
+    part
+        Of a job array, as in ``1-of-4``: it gets its own list of what failed.
     """
 
     checkpoint: str
     out: Path
     job: Job
     formats: tuple[str, ...] = ("csv",)
+    again: bool = False
+    threads: int = 0
+    sha256: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one image; `error` says why there is no result.
 
-    `unfamiliar`: how many cells are unlike the training cells, of how many.
+    `unfamiliar`: how many cells are unlike the training cells, of how many. `skipped`:
+    it was done before, and its files are as they were written.
     """
 
     image: Path
@@ -47,103 +93,275 @@ class Outcome:
     flagged: int = 0
     error: str = ""
     unfamiliar: tuple[int, int] = (0, 0)
+    skipped: bool = False
 
 
-@lru_cache(maxsize=1)
-def classifier_for(checkpoint: str, device: str, batch_size: int) -> Classifier:
-    """Return the one classifier of this process."""
-    return Classifier(load_checkpoint(checkpoint), device, batch_size)
+def classifier_for(
+    checkpoint: str,
+    device: str,
+    batch_size: int | None,
+    dtype: str = "auto",
+    sha256: str = "",
+) -> Classifier:
+    """Return the one classifier of this process.
+
+    Raises
+    ------
+    CheckpointError
+        When the checkpoint has another hash than `sha256`.
+    """
+    key = (checkpoint, device, batch_size, dtype)
+    with _LOADING:
+        held = _LOADED.get(key)
+        if held is None or sha256 not in ("", held.checkpoint.sha256):
+            # two may not fit into memory
+            _LOADED.clear()
+            held = Classifier(load_checkpoint(checkpoint), device, batch_size, dtype)
+            _LOADED[key] = held
+    found = held.checkpoint.sha256
+    if sha256 not in ("", found):
+        raise CheckpointError(
+            f"The checkpoint '{checkpoint}' is {found[:12]} where this image was to be "
+            f"done and {sha256[:12]} where the run was started; install the same one."
+        )
+    return held
 
 
 def process(task: ImageTask, stem: str, run: Run) -> Outcome:
-    """Classify one image and write its results; faults are told, not raised."""
+    """Classify one image and write its results, then its record, unless it is done.
+
+    Faults are told, not raised.
+    """
     try:
-        classifier = classifier_for(run.checkpoint, run.job.device, run.job.batch_size)
-        table = process_image(
+        # However many threads dask has: memory holds one model and one image.
+        with _WORKING:
+            return _process(task, stem, run)
+    except Exception as error:
+        # Whatever is wrong with one image must not stop the others.
+        return Outcome(task.image, error=reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Return why there is no result, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CytoDinoError):
+        return text
+    if isinstance(error, MemoryError):
+        return f"memory ran out ({text}); close other programs, or use fewer workers"
+    if isinstance(error, OSError):
+        return f"the system refused: {text}; check the file, the disk and your rights"
+    return f"unexpected {type(error).__name__}: {text}; please report it"
+
+
+def _process(task: ImageTask, stem: str, run: Run) -> Outcome:
+    classifier = _classifier(run)
+    files = {"image": task.image, "labels": task.labels, "points": task.points}
+
+    def work() -> pd.DataFrame:
+        return process_image(
             task, classifier, run.out, stem=stem, job=run.job, formats=run.formats
         )
-    except CytoDinoError as error:
-        return Outcome(task.image, error=str(error))
+
+    return _recorded(task.image, stem, files, run, classifier, work)
+
+
+def process_all_crops(
+    files: Sequence[Path],
+    run: Run,
+    *,
+    folders: Sequence[Path] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Classify single-cell images into one table with one record, unless it is done.
+
+    Raises
+    ------
+    CytoDinoError
+        When checkpoint or options cannot be used.
+    """
+    classifier = _classifier(run)
+
+    def work() -> pd.DataFrame:
+        return process_crops(
+            files,
+            classifier,
+            run.out,
+            job=run.job,
+            folders=folders,
+            formats=run.formats,
+            progress=progress,
+        )
+
+    named = {f"{number} {relative(f, folders)}": f for number, f in enumerate(files)}
+    try:
+        return _recorded(run.out / CROPS, CROPS, named, run, classifier, work)
+    except (OSError, MemoryError) as error:
+        raise CytoDinoError(reason(error)) from error
+
+
+def _classifier(run: Run) -> Classifier:
+    job = run.job
+    if run.threads:
+        import torch
+
+        torch.set_num_threads(run.threads)
+    return classifier_for(
+        run.checkpoint, job.device, job.batch_size, job.dtype, run.sha256
+    )
+
+
+def check(run: Run, *, elsewhere: bool = False) -> Checkpoint:
+    """Return the checkpoint of a run that can start.
+
+    Parameters
+    ----------
+    elsewhere
+        The work is done on other machines: this one needs not have their device, and
+        no model is built here.
+
+    Raises
+    ------
+    CytoDinoError
+        When checkpoint, device, number type or risk cannot be used.
+    """
+    job = run.job
+    if elsewhere:
+        for wish, known in ((job.device, DEVICES), (job.dtype, DTYPES)):
+            if wish not in known:
+                raise InputError(f"'{wish}' is none of {', '.join(known)}; choose one.")
+        checkpoint = load_checkpoint(run.checkpoint)
+    else:
+        checkpoint = _classifier(run).checkpoint
+    checkpoint.policy_at(job.risk)
+    return checkpoint
+
+
+def _settings(run: Run, classifier: Classifier) -> dict[str, Any]:
+    """Return what shapes a result besides the pixels, as plain values for JSON."""
+    checkpoint, job = classifier.checkpoint, run.job
+    return {
+        "checkpoint": checkpoint.sha256,
+        "dtype": classifier.dtype,
+        "field_of_view": job.field_of_view or checkpoint.preprocessing.field_of_view,
+        "risk": job.risk,
+        "formats": sorted(run.formats),
+        "version": __version__,
+    }
+
+
+def _recorded(
+    image: Path,
+    stem: str,
+    files: Mapping[str, Path | None],
+    run: Run,
+    classifier: Classifier,
+    work: Callable[[], pd.DataFrame],
+) -> Outcome:
+    """Do the work unless its record holds; write the record when all is in place."""
+    before = _times(files)
+    request = request_for(files, _settings(run, classifier))
+    record = None if run.again else done_before(run.out, stem, request)
+    skipped = record is not None
+    if record is None:
+        old = forget(run.out, stem)
+        table = work()
+        if _times(files) != before:
+            raise InputError(
+                f"{image.name} or its cells changed while it was classified; run the "
+                "same command again when nobody writes to it."
+            )
+        record = _record(request, table, run.out, classifier)
+        write_record(run.out, stem, record)
+        tidy(run.out, old.difference(record.files))
+    return Outcome(
+        image, record.cells, record.flagged, "", record.unfamiliar, skipped=skipped
+    )
+
+
+def _times(files: Mapping[str, Path | None]) -> list[tuple[int, int]]:
+    found = [path.stat() for path in files.values() if path and path.exists()]
+    return [(status.st_mtime_ns, status.st_size) for status in found]
+
+
+def _record(
+    request: dict[str, Any], table: pd.DataFrame, out: Path, classifier: Classifier
+) -> Record:
+    import torch
+
+    # as they lie there now: what another run may have written meanwhile is the same
+    written = [out / name for name in table.attrs.get("files", ())]
     flagged = 0 if table.empty else int((table["status"] != "auto").sum())
-    strange = tuple(table.attrs.get("unfamiliar", (0, 0)))
-    return Outcome(task.image, len(table), flagged, unfamiliar=(strange[0], strange[1]))
+    strange, told = table.attrs.get("unfamiliar", (0, 0))
+    return Record(
+        request,
+        len(table),
+        flagged,
+        (int(strange), int(told)),
+        {path.name: sha256_of(path) for path in written},
+        content_of(written),
+        {"device": classifier.device.name, "threads": torch.get_num_threads()},
+    )
 
 
 def process_all(
     tasks: Sequence[ImageTask], run: Run, *, workers: int = 0, scheduler: str = ""
 ) -> Iterator[Outcome]:
-    """Yield the outcome of each image as it is done.
+    """Yield the outcome of each image as it is done, or was done before.
+
+    What fails is listed at the end in `batch_record.FAILED` in the folder of results,
+    where there was more than one image.
 
     Parameters
     ----------
     workers
-        Local processes; 0 works in this process.
+        Local processes; 0 works in this process. A script that asks for them must hold
+        its code under ``if __name__ == "__main__":``.
     scheduler
-        Address of a running dask scheduler, instead of local processes.
+        Of a running dask cluster, instead of local processes: its address, or the file
+        it wrote.
 
     Raises
     ------
     InputError
         When both are given, dask.distributed is missing, or nobody answers.
     """
-    names = stems([task.image for task in tasks])
     if workers and scheduler:
         raise InputError("Give --workers or --scheduler, not both.")
+    names = stems([task.image for task in tasks])
+    calls = [(task, names[task.image], run) for task in tasks]
+    failed = {}
+    with closing(_outcomes(calls, run, workers, scheduler)) as outcomes:
+        for outcome in outcomes:
+            if outcome.error:
+                failed[outcome.image] = outcome.error
+            yield outcome
+    if len(tasks) > 1:
+        listed = [(t.image, failed[t.image]) for t in tasks if t.image in failed]
+        # each was told already; a full disk may be why they failed
+        with suppress(CytoDinoError):
+            write_failures(failures_path(run), listed)
+
+
+def failures_path(run: Run) -> Path:
+    """Return where the list of failures of a run lies."""
+    part = f"-{run.part}" if run.part else ""
+    return run.out / FAILED.replace(".", f"{part}.")
+
+
+def _outcomes(
+    calls: Sequence[tuple[ImageTask, str, Run]], run: Run, workers: int, scheduler: str
+) -> Iterator[Outcome]:
     if not workers and not scheduler:
-        for task in tasks:
-            yield process(task, names[task.image], run)
+        for call in calls:
+            yield process(*call)
         return
-    with _client(workers, scheduler) as client:
-        from distributed import as_completed
-
-        futures = {
-            client.submit(process, task, names[task.image], run, pure=False): task
-            for task in tasks
-        }
-        for future in as_completed(list(futures), loop=client.loop):
-            if future.status == "finished":
-                yield future.result()
-            else:
-                image = futures[future].image
-                yield Outcome(image, error=f"the worker failed: {future.exception()}")
-
-
-def _client(workers: int, scheduler: str) -> Any:
-    try:
-        import distributed
-    except ImportError as error:
-        raise InputError(
-            "Working in parallel needs the package distributed; "
-            "run: pip install 'napari-cytodino[scale]'."
-        ) from error
-    if scheduler:
-        try:
-            return distributed.Client(scheduler, timeout="10s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"No dask scheduler answers at '{scheduler}' ({error}); start it, or "
-                "use --workers."
-            ) from error
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    cluster = distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address=None,
-        host="127.0.0.1",
-        env={"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
-    )
-    return _ClosingClient(distributed.Client(cluster, set_as_default=False), cluster)
-
-
-class _ClosingClient:
-    """A client that takes its own cluster down with it."""
-
-    def __init__(self, client: Any, cluster: Any) -> None:
-        self.client, self.cluster = client, cluster
-
-    def __enter__(self) -> Any:
-        return self.client
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-        self.cluster.close()
+    # told at once, and so that no worker takes another checkpoint of the same name
+    run = replace(run, sha256=load_checkpoint(run.checkpoint).sha256)
+    calls = [(task, stem, run) for task, stem, _ in calls]
+    count = max(1, min(workers, len(calls)))
+    opened = connected(scheduler) if scheduler else local_cluster(count, run.threads)
+    with opened as client:
+        for number, result in spread(client, process, calls):
+            lost = isinstance(result, Lost)
+            image = calls[number][0].image
+            yield Outcome(image, error=result.reason) if lost else result

@@ -1,0 +1,195 @@
+"""What was done, so that it can be checked: a record beside the results of an image."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_cytodino.core.export_text import safe_text
+from napari_cytodino.core.files import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+SUFFIX = ".done.json"
+"""Appended to the stem of an image's results; this file is written last."""
+
+FAILED = "failed.csv"
+"""The list of what failed in the latest run."""
+
+OF_CROPS = "differential.csv"
+"""The one file of a result that is not named after its stem."""
+
+_SCHEMA = 1
+_FEW = 3
+_LARGEST = 2**20
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was asked, what came of it, and the hash of every file of the result.
+
+    Attributes
+    ----------
+    request
+        All that shapes the result, from `request_for`.
+    unfamiliar
+        How many cells are unlike the training cells, of how many.
+    files
+        Name of each file -> its sha256.
+    content
+        From `batch_digest.content_of`: the same for the same result made anew.
+    made_with
+        Device and threads, for the reader only.
+    """
+
+    request: dict[str, Any]
+    cells: int = 0
+    flagged: int = 0
+    unfamiliar: tuple[int, int] = (0, 0)
+    files: dict[str, str] = field(default_factory=dict)
+    content: str = ""
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def request_for(
+    files: Mapping[str, Path | None], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is asked: the files, by name, size and hash, and the settings.
+
+    Of more than a few files there is one hash of all these. One that cannot be read is
+    called so; who reads it for the result says why.
+    """
+    described: dict[str, Any] = {
+        role: path and _described(path) for role, path in files.items()
+    }
+    if len(described) > _FEW:
+        text = json.dumps(described, sort_keys=True)
+        whole = hashlib.sha256(text.encode()).hexdigest()
+        described = {"count": len(described), "sha256": whole}
+    return {"files": described, "settings": dict(settings)}
+
+
+def _described(path: Path) -> list[Any]:
+    try:
+        return [path.name, path.stat().st_size, sha256_of(path)]
+    except OSError:
+        return [path.name, "unreadable"]
+
+
+def record_path(out: Path, stem: str) -> Path:
+    """Return where the record of an image lies."""
+    return out / f"{stem}{SUFFIX}"
+
+
+def read_record(path: Path) -> Record | None:
+    """Read a record; None where there is none that is whole and ours."""
+    stem = path.name.removesuffix(SUFFIX)
+    # TypeError: missing or alien fields; RecursionError: deep nesting
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        if path.stat().st_size > _LARGEST:
+            return None
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(held, dict) and held.pop("schema", None) == _SCHEMA:
+            held["unfamiliar"] = tuple(held.get("unfamiliar", ()))
+            record = Record(**held)
+            return record if _sound(record, stem) else None
+    return None
+
+
+def _sound(record: Record, stem: str) -> bool:
+    """Return whether all is as we write it, and no file named lies elsewhere."""
+    counts = (record.cells, record.flagged, *record.unfamiliar)
+    return (
+        len(record.unfamiliar) == 2
+        and all(type(count) is int and count >= 0 for count in counts)
+        and all(isinstance(d, dict) for d in (record.request, record.made_with))
+        and isinstance(record.content, str)
+        and isinstance(record.files, dict)
+        and all(
+            (name.startswith(f"{stem}.") or name == OF_CROPS)
+            and not {*"/\\:\0"} & {*name}
+            and isinstance(held, str)
+            and len(held) == 64
+            and {*held} <= _HEX
+            for name, held in record.files.items()
+        )
+    )
+
+
+def write_record(out: Path, stem: str, record: Record) -> None:
+    """Write the record of an image whose files are all in place.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    """
+    text = json.dumps({"schema": _SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
+    with whole_file(record_path(out, stem)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def done_before(out: Path, stem: str, request: Mapping[str, Any]) -> Record | None:
+    """Return the record of an image that needs no work, else None.
+
+    It needs none where the record answers the same request and every file of the
+    result still has its hash.
+    """
+    record = read_record(record_path(out, stem))
+    if record is None or record.request != request:
+        return None
+    with suppress(OSError):
+        if all(sha256_of(out / name) == held for name, held in record.files.items()):
+            return record
+    return None
+
+
+def forget(out: Path, stem: str) -> frozenset[str]:
+    """Remove the record of an image; return the names of the files it told of."""
+    path = record_path(out, stem)
+    record = read_record(path)
+    path.unlink(missing_ok=True)
+    return frozenset(record.files) if record else frozenset()
+
+
+def tidy(out: Path, names: Iterable[str]) -> None:
+    """Remove files of an earlier result that the new one does not have."""
+    for name in names:
+        with suppress(OSError):
+            (out / name).unlink()
+
+
+def write_failures(path: Path, failed: Sequence[tuple[Path, str]]) -> None:
+    """Write the list of images without a result and why, or remove an old one.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    """
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    with (
+        whole_file(path) as temporary,
+        # a file name may be no valid text
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "reason"])
+        writer.writerows(
+            [safe_text(str(image)), safe_text(reason)] for image, reason in failed
+        )
