@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_cytodino.core import precision
 from napari_cytodino.core.cells import cells_from_crops, cells_from_labels
 from napari_cytodino.core.crops import CropStack
 from napari_cytodino.core.errors import CheckpointError, InputError
@@ -114,3 +115,20 @@ def test_one_model_is_loaded_once(demo: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert models.classifier(demo, "cpu", 4) is first
     assert models.classifier(demo, "cpu", 8) is not first
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("gains", [False, True])
+def test_thresholds_are_those_of_the_type_computed_in(
+    demo: Any, reading: CellsReading, gains: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as if the checkpoint had been calibrated in bfloat16 too
+    monkeypatch.setattr(type(demo), "calibrated", ("float32", "bfloat16"))
+    monkeypatch.setattr(precision, "gains_by_bfloat16", lambda kind: gains)
+    models = work.Models()
+    opened = next(iter(work.classify_steps(request(demo, reading), models)))
+    dtype = "bfloat16" if gains else "float32"
+    assert opened.checkpoint.dtype == dtype
+    assert opened.device.split(":")[0].endswith(f", {dtype}")
+    assert bool(opened.checkpoint.policy.uncalibrated) is gains
+    classifier = models.classifier(opened.checkpoint, "cpu", 4)
+    assert classifier.dtype == dtype

@@ -184,7 +184,10 @@ class Session:
     def open_checkpoint(self, checkpoint: Checkpoint, device_text: str = "") -> None:
         """Take the checkpoint that the worker opened; forgets another one's answers."""
         previous = self.opened
-        if previous is not None and previous.sha256 != checkpoint.sha256:
+        if previous is not None and (previous.sha256, previous.dtype) != (
+            checkpoint.sha256,
+            checkpoint.dtype,
+        ):
             self._drop_predictions()
         self.checkpoint = checkpoint
         self.device_text = device_text or self.device_text

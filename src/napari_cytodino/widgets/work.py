@@ -40,7 +40,7 @@ class Models:
     """Keeps the last classifier and what it said, so that nothing is done twice."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, str, int] | None = None
+        self._key: tuple[str, str, str, int] | None = None
         self._classifier: Any = None
         self._answers: Answers | None = None
 
@@ -55,10 +55,13 @@ class Models:
         """Return a classifier of this checkpoint."""
         from napari_cytodino.core.inference import Classifier
 
-        key = (checkpoint.sha256, device, batch_size)
+        key = (checkpoint.sha256, checkpoint.dtype, device, batch_size)
         if self._key != key:
             self._classifier = Classifier(
-                checkpoint, device=device, batch_size=batch_size
+                checkpoint,
+                device=device,
+                batch_size=batch_size,
+                dtype=checkpoint.dtype,
             )
             self._key = key
         return self._classifier
@@ -72,12 +75,18 @@ def open_checkpoint(source: Checkpoint | str) -> Checkpoint:
 
 
 def open_all(source: Checkpoint | str, device: str) -> Opened:
-    """Open a checkpoint and choose the device; imports torch."""
+    """Open a checkpoint, choose device and number type; imports torch."""
     from napari_cytodino.core.inference import pick_device
+    from napari_cytodino.core.precision import pick_dtype
 
     checkpoint = open_checkpoint(source)
     found = pick_device(device)
-    text = f"{found.name}: {found.why}" if found.why else found.name
+    dtype = pick_dtype("auto", found.kind, checkpoint.calibrated)
+    if dtype != checkpoint.dtype:
+        # its thresholds are those that were measured in this type
+        checkpoint = checkpoint.at(dtype)
+    name = f"{found.name}, {dtype}"
+    text = f"{name}: {found.why}" if found.why else name
     return Opened(checkpoint, text)
 
 
