@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_cytodino.core.fast_head import FastHead
+from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.fast_head import FastHead, HeadShape
 from napari_cytodino.core.head import QueryDecoderHead
 
 
@@ -18,6 +20,22 @@ def head_of(width, heads, layers, ratio=2):
     for value in head.parameters():
         torch.nn.init.normal_(value, std=0.4)
     return head
+
+
+def fast(head):
+    """Return the fast head with the same weights."""
+    layer = head.decoder.layers[0]
+    width = head.query.shape[-1]
+    shape = HeadShape(
+        width,
+        head.classify.out_features,
+        len(head.decoder.layers),
+        layer.multihead_attn.num_heads,
+        layer.linear1.out_features // width,
+    )
+    stored = head.state_dict()
+    assert shape.tensor_shapes() == {k: tuple(v.shape) for k, v in stored.items()}
+    return FastHead(shape, stored).eval()
 
 
 @settings(max_examples=25, deadline=None)
@@ -33,7 +51,7 @@ def test_answers_equal_those_of_the_head(heads, each, layers, ratio, tokens, bat
     head = head_of(heads * each, heads, layers, ratio)
     seen = torch.randn(batch, tokens, heads * each)
     with torch.inference_mode():
-        want, got = head(seen), FastHead(head)(seen)
+        want, got = head(seen), fast(head)(seen)
     for theirs, ours in zip(want, got, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
@@ -41,7 +59,7 @@ def test_answers_equal_those_of_the_head(heads, each, layers, ratio, tokens, bat
 def test_the_head_is_left_as_it_was():
     head = head_of(24, 4, 2)
     before = {k: v.clone() for k, v in head.state_dict().items()}
-    FastHead(head)
+    fast(head)
     for name, value in head.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -50,8 +68,16 @@ def test_products_are_a_twentieth_of_those_of_the_head():
     # the shape of the paper's ViT-S: 261 tokens of 384
     head, tokens = head_of(384, 4, 4), torch.randn(1, 261, 384)
     counts = []
-    for run in (head, FastHead(head)):
+    for run in (head, fast(head)):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             run.requires_grad_(False)(tokens)
         counts.append(counter.get_total_flops())
     assert counts[1] < counts[0] / 20
+
+
+@pytest.mark.parametrize(
+    "values", [(24, 5, 2, 5, 2), (24, 0, 2, 4, 2), (24, 5, 2.0, 4, 2)]
+)
+def test_a_shape_that_cannot_be_is_refused(values):
+    with pytest.raises(CheckpointError, match="no head that can be built"):
+        HeadShape(*values)

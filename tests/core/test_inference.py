@@ -15,6 +15,7 @@ from napari_cytodino.core.inference import (
     Job,
     classify,
     collect,
+    fitting_batch,
     pick_device,
     preprocess,
 )
@@ -99,9 +100,10 @@ def test_nan_from_the_model_is_rejected_never_a_class(checkpoint, monkeypatch):
     monkeypatch.setattr(classifier._model, "embed", embed)
     cells = cells_from_points([[150, 200], [100, 90]], (300, 400), diameter=40)
     table = classify(IMAGE, cells, checkpoint, job=CPU, classifier=classifier)
-    assert table["status"].tolist()[0] == "rejected"
-    assert table["cell_class"].tolist()[0] == ""
-    assert table["cell_class"].tolist()[1] != ""
+    rejected = table["status"] == "rejected"
+    assert rejected.sum() == 1
+    assert table.loc[rejected, "cell_class"].tolist() == [""]
+    assert table.loc[~rejected, "cell_class"].all()
 
 
 def test_cancel_stops_before_the_next_batch(checkpoint):
@@ -227,6 +229,26 @@ def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch):
     whole = run(classifier, 64)
     assert np.isinf(whole.unfamiliarity).tolist() == [True] + [False] * 12
     assert np.isfinite(whole.logits).all()
+
+
+def test_the_type_is_told_and_its_thresholds_are_used(checkpoint):
+    cells = cells_from_points(POINTS, (300, 400), diameter=40)
+    plain = classify(IMAGE, cells, checkpoint, job=CPU)
+    assert plain.attrs["provenance"]["settings"]["dtype"] == "float32"
+    near = classify(IMAGE, cells, checkpoint, job=Job(device="cpu", dtype="bfloat16"))
+    assert near.attrs["provenance"]["settings"]["dtype"] == "bfloat16"
+    assert set(near["status"]) == {"review"}
+    assert near["reason"].str.contains("not calibrated for bfloat16").all()
+    numbers = [t.filter(like="p_").to_numpy(float) for t in (plain, near)]
+    assert 0 < np.abs(numbers[0] - numbers[1]).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("need", "free", "fits"),
+    [(1, 16, 8), (3, 16, 2), (100, 16, 1), (0, 1e12, 256), (1e8, 140e9, 256)],
+)
+def test_a_batch_is_a_power_of_two_in_half_of_the_free_memory(need, free, fits):
+    assert fitting_batch(need, free) == fits
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

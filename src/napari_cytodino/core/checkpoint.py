@@ -26,6 +26,7 @@ from napari_cytodino.core.checkpoint_files import (
 )
 from napari_cytodino.core.checkpoint_tensors import (
     check_tensors,
+    shapes_of,
     verified_arrays,
     verified_tensors,
 )
@@ -34,6 +35,8 @@ from napari_cytodino.core.familiarity import Familiarity
 from napari_cytodino.core.hub import HUB_ID, fetch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
     from napari_cytodino.core.calibration import Calibration
@@ -180,13 +183,13 @@ class Checkpoint:
         policy, calibration = read_calibration(self.folder, self.taxonomy, dtype)
         return replace(self, policy=policy, calibration=calibration, dtype=dtype)
 
-    def tensors(self, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    def tensors(self, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
         """Return the stored weights, which are exactly those wanted.
 
         Parameters
         ----------
         wanted
-            Names and shapes; the values do not matter.
+            Shapes by name.
 
         Raises
         ------
@@ -217,10 +220,10 @@ class Checkpoint:
             from napari_cytodino.core.adapter import fill_adapter, model_with_adapter
 
             adapted, wanted = model_with_adapter(config, self.folder, self.base)
-            model = fill_adapter(adapted, self.tensors(wanted))
+            model = fill_adapter(adapted, self.tensors(shapes_of(wanted)))
         else:
             model = model_from_config(config)
-            tensors = self.tensors(model.state_dict())
+            tensors = self.tensors(shapes_of(model.state_dict()))
             model.load_state_dict({k: v.to(torch.float32) for k, v in tensors.items()})
         model.eval()
         return model

@@ -9,7 +9,7 @@ from napari_cytodino.core.checkpoint_files import MANIFEST, read_json, sha256
 from napari_cytodino.core.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -75,8 +75,13 @@ def _parsed(load: Callable[[bytes], Any], path: Path, identity: str) -> Any:
         ) from error
 
 
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor by its name."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
 def check_tensors(
-    tensors: dict[str, Tensor], wanted: dict[str, Tensor], path: Path
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], path: Path
 ) -> None:
     """Compare names, shapes and values with what the model needs.
 
@@ -95,10 +100,10 @@ def check_tensors(
                 "belong to another config.json, so get the checkpoint again."
             )
     for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
+        if tensor.shape != wanted[name]:
             raise CheckpointError(
                 f"{name} in {path} has shape {tuple(tensor.shape)}, the configuration "
-                f"asks for {tuple(wanted[name].shape)}; get the checkpoint again."
+                f"asks for {wanted[name]}; get the checkpoint again."
             )
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise CheckpointError(

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_cytodino.core.given_layers import Linear, Norm, below
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -164,14 +166,14 @@ class DinoV3(nn.Module):
         super().__init__()
         self.patch, self.grid = shape.patch_size, size // shape.patch_size
         weight = tensors["embeddings.patch_embeddings.weight"].flatten(1)
-        self.embed = _linear(weight, tensors["embeddings.patch_embeddings.bias"])
+        self.embed = Linear(weight, tensors["embeddings.patch_embeddings.bias"])
         parts = ("embeddings.cls_token", "embeddings.register_tokens")
         self.prefix = nn.Parameter(torch.cat([tensors[part] for part in parts], 1))
         self.layers = nn.ModuleList(
-            _Layer(shape, _below(tensors, f"model.layer.{number}."))
+            _Layer(shape, below(tensors, f"model.layer.{number}."))
             for number in range(shape.num_hidden_layers)
         )
-        self.norm = _norm(tensors, "norm", shape.layer_norm_eps)
+        self.norm = Norm(tensors, "norm", shape.layer_norm_eps)
         cos, sin = _turns(shape, self.grid)
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
@@ -193,16 +195,16 @@ class _Layer(nn.Module):
     def __init__(self, shape: DinoV3Shape, own: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.heads, width = shape.num_attention_heads, shape.hidden_size
-        self.norm1 = _norm(own, "norm1", shape.layer_norm_eps)
-        self.norm2 = _norm(own, "norm2", shape.layer_norm_eps)
+        self.norm1 = Norm(own, "norm1", shape.layer_norm_eps)
+        self.norm2 = Norm(own, "norm2", shape.layer_norm_eps)
         names = [f"attention.{part}_proj" for part in "qkv"]
         none = torch.zeros(width)
-        self.qkv = _linear(
+        self.qkv = Linear(
             torch.cat([own[f"{name}.weight"] for name in names]),
             torch.cat([own.get(f"{name}.bias", none) for name in names]),
         )
         self.out = _scaled(own, "attention.o_proj", "layer_scale1")
-        self.up = _linear(own["mlp.up_proj.weight"], own.get("mlp.up_proj.bias"))
+        self.up = Linear.named(own, "mlp.up_proj")
         self.down = _scaled(own, "mlp.down_proj", "layer_scale2")
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -233,28 +235,7 @@ def _turns(shape: DinoV3Shape, grid: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def _below(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    rows, columns = weight.shape
-    layer = nn.Linear(columns, rows, bias=bias is not None, device="meta")
-    layer.weight = nn.Parameter(weight.clone())
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.clone())
-    return layer
-
-
-def _scaled(own: Mapping[str, Tensor], name: str, scale: str) -> nn.Linear:
+def _scaled(own: Mapping[str, Tensor], name: str, scale: str) -> Linear:
     factor, bias = own[f"{scale}.lambda1"], own.get(f"{name}.bias")
     weight = factor[:, None] * own[f"{name}.weight"]
-    return _linear(weight, None if bias is None else factor * bias)
-
-
-def _norm(own: Mapping[str, Tensor], name: str, eps: float) -> nn.LayerNorm:
-    weight = own[f"{name}.weight"]
-    layer = nn.LayerNorm(len(weight), eps, device="meta")
-    layer.weight = nn.Parameter(weight.clone())
-    layer.bias = nn.Parameter(own[f"{name}.bias"].clone())
-    return layer
+    return Linear(weight, None if bias is None else factor * bias)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from napari_cytodino.core.checkpoint_files import read_json
 from napari_cytodino.core.dinov3 import DinoV3, DinoV3Shape
 from napari_cytodino.core.errors import CheckpointError
-from napari_cytodino.core.fast_head import FastHead
-from napari_cytodino.core.head import QueryDecoderHead
+from napari_cytodino.core.fast_head import FastHead, HeadShape
+from napari_cytodino.core.given_layers import below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,63 +92,34 @@ def fused_model(checkpoint: Checkpoint) -> FusedModel:
         When the weights changed since they were verified, or do not fit.
     """
     content = read_json(checkpoint.folder / "config.json")
-    shape = DinoV3Shape.from_config(content.get("backbone_config") or {})
+    body = DinoV3Shape.from_config(content.get("backbone_config") or {})
     size = checkpoint.preprocessing.size
-    if shape is None or size < shape.patch_size:
+    if body is None or size < body.patch_size:
         plain = checkpoint.model()
+        head = HeadShape.from_config(content, plain.head.query.shape[-1])
         return FusedModel(
-            _Tokens(plain.backbone), FastHead(plain.head), plain.config.turns
+            _Tokens(plain.backbone),
+            FastHead(head, plain.head.state_dict()),
+            plain.config.turns,
         )
+    head = HeadShape.from_config(content, body.hidden_size)
     if checkpoint.base is not None:
         tensors: Mapping[str, Tensor] = checkpoint.model().state_dict()
-        head = _empty_head(content, shape.hidden_size)
     else:
-        head = _empty_head(content, shape.hidden_size)
-        tensors = checkpoint.tensors(_shapes(shape, head))
-    own = {
-        part: {
-            name.removeprefix(part): value.to(torch.float32)
-            for name, value in tensors.items()
-            if name.startswith(part)
-        }
-        for part in (_BODY, _HEAD)
-    }
-    head.load_state_dict(own[_HEAD], assign=True)
+        tensors = checkpoint.tensors(_shapes(body, head))
+    whole = {name: value.to(torch.float32) for name, value in tensors.items()}
     return FusedModel(
-        DinoV3(shape, own[_BODY], size), FastHead(head), _turns_of(content)
+        DinoV3(body, below(whole, _BODY), size),
+        FastHead(head, below(whole, _HEAD)),
+        _turns_of(content),
     )
 
 
-def _empty_head(content: Mapping[str, Any], width: int) -> QueryDecoderHead:
-    """Return the head that ``config.json`` describes, without memory for its weights.
-
-    Raises
-    ------
-    CheckpointError
-        When it describes none.
-    """
-    try:
-        with torch.device("meta"):
-            return QueryDecoderHead(
-                width,
-                len(content["taxonomy"]["classes"]),
-                content["head_layers"],
-                content["head_heads"],
-                content["head_ff_ratio"],
-            ).eval()
-    except (AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"config.json describes no head that can be built ({error}); "
-            "get the checkpoint again."
-        ) from error
-
-
-def _shapes(shape: DinoV3Shape, head: QueryDecoderHead) -> dict[str, Tensor]:
-    """Return the tensors that the weights file must hold, as shapes without memory."""
-    body = shape.tensor_shapes()
+def _shapes(body: DinoV3Shape, head: HeadShape) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of the tensors that the weights file must hold."""
     return {
-        **{_BODY + k: torch.empty(v, device="meta") for k, v in body.items()},
-        **{_HEAD + k: v for k, v in head.state_dict().items()},
+        **{_BODY + name: shape for name, shape in body.tensor_shapes().items()},
+        **{_HEAD + name: shape for name, shape in head.tensor_shapes().items()},
     }
 
 

@@ -2,18 +2,98 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.given_layers import Linear, Norm, below
+
 if TYPE_CHECKING:
-    from napari_cytodino.core.head import QueryDecoderHead
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """What a `QueryDecoderHead` was built from; its arguments by the same names.
+
+    Raises
+    ------
+    CheckpointError
+        When no head can be built from them.
+    """
+
+    width: int
+    classes: int
+    layers: int
+    heads: int
+    ff_ratio: int
+
+    def __post_init__(self) -> None:
+        values = (self.width, self.classes, self.layers, self.heads, self.ff_ratio)
+        whole = all(type(value) is int and value > 0 for value in values)
+        if not whole or self.width % self.heads:
+            raise CheckpointError(
+                f"config.json describes no head that can be built ({self}): whole "
+                "numbers are needed, and heads that divide the width; get the "
+                "checkpoint again."
+            )
+
+    @classmethod
+    def from_config(cls, content: Mapping[str, Any], width: int) -> HeadShape:
+        """Read ``config.json`` of a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            When a field is missing or of a kind that no head can be built from.
+        """
+        try:
+            return cls(
+                width,
+                len(content["taxonomy"]["classes"]),
+                content["head_layers"],
+                content["head_heads"],
+                content["head_ff_ratio"],
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"config.json describes no head that can be built ({error}); "
+                "get the checkpoint again."
+            ) from error
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return names and shapes of the tensors, as `QueryDecoderHead` has them."""
+        width, inner = self.width, self.ff_ratio * self.width
+        found: dict[str, tuple[int, ...]] = {
+            "query": (1, 1, width),
+            "norm.weight": (width,),
+            "norm.bias": (width,),
+            "classify.weight": (self.classes, width),
+            "classify.bias": (self.classes,),
+        }
+        for number in range(self.layers):
+            start = f"decoder.layers.{number}."
+            for part in ("self_attn", "multihead_attn"):
+                found[f"{start}{part}.in_proj_weight"] = (3 * width, width)
+                found[f"{start}{part}.in_proj_bias"] = (3 * width,)
+                found[f"{start}{part}.out_proj.weight"] = (width, width)
+                found[f"{start}{part}.out_proj.bias"] = (width,)
+            found[f"{start}linear1.weight"] = (inner, width)
+            found[f"{start}linear1.bias"] = (inner,)
+            found[f"{start}linear2.weight"] = (width, inner)
+            found[f"{start}linear2.bias"] = (width,)
+            for norm in ("norm1", "norm2", "norm3"):
+                found[f"{start}{norm}.weight"] = (width,)
+                found[f"{start}{norm}.bias"] = (width,)
+        return found
 
 
 class FastHead(nn.Module):
-    """The same function as a `QueryDecoderHead` in evaluation, exact in real numbers.
+    """The function of a `QueryDecoderHead` in evaluation, exact in real numbers.
 
     Self-attention over one token is a projection, fused to one matrix. Keys are never
     computed: their projection moves to the query (the bias cancels in the softmax);
@@ -22,19 +102,21 @@ class FastHead(nn.Module):
 
     Parameters
     ----------
-    head : QueryDecoderHead
-        Its weights, in float32; it is not changed.
+    shape : HeadShape
+        What to compute.
+    tensors : Mapping[str, Tensor]
+        Float32 weights by the names of `HeadShape.tensor_shapes`.
     """
 
-    def __init__(self, head: QueryDecoderHead) -> None:
+    def __init__(self, shape: HeadShape, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.query = nn.Parameter(head.query.detach().clone().flatten(0, 1))
+        self.query = nn.Parameter(tensors["query"].detach().clone().flatten(0, 1))
         self.layers = nn.ModuleList(
-            _FastLayer(layer)
-            for layer in head.decoder.layers
-            if isinstance(layer, nn.TransformerDecoderLayer)
+            _FastLayer(below(tensors, f"decoder.layers.{number}."), shape)
+            for number in range(shape.layers)
         )
-        self.norm, self.classify = head.norm, head.classify
+        self.norm = Norm(tensors, "norm")
+        self.classify = Linear.named(tensors, "classify")
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read tokens (B, T, D); return logits (B, C) and embedding (B, D)."""
@@ -46,36 +128,38 @@ class FastHead(nn.Module):
 
 
 class _FastLayer(nn.Module):
-    def __init__(self, layer: nn.TransformerDecoderLayer) -> None:
+    def __init__(self, own: Mapping[str, Tensor], shape: HeadShape) -> None:
         super().__init__()
-        own, cross = layer.self_attn, layer.multihead_attn
-        self.norm1, self.norm2, self.norm3 = layer.norm1, layer.norm2, layer.norm3
-        self.up, self.down = layer.linear1, layer.linear2
-        self.out = cross.out_proj
-        width, heads = cross.embed_dim, cross.num_heads
-        self.scale = (width // heads) ** -0.5
-        with torch.no_grad():
-            value, bias = own.in_proj_weight[-width:], own.in_proj_bias[-width:]
-            self.own = nn.Parameter(own.out_proj.weight @ value)
-            self.own_bias = nn.Parameter(own.out_proj(bias))
-            query, key, value = cross.in_proj_weight.chunk(3)
-            query_bias, _, value_bias = cross.in_proj_bias.chunk(3)
-            self.ask = nn.Parameter(query.clone())
-            self.ask_bias = nn.Parameter(query_bias.clone())
-            each = width // heads
-            self.key = nn.Parameter(key.reshape(heads, each, width).clone())
-            self.value = nn.Parameter(value.reshape(heads, each, width).clone())
-            self.value_bias = nn.Parameter(value_bias.reshape(heads, each).clone())
+        self.norm1, self.norm2, self.norm3 = (Norm(own, f"norm{i}") for i in (1, 2, 3))
+        self.up, self.down = Linear.named(own, "linear1"), Linear.named(own, "linear2")
+        self.alone = _alone(below(own, "self_attn."))
+        query, key, value = own["multihead_attn.in_proj_weight"].chunk(3)
+        query_bias, _, value_bias = own["multihead_attn.in_proj_bias"].chunk(3)
+        self.ask = Linear(query, query_bias)
+        split = (shape.heads, shape.width // shape.heads)
+        self.scale = split[1] ** -0.5
+        self.key = nn.Parameter(key.reshape(*split, shape.width).clone())
+        self.value = nn.Parameter(value.reshape(*split, shape.width).clone())
+        self.value_bias = nn.Parameter(value_bias.reshape(split).clone())
+        self.out = Linear.named(own, "multihead_attn.out_proj")
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        x = x + F.linear(self.norm1(x), self.own, self.own_bias)
-        asked = F.linear(self.norm2(x), self.ask, self.ask_bias)
-        asked = torch.einsum(
-            "bhd,hde->bhe", asked.view(-1, *self.key.shape[:2]), self.key
-        )
+        x = x + self.alone(self.norm1(x))
+        asked = self.ask(self.norm2(x)).view(-1, *self.value_bias.shape)
+        asked = torch.einsum("bhd,hde->bhe", asked, self.key)
         shares = torch.softmax(asked @ tokens.transpose(1, 2) * self.scale, -1)
         pooled = shares @ tokens
         read = torch.einsum("hde,bhe->bhd", self.value, pooled) + self.value_bias
         x = x + self.out(read.flatten(1))
         out: Tensor = x + self.down(F.gelu(self.up(self.norm3(x))))
         return out
+
+
+def _alone(own: Mapping[str, Tensor]) -> Linear:
+    """Return self-attention over one token: its value, projected."""
+    weight, bias = own["out_proj.weight"], own["out_proj.bias"]
+    value, value_bias = (
+        own["in_proj_weight"].chunk(3)[2],
+        own["in_proj_bias"].chunk(3)[2],
+    )
+    return Linear(weight @ value, weight @ value_bias + bias)

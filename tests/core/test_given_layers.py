@@ -1,0 +1,38 @@
+"""Layers of given weights are torch's own, and keep copies."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from napari_cytodino.core.given_layers import Linear, Norm, below
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_projection_is_that_of_torch(bias):
+    theirs = nn.Linear(5, 3, bias=bias)
+    tensors = {f"up.{name}": value for name, value in theirs.state_dict().items()}
+    x = torch.randn(2, 4, 5)
+    own = Linear.named(tensors, "up")
+    torch.testing.assert_close(own(x), theirs(x))
+    with torch.no_grad():
+        theirs.weight.zero_()
+    assert own.weight.abs().sum() > 0
+
+
+def test_a_norm_is_that_of_torch():
+    theirs = nn.LayerNorm(6, eps=0.1)
+    for value in theirs.parameters():
+        nn.init.normal_(value)
+    tensors = {f"n.{name}": value for name, value in theirs.state_dict().items()}
+    x = torch.randn(3, 6)
+    torch.testing.assert_close(Norm(tensors, "n", 0.1)(x), theirs(x))
+
+
+def test_names_below_a_start():
+    one, two = torch.ones(1), torch.zeros(1)
+    assert below({"a.b": one, "ab": two, "a.c.a.d": two}, "a.") == {
+        "b": one,
+        "c.a.d": two,
+    }
