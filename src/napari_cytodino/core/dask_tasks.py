@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import deque
@@ -77,7 +78,8 @@ def local_cluster(workers: int, threads: int = 0) -> Iterator[Any]:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                # None would open port 8787 to the network
+                dashboard_address="127.0.0.1:0",
                 host="127.0.0.1",
                 silence_logs="ERROR",
                 env=environment,
@@ -103,20 +105,25 @@ def connected(scheduler: str) -> Iterator[Any]:
         When dask.distributed is missing, or nobody answers.
     """
     distributed = _distributed()
-    where = (
-        {"scheduler_file": scheduler}
-        if Path(scheduler).is_file()
-        else {"address": scheduler}
-    )
     try:
-        client = distributed.Client(**where, timeout="10s", set_as_default=False)
-    except (OSError, ValueError, KeyError) as error:
+        address = _address(scheduler)
+        client = distributed.Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"No dask scheduler answers at '{scheduler}' ({error}); start it, or "
             "use --workers."
         ) from error
     with client:
         yield client
+
+
+def _address(scheduler: str) -> str:
+    if not Path(scheduler).is_file():
+        return scheduler
+    held = json.loads(Path(scheduler).read_text(encoding="utf-8"))
+    if not isinstance(held, dict) or not isinstance(held.get("address"), str):
+        raise ValueError("the file names no address")
+    return str(held["address"])
 
 
 def _distributed() -> Any:
@@ -169,7 +176,7 @@ def _round(
     waiting, running = deque(numbers), dict[Any, int]()
     while waiting or running:
         try:
-            room = max(1, len(client.nthreads())) - len(running)
+            room = max(1, _workers(client)) - len(running)
             for _ in range(min(room, len(waiting))):
                 future = client.submit(function, *calls[waiting[0]], pure=False)
                 running[future] = waiting.popleft()
@@ -194,9 +201,15 @@ def _first_finished(client: Any, futures: list[Any], patience: float) -> set[Any
             return set(ready.done)
         except TimeoutError:
             now = time.monotonic()
-            alone_since = None if client.nthreads() else alone_since or now
+            alone_since = None if _workers(client) else alone_since or now
             if alone_since is not None and now - alone_since >= patience:
                 raise _NoWorkerError from None
+
+
+def _workers(client: Any) -> int:
+    if client.status in ("closing", "closed"):
+        raise ConnectionError("the client is closed")
+    return len(client.nthreads())
 
 
 class _NoWorkerError(Exception):
