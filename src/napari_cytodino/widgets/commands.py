@@ -23,6 +23,11 @@ def classify(viewer: napari.viewer.Viewer) -> None:
     open_dock(viewer).controller.classify()
 
 
+def classify_folder(viewer: napari.viewer.Viewer) -> None:
+    """Classify many images with what is chosen in the dock."""
+    open_dock(viewer).classify_folder()
+
+
 def find_cells(viewer: napari.viewer.Viewer) -> None:
     """Find stained nucleated cells in the image that is chosen in the dock."""
     open_dock(viewer).controller.find()

@@ -11,6 +11,7 @@ from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.core.review_costs import ReviewCosts, read_costs
 from napari_cytodino.widgets import notices, review_queue, work
 from napari_cytodino.widgets.clicks import Clicks
+from napari_cytodino.widgets.folder_run import FolderRun
 from napari_cytodino.widgets.layers import bare_reader, cells_reader, source_spec
 from napari_cytodino.widgets.nearest import Nearest
 from napari_cytodino.widgets.picture import Picture
@@ -54,6 +55,7 @@ class Controller:
         self.runner = Runner()
         self.picture = Picture(viewer, session)
         self.run = Run(session, self.picture, self.runner)
+        self.folder = FolderRun()
         self.watch = LayerWatch(viewer, self._changed, self._removed)
         self.clicks = Clicks(self)
         self.nearest = Nearest(session)
@@ -210,6 +212,7 @@ class Controller:
         self._draw_later.cancel()
         self._write_later.cancel()
         self.runner.abandon()
+        self.folder.close()
         self.nearest.close()
         self.case.close()
         self.reviewing.close()

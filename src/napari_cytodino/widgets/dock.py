@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent, QShowEvent
 
+    from napari_cytodino.widgets.folder_dialog import FolderDialog
+
 NOTICE = "Research use only. Not for diagnosis; an expert confirms every cell."
 
 FIRST_CHECKPOINT = "starter"
@@ -59,6 +61,8 @@ class CytoDinoDock(QWidget):
         self._lay_out()
         self._add_shortcuts()
         self._shown: int | None = None
+        self._folder: FolderDialog | None = None
+        self.run.folder.clicked.connect(lambda: self.classify_folder())
         self.controller.clicks.crop.connect(self._show_card)
         self.controller.nearest.found.connect(self._scroll_to_card)
         controller = self.controller
@@ -85,6 +89,18 @@ class CytoDinoDock(QWidget):
         """Remember that the dock was placed."""
         self._shown_once = True
         super().showEvent(event)
+
+    def classify_folder(self) -> FolderDialog:
+        """Open the dialogue for many images, or bring it to the front."""
+        if self._folder is None:
+            from napari_cytodino.widgets.folder_dialog import FolderDialog
+
+            run = self.controller.folder
+            self._folder = FolderDialog(self, self.session, run)
+        self._folder.show()
+        self._folder.raise_()
+        self._folder.activateWindow()
+        return self._folder
 
     def _lay_out(self) -> None:
         inside = QWidget()

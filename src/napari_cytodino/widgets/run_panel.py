@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNITS = ("px", "µm")
 
+FOLDER = "Cla&ssify a folder…"
+
 
 class RunPanel(QWidget):
     """The button of the dock, and what it needs to be told."""
@@ -49,6 +51,10 @@ class RunPanel(QWidget):
         self.classify.setToolTip("Classify all cells (Ctrl+Return).")
         self.cancel = QPushButton("C&ancel")
         self.cancel.setToolTip("Stop after the batch under way (Escape).")
+        self.folder = QPushButton(FOLDER)
+        self.folder.setToolTip(
+            "All images of a folder, with the checkpoint and the field of view above."
+        )
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Progress")
         self.status = ui.hint("Choose an image and cells, then press Classify.")
@@ -61,6 +67,7 @@ class RunPanel(QWidget):
         controller.session.run.connect(self._on_run)
         controller.session.results.connect(self._on_run)
         controller.session.message.connect(self._say)
+        ui.listen(self, controller.folder.changed, self._on_folder)
         self.refresh()
         self._on_run()
 
@@ -77,6 +84,7 @@ class RunPanel(QWidget):
         layout.addLayout(ui.row(self.classify, self.cancel))
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
+        layout.addWidget(self.folder)
 
     def refresh(self) -> None:
         """Show the field of view that will be cut, in the unit that is chosen."""
@@ -129,6 +137,13 @@ class RunPanel(QWidget):
 
     def _say(self, message: str) -> None:
         self.status.setText(message)
+
+    def _on_folder(self) -> None:
+        """Tell how far a run over many images is, whose window may be closed."""
+        folder = self._controller.folder
+        done, total = folder.progress.done, folder.progress.total
+        tail = f" {done:,} of {total:,}" if folder.busy else ""
+        self.folder.setText(f"{FOLDER}{tail}")
 
     def _on_run(self) -> None:
         session = self._controller.session
