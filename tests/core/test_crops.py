@@ -61,7 +61,7 @@ def test_order_and_batches_do_not_matter():
     assert small == [4, 4, 4, 4, 4, 3]
 
 
-def test_lazy_pixels_are_read_by_tile_not_by_cell():
+def test_chunks_are_computed_once_not_once_a_cell():
     reads = []
 
     def block(block_info=None):
@@ -73,10 +73,10 @@ def test_lazy_pixels_are_read_by_tile_not_by_cell():
     )
     points = RNG.uniform(100, 3900, (200, 2))
     reads.clear()
-    _, readable, _ = cut(points, 32, lazy)
+    _, readable, sizes = cut(points, 32, lazy)
     assert readable.all()
-    # 4 tiles of 2048 px touch at most 9 chunks each; one read a cell would be 200.
-    assert len(reads) <= 36
+    assert sizes == [8] * 25
+    assert len(reads) == 16
 
 
 def test_one_bad_spot_costs_only_its_own_cells():
@@ -106,6 +106,22 @@ def test_a_small_crop_is_reflected_not_stretched():
     batch = next(iter_series(CropStack(crops), 20))
     np.testing.assert_array_equal(batch.pixels[0, 5:15, 5:15], crops[0])
     np.testing.assert_array_equal(batch.pixels[0, 4, 5:15], crops[0, 0])
+
+
+def test_a_picture_that_cannot_be_opened_or_read_is_black():
+    class Series:
+        count, shape = 3, (30, 30)
+
+        def source(self, row):
+            if row == 1:
+                raise OSError("gone")
+            pixels = np.full((30, 30), 0.5, np.float32)
+            pixels[15, 15] = np.nan if row == 2 else 1
+            return ImageSource(pixels)
+
+    (batch,) = iter_series(Series(), 10)
+    assert batch.readable.tolist() == [True, False, False]
+    assert batch.pixels.any(axis=(1, 2, 3)).tolist() == [True, False, False]
 
 
 def test_an_empty_stack_is_refused():

@@ -81,6 +81,40 @@ def test_nan_is_told_only_where_it_is_read():
         source.read(0, 0, 5, 5)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, None])
+def test_chunks_are_told_along_y_and_x_wherever_the_channels_are(axis):
+    grey = da.from_array(np.zeros((2, 40, 50), np.uint8), chunks=(1, (30, 10), 25))
+    data = grey if axis is None else da.stack([grey] * 3, axis)
+    y, x = ImageSource(data, channel_axis=axis, plane=(1,)).edges()
+    assert y.tolist() == [0, 30, 40]
+    assert x.tolist() == [0, 25, 50]
+
+
+def test_without_chunks_pixels_are_in_memory_or_read_in_blocks():
+    class Bare:
+        shape, dtype = (1100, 40), np.dtype(np.uint8)
+
+        def __getitem__(self, window):
+            return np.zeros(self.shape, self.dtype)[window][:7]
+
+    assert ImageSource(RGB).edges() is None
+    source = ImageSource(Bare())
+    assert [e.tolist() for e in source.edges()] == [[0, 512, 1024, 1100], [0, 40]]
+    assert source.read(0, 0, 7, 9).shape == (7, 9, 3)
+    with pytest.raises(InputError, match=r"gave \(7, 9\) pixels where \(8, 9\)"):
+        source.read(0, 0, 8, 9)
+
+
+def test_gaps_are_told_beside_the_pixels_that_can_be_shown():
+    data = RGB.astype(np.float32) / 255
+    data[4, 6, 1] = np.inf
+    source = ImageSource(data)
+    pixels, gaps = source.to_rgb8(source.raw(slice(0, 9), slice(0, 9)))
+    assert np.argwhere(gaps).tolist() == [[4, 6]]
+    np.testing.assert_array_equal(pixels[~gaps], RGB[:9, :9][~gaps])
+    assert source.to_rgb8(source.raw(slice(5, 9), slice(0, 9)))[1] is None
+
+
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [

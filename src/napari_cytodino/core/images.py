@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_cytodino.core.blocks import Edges, chunk_edges, finest
 from napari_cytodino.core.errors import InputError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File types that `read_image` reads."""
+
+_NO_CHUNKS = 512
+"""Side of the blocks in which a lazy image without chunks is read, in pixels."""
 
 _LIMIT_SAMPLE = 1024
 """Side of the grid of pixels from which the limits of an image are estimated."""
@@ -48,7 +52,7 @@ class ImageSource:
         limits: tuple[float, float] | None = None,
         plane: tuple[int, ...] = (),
     ) -> None:
-        array = data[0] if _is_multiscale(data) else data
+        array = finest(data)
         shape = tuple(array.shape)
         axis = _channel_axis(shape, channel_axis)
         leading = len(shape) - (2 if axis is None else 3)
@@ -72,6 +76,7 @@ class ImageSource:
         self.shape: tuple[int, int] = (int(spatial[0]), int(spatial[1]))
         self.colour = axis is not None
         self.limits = limits or self._estimate_limits()
+        self.is_rgb8 = np.dtype(array.dtype) == np.uint8 and self.limits == (0, 255)
 
     def read(self, top: int, left: int, bottom: int, right: int) -> npt.NDArray[Any]:
         """Return the window as (bottom - top, right - left, 3) uint8.
@@ -87,16 +92,53 @@ class ImageSource:
                 f"Window {(top, left, bottom, right)} leaves an image of "
                 f"{height} x {width} pixels; clip it first."
             )
-        return self._to_rgb8(self._window(slice(top, bottom), slice(left, right)))
+        pixels, gaps = self.to_rgb8(self.raw(slice(top, bottom), slice(left, right)))
+        if gaps is not None:
+            raise InputError(
+                "The image holds values that are not numbers (NaN or infinite) in "
+                "this window; repair or crop it."
+            )
+        return pixels
 
-    def _window(self, rows: slice, columns: slice) -> npt.NDArray[Any]:
+    def edges(self) -> tuple[Edges, Edges] | None:
+        """Return where the chunks lie along y and x; None for pixels in memory."""
+        if isinstance(self._array, np.ndarray):
+            return None
+        axes = [i for i in range(len(self._array.shape)) if i != self._axis][-2:]
+        found = [chunk_edges(self._array, axis) for axis in axes]
+        y, x = (
+            np.append(np.arange(0, length, _NO_CHUNKS), length) if e is None else e
+            for e, length in zip(found, self.shape, strict=True)
+        )
+        return y, x
+
+    def raw(self, rows: slice, columns: slice) -> npt.NDArray[Any]:
+        """Return a part of the plane as it is stored, (h, w, 1, 3 or 4).
+
+        Raises
+        ------
+        InputError
+            When the array gives fewer pixels than it was asked for.
+        """
         spatial: list[Any] = [*self._plane, rows, columns]
         if self._axis is not None:
             spatial.insert(self._axis, slice(None))
         block = np.asarray(self._array[tuple(spatial)])
-        if self._axis is None:
-            return block[..., None]
-        return np.moveaxis(block, self._axis - min(self._axis, len(self._plane)), -1)
+        axis = self._axis
+        if axis is None:
+            block = block[..., None]
+        else:
+            block = np.moveaxis(block, axis - min(axis, len(self._plane)), -1)
+        asked = [
+            len(range(*part.indices(length)))
+            for part, length in zip((rows, columns), self.shape, strict=True)
+        ]
+        if list(block.shape[:2]) != asked:
+            raise InputError(
+                f"The image gave {block.shape[:2]} pixels where {tuple(asked)} were "
+                "asked for: it is damaged or was changed; open it anew."
+            )
+        return block
 
     def _estimate_limits(self) -> tuple[float, float]:
         kind = np.dtype(self._array.dtype)
@@ -105,7 +147,7 @@ class ImageSource:
         if kind.kind == "b":
             return (0.0, 1.0)
         step = [max(1, n // _LIMIT_SAMPLE) for n in self.shape]
-        sample = self._window(slice(None, None, step[0]), slice(None, None, step[1]))
+        sample = self.raw(slice(None, None, step[0]), slice(None, None, step[1]))
         finite = sample[..., :3][np.isfinite(sample[..., :3])]
         if finite.size == 0:
             raise InputError(
@@ -118,25 +160,26 @@ class ImageSource:
             low = 0.0
         return (low, high if high > low else low + 1.0)
 
-    def _to_rgb8(self, block: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        colours = block[..., :3]
-        if colours.dtype != np.uint8 or self.limits != (0.0, 255.0):
+    def to_rgb8(
+        self, raw: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+        """Return a raw part as (h, w, 3) uint8, and where it holds no number.
+
+        The second is None where every value is a number.
+        """
+        colours, gaps = raw[..., :3], None
+        if not self.is_rgb8:
             values = colours.astype(np.float32)
-            if not np.isfinite(values).all():
-                raise InputError(
-                    "The image holds values that are not numbers (NaN or infinite) in "
-                    "this window; repair or crop it."
-                )
+            finite = np.isfinite(values)
+            if not finite.all():
+                gaps = np.asarray(~finite.all(axis=-1))
+                values[~finite] = self.limits[0]
             low, high = self.limits
             scaled = (values - low) * (255.0 / (high - low))
             colours = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         if colours.shape[-1] == 1:
             colours = np.repeat(colours, 3, axis=-1)
-        return np.ascontiguousarray(colours)
-
-
-def _is_multiscale(data: Any) -> bool:
-    return isinstance(data, (list, tuple)) or type(data).__name__ == "MultiScaleData"
+        return np.ascontiguousarray(colours), gaps
 
 
 def _channel_axis(shape: tuple[int, ...], wish: int | None) -> int | None:
