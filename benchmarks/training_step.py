@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import tempfile
 import time
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], dest="changes")
     parser.add_argument("--tiny", action="store_true", help="with ViT-Ti/16 instead")
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     recipe = read(given.recipe, given.changes, given.tiny)
     cells = make_cells(recipe, given.images)
@@ -196,6 +198,9 @@ def main() -> None:
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     print(f"ratio: median {np.median(ratios):.2f} ({spread}), n = {len(ratios)} rounds")
     print(f"peak memory: {peak(device)}")
+    if given.json:
+        figures = {"training step, x": float(np.median(ratios))}
+        given.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
