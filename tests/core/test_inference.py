@@ -1,5 +1,6 @@
 """Inference gives each cell its own answer, once, whatever the batches and memory."""
 
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -257,3 +258,21 @@ def test_why_not_the_gpu():
     assert pick_device("auto").why or pick_device("auto").kind == "mps"
     with pytest.raises(InputError, match="'cuda' cannot be used"):
         pick_device("cuda")
+
+
+def test_lazy_labels_are_never_whole_in_memory(checkpoint):
+    seen = []
+
+    def draw(block_info=None):
+        place = block_info[None]["array-location"]
+        seen.append(place)
+        labels = np.zeros([stop - start for start, stop in place], np.int32)
+        labels[10:40, 10:40] = 1 + place[0][0] + place[1][0]
+        return labels
+
+    lazy = da.map_blocks(draw, chunks=((100,) * 3, (100,) * 4), dtype=np.int32)
+    seen.clear()
+    table = classify(IMAGE, lazy, checkpoint, job=CPU)
+    assert len(table) == 6
+    assert sorted(map(str, seen)) == sorted({str(place) for place in seen})
+    assert len(seen) == 12

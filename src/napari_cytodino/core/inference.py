@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_cytodino.core.blocks import finest
 from napari_cytodino.core.cells import Cells, cells_from_crops, cells_from_labels
 from napari_cytodino.core.crops import CropBatch, crop_side, iter_crops, iter_series
 from napari_cytodino.core.errors import CytoDinoError, InputError
@@ -303,7 +304,7 @@ def classify(
     image
         An array, `ImageSource`, or a `CropSeries` of ready-made crops.
     cells
-        `Cells`, or a label image (Y, X); None for a `CropSeries`.
+        `Cells`, or a label image (Y, X), which may be lazy; None for a `CropSeries`.
     checkpoint
         From `load_checkpoint`, or what that takes.
     job
@@ -398,10 +399,11 @@ def _intake(
             "No cells were given; pass a label image, or find_cells(image) first."
         )
     if not isinstance(cells, Cells):
-        labels = np.asarray(cells)
-        if labels.shape != source.shape:
+        labels = finest(cells)
+        labels = labels if hasattr(labels, "shape") else np.asarray(labels)
+        if tuple(labels.shape) != source.shape:
             raise InputError(
-                f"Labels of shape {labels.shape} do not fit an image of "
+                f"Labels of shape {tuple(labels.shape)} do not fit an image of "
                 f"{source.shape}; segment this image, or choose its own labels."
             )
         cells = cells_from_labels(labels)
