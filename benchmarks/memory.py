@@ -20,7 +20,7 @@ Protocol
   when they are needed, {spacing} px from cell to cell (peak B). Both are the peak
   resident set of the process (VmHWM). The limit is on B - A. How often each chunk of
   pixels and of labels was drawn stands beside it. After {real} cells the model's last
-  answer is repeated, so that the run ends in time; all around the model is the real one.
+  answer is repeated, so that the run ends in time; all else is the real one.
 """
 
 CHUNK = 512
@@ -137,8 +137,8 @@ def main() -> None:
         found = json.loads(told.stdout.splitlines()[-1])
         print(
             f"{side} x {side} px, {found['cells']} cells: {found['above']:.0f} MB "
-            f"above the model's own {found['own']:.0f} (limit {LIMIT_MB}); chunks drawn "
-            f"{found['pixels drawn']:.3f} (pixels) and {found['labels drawn']:.3f} "
+            f"above the model's own {found['own']:.0f} (limit {LIMIT_MB}); chunks "
+            f"drawn {found['pixels drawn']:.3f} (pixels) and {found['labels drawn']:.3f} "
             f"(labels) times each; the image itself is {3 * side**2 / 2**20:.0f} MB"
         )
         figures[f"memory {side} px above MB"] = found["above"]
