@@ -147,7 +147,8 @@ def measure(
     for what, text in (("rest", words), ("once more", again)):
         found = re.search(r"(\d+) were done before", text)
         figures[f"skipped in {what}"] = int(found[1]) if found else -1
-    figures["damaged image listed"] = (out / "failed.csv").read_text().count("damaged")
+    listed = (out / "failed.csv").read_text().splitlines()[1:]
+    figures["images listed as failed"] = len(listed)
     for name in ("serial", "workers", "killed"):
         records = len(list((folder / name).glob(f"*{SUFFIX}")))
         if records != given.images:

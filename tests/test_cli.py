@@ -1,8 +1,11 @@
 """The command line: results where it says; else one sentence and exit code 2."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 
 from napari_cytodino import __version__
 from napari_cytodino.cli import app
+from napari_cytodino.core.batch_digest import digest
 from napari_cytodino.core.synthetic import synthetic_smear
 
 RUNNER = CliRunner()
@@ -156,6 +160,126 @@ def test_one_bad_image_does_not_stop_the_rest(tmp_path, picture, tiny_checkpoint
     assert "in 1 images" in result.output
     assert f"Left out: {broken}" in result.output
     assert (out / "smear.cells.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Make six small images and a file that is none."""
+    folder = tmp_path_factory.mktemp("many")
+    for seed in range(6):
+        smear = synthetic_smear((500, 600), 3, seed=seed)
+        Image.fromarray(smear.image).save(folder / f"smear{seed}.png")
+    (folder / "damaged.tif").write_bytes(b"II*\0" + b"\xff" * 60)
+    return folder
+
+
+def line_for(folder, out, checkpoint, *more):
+    fixed = ["--threads", "1", "--batch-size", "4", "--device", "cpu"]
+    return ["classify", str(folder), "--checkpoint", str(checkpoint), *fixed,
+            "--out", str(out), *more]  # fmt: skip
+
+
+@pytest.fixture
+def whole(tmp_path, folder, tiny_checkpoint, monkeypatch):
+    """Return the folder and the words of a run that nothing disturbed."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    done = invoke(*line_for(folder, tmp_path / "whole", tiny_checkpoint))
+    yield tmp_path / "whole", done
+    torch.set_num_threads(threads)
+
+
+def told_digest(text):
+    return re.search(r"Digest of the results: ([0-9a-f]{64})", text)[1]
+
+
+def test_a_run_is_told_and_the_next_one_skips(whole, folder, tiny_checkpoint):
+    out, first = whole
+    assert first.exit_code == 2
+    assert "in 6 images" in first.output
+    assert "0 were done before" in first.output
+    [failed] = pd.read_csv(out / "failed.csv").to_dict("records")
+    assert failed["image"] == str(folder / "damaged.tif")
+    assert f"Left out: {failed['image']}: {failed['reason']}" in first.output
+    assert told_digest(first.output) == digest(out, anew=True)
+    (out / "smear3.cells.csv").write_text("edited")
+    # the folder of results lies among the images, but its pictures are none
+    line = line_for(folder, out, tiny_checkpoint)
+    again = invoke(*line, str(out.parent))
+    assert "5 were done before" in again.output
+    assert told_digest(again.output) == told_digest(first.output)
+    patterns = [str(folder / "**" / "*.png"), str(folder / "smear[0-2].*")]
+    line[1:2] = patterns
+    done = invoke(*line)
+    assert done.exit_code == 0, done.output
+    assert "6 were done before" in done.output
+    assert not (out / "failed.csv").exists()
+    assert "0 were done before" in invoke(*line, "--again").output
+
+
+def test_shards_make_the_whole(whole, tmp_path, folder, tiny_checkpoint):
+    for part in ("1/2", "2/2"):
+        line = line_for(folder, tmp_path / "parts", tiny_checkpoint, "--shard", part)
+        last = invoke(*line)
+    assert told_digest(last.output) == told_digest(whole[1].output)
+    assert len(list((tmp_path / "parts").glob("failed-*-of-2.csv"))) <= 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
+def test_workers_and_driver_killed_change_no_result(
+    whole, tmp_path, folder, tiny_checkpoint
+):
+    pytest.importorskip("distributed", reason="extra 'scale' is not installed")
+    import psutil
+
+    out = tmp_path / "killed"
+    line = line_for(folder, out, tiny_checkpoint, "--workers", "2")
+    code = "from napari_cytodino.cli import app; app()"
+    line = [sys.executable, "-c", code, *line]
+
+    def wait_for(records):
+        while len(list(out.glob("*.done.json"))) < records:
+            assert driver.poll() is None
+            time.sleep(0.02)
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    driver = subprocess.Popen(line, **quiet)
+    try:
+        family = psutil.Process(driver.pid)
+        wait_for(1)
+        for child in family.children(recursive=True):
+            if any("spawn_main" in part for part in child.cmdline()):
+                child.kill()
+        wait_for(3)
+        children = family.children(recursive=True)
+    finally:
+        driver.kill()
+        driver.wait()
+    # no process goes on without its driver
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert len(list(out.glob("*.done.json"))) < 6
+    # what workers began, one process may end; benchmarks/batch.py ends it with workers
+    done = invoke(*line_for(folder, out, tiny_checkpoint))
+    assert done.exit_code == 2
+    assert int(re.search(r"(\d+) were done before", done.output)[1]) >= 3
+    assert told_digest(done.output) == told_digest(whole[1].output)
+    assert digest(out, anew=True) == told_digest(done.output)
+    assert pd.read_csv(out / "failed.csv")["image"].tolist() == [
+        str(folder / "damaged.tif")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are texts elsewhere")
+def test_a_file_name_that_is_no_text_is_told(tmp_path, tiny_checkpoint):
+    for name in (b"caf\xe9.png", b"line\nbreak.png"):
+        Path(tmp_path, os.fsdecode(name)).write_bytes(b"nothing")
+    line = line_for(tmp_path, tmp_path / "out", tiny_checkpoint)
+    done = invoke(*line)
+    assert done.exit_code == 2
+    assert r"caf\xe9.png" in done.output
+    assert done.output.count("Left out") == 2
 
 
 def test_version_and_checkpoints():

@@ -66,6 +66,7 @@ def test_labels_points_or_found(tmp_path, picture, smear, classifier):
             "s.overlay.png",
         }  # fmt: skip
         counts[name] = len(table)
+        assert set(table.attrs["files"]) == {p.name for p in out.iterdir()}
         notes = json.loads((out / "s.cells.provenance.json").read_text())
         assert notes["image"] == "smear.png"
     assert counts["labels"] == counts["points"] == 5
@@ -127,6 +128,50 @@ def test_listing(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="No image found"):
         list_images([tmp_path / "empty"])
+
+
+def test_patterns_and_each_image_once(tmp_path, monkeypatch):
+    names = ("a/1.png", "a/b/2.tif", "a/b/3.tif", "a/.4.tif", "a/notes.txt", "[5].png")
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+
+    def found(*patterns):
+        return [p.as_posix() for p in list_images([Path(p) for p in patterns])]
+
+    assert found("a/**/*.tif") == ["a/b/2.tif", "a/b/3.tif"]
+    assert found("a/*") == ["a/1.png", "a/b/2.tif", "a/b/3.tif"]
+    assert found("**/[23].*", "a", "./a/b/../1.png") == [
+        "a/b/2.tif", "a/b/3.tif", "a/1.png",
+    ]  # fmt: skip
+    # a file of this name is no pattern
+    assert found("[5].png") == ["[5].png"]
+    assert list_images([tmp_path / "*" / "?.png"]) == [tmp_path / "a" / "1.png"]
+    with pytest.raises(InputError, match=r"No image found in a/\*\.jpg"):
+        list_images([Path("a/*.jpg")])
+
+
+def test_our_own_pictures_are_no_images(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for path in (tmp_path / "x.png", out / "x.overlay.png", tmp_path / "y.overlay.png"):
+        path.write_bytes(b"")
+    names = [p.name for p in list_images([tmp_path, tmp_path / "*"], out)]
+    assert names == ["x.png", "y.overlay.png"]
+    assert list_images([out / "x.overlay.png"], out)
+    assert len(list_images([tmp_path])) == 3
+
+
+@given(st.sets(st.sampled_from("aAbB"), min_size=1), st.integers(2, 4))
+def test_shards_name_results_as_the_whole_does(letters, n):
+    images = [Path(f"{x}/{x}.{suffix}") for x in letters for suffix in ("png", "tif")]
+    tasks, whole = [ImageTask(image) for image in images], stems(images)
+    assert len({name.casefold() for name in whole.values()}) == len(images)
+    for i in range(1, n + 1):
+        part = [task.image for task in shard(tasks, f"{i}/{n}")]
+        assert stems(part) == {image: whole[image] for image in part}
 
 
 @given(st.sets(st.text("abc", min_size=1, max_size=6), max_size=20), st.integers(1, 5))

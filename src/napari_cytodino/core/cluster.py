@@ -356,12 +356,24 @@ def _outcomes(
             yield process(*call)
         return
     # told at once, and so that no worker takes another checkpoint of the same name
-    run = replace(run, sha256=load_checkpoint(run.checkpoint).sha256)
-    calls = [(task, stem, run) for task, stem, _ in calls]
+    sha256 = load_checkpoint(run.checkpoint).sha256
+    # a worker elsewhere was started in another folder
+    run = replace(run, sha256=sha256, out=run.out.absolute())
+    sent = [(_absolute(task), stem, run) for task, stem, _ in calls]
     count = max(1, min(workers, len(calls)))
     opened = connected(scheduler) if scheduler else local_cluster(count, run.threads)
     with opened as client:
-        for number, result in spread(client, process, calls):
-            lost = isinstance(result, Lost)
+        for number, result in spread(client, process, sent):
             image = calls[number][0].image
-            yield Outcome(image, error=result.reason) if lost else result
+            if isinstance(result, Lost):
+                yield Outcome(image, error=result.reason)
+            else:
+                yield replace(result, image=image)
+
+
+def _absolute(task: ImageTask) -> ImageTask:
+    return ImageTask(
+        task.image.absolute(),
+        task.labels and task.labels.absolute(),
+        task.points and task.points.absolute(),
+    )
