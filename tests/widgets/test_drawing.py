@@ -10,6 +10,7 @@ import pytest
 from napari_cytodino.core.colours import MODES
 from napari_cytodino.widgets.drawing import CLASSES, CLICKED, REVIEW, SELECTED, SPOTS
 from napari_cytodino.widgets.layers import CROPS
+from napari_cytodino.widgets.marks import UNSETTLED
 
 
 def classes(viewer: Any) -> Any:
@@ -78,6 +79,26 @@ def test_flagged_cells_have_a_shape_and_a_sign(chosen: Any) -> None:
     assert "" not in review.features["reason"].tolist()
     shapes = {"review": "square", "lineage_only": "disc", "rejected": "diamond"}
     assert [str(s) for s in review.symbol] == [shapes[s] for s in flagged["status"]]
+
+
+def test_badges_are_drawn_anew_only_where_they_change(chosen: Any) -> None:
+    chosen.classify()
+    review, session = chosen.viewer.layers[REVIEW], chosen.session
+    drawn: list[int] = []
+    review.events.data.connect(lambda event: drawn.append(len(review.data)))
+    chosen.session.show(mode="lineage")
+    assert drawn == []
+    flagged = session.table.loc[session.table["status"] == "review", "final_class"]
+    session.show(hidden=frozenset({flagged.iloc[0] or UNSETTLED}))
+    assert len(review.data) < (session.table["status"] != "auto").sum()
+    session.show(hidden=frozenset())
+    assert len(review.data) == (session.table["status"] != "auto").sum()
+    assert drawn
+    # another reading of the cells is drawn even where it looks the same
+    drawn.clear()
+    chosen.classify()
+    again = chosen.viewer.layers[REVIEW]
+    assert again is not review or drawn
 
 
 def test_a_deleted_layer_is_drawn_anew(chosen: Any) -> None:

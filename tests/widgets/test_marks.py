@@ -14,6 +14,7 @@ from napari_cytodino.core.colours import MODES, cell_colours
 from napari_cytodino.core.reviews import NOT_A_CELL
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.widgets.marks import (
+    BLOCK,
     OPEN,
     REJECTED,
     SIGNS,
@@ -91,3 +92,20 @@ def test_any_ids_are_painted(ids: list[int], data: Any) -> None:
     assert painted.tolist() == [
         [table.get(v, 0) for v in row] for row in picture.tolist()
     ]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint32", "int64", "uint64"])
+@pytest.mark.parametrize("far", [0, 10**9])
+def test_tall_images_are_painted_block_by_block_into_what_is_given(
+    kind: str, far: int
+) -> None:
+    rng = np.random.default_rng(0)
+    ids = np.array([1, 2, 5, 9, 9 + far]) if far else np.array([1, 2, 5, 9])
+    picture = rng.integers(0, 12, (3 * BLOCK + 5, 4)).astype(kind)
+    values = np.arange(21, 21 + len(ids)).astype(np.uint8)
+    out = np.full(picture.shape, 255, np.uint8)
+    painted = LabelPainter(ids).paint(picture, values, out)
+    assert painted is out
+    table = np.zeros(12, np.uint8)
+    table[[1, 2, 5, 9]] = values[:4]
+    assert np.array_equal(out, table[picture])

@@ -97,7 +97,8 @@ class AccuracyPanel(QWidget):
         self.slider.valueChanged.connect(lambda i: session.set_risk(STEPS[i]))
         self.next.clicked.connect(lambda: controller.next_flagged())
         self.toggle.clicked.connect(self._fold)
-        for signal in (session.chosen, session.results, session.decided):
+        # thresholds that move are results too
+        for signal in (session.chosen, session.results):
             signal.connect(self.refresh)
         session.selected.connect(self._show_place)
 

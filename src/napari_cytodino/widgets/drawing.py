@@ -72,6 +72,7 @@ class Drawing:
         self._labels: npt.NDArray[Any] | None = None
         self._levels: list[npt.NDArray[np.uint8]] = []
         self._values = np.zeros(0, np.uint8)
+        self._badges: tuple[Any, ...] = ()
 
     def owns(self, layer: Any) -> bool:
         """Say whether this is one of our layers, other than cells that were found."""
@@ -198,12 +199,11 @@ class Drawing:
         levels = [self._labels]
         if layer.multiscale:
             levels += [np.asarray(lvl[frame.plane]) for lvl in list(layer.data)[1:]]
-        painted = [self._painter.paint(level, values) for level in levels]
         if not self._levels:
-            self._levels = painted
+            self._levels = [self._painter.paint(level, values) for level in levels]
         else:
-            for old, new in zip(self._levels, painted, strict=True):
-                old[...] = new
+            for level, own in zip(levels, self._levels, strict=True):
+                self._painter.paint(level, values, out=own)
 
     def draw_spots(
         self,
@@ -235,6 +235,16 @@ class Drawing:
         """Put a badge at flagged cells; its shape and sign tell why, not its colour."""
         picked = np.flatnonzero(marks.signs != "")
         rows = marks.rows[picked]
+        badges = (rows, marks.signs[picked], table["reason"].to_numpy(object)[picked])
+        drawn, of = self._badges, (cells, frame)
+        self._badges = (*of, *badges)
+        if (
+            self.layer(REVIEW) is not None
+            and all(one is other for one, other in zip(drawn, of, strict=False))
+            and all(map(np.array_equal, drawn[len(of) :], badges))
+        ):
+            # other colours change no badge, and napari takes long over many of them
+            return
         features = table.iloc[picked][["label", "status", "reason"]]
         features = features.reset_index(drop=True).assign(sign=marks.signs[picked])
         sides = _sides(cells.bbox)

@@ -28,6 +28,9 @@ UNSETTLED = "no class"
 REJECTED = "not a cell"
 """The group of what a reader called no cell."""
 
+BLOCK = 64
+"""Rows of pixels that are painted at a time."""
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -128,16 +131,35 @@ class LabelPainter:
         self._size = last + 1
 
     def paint(
-        self, labels: npt.NDArray[Any], values: npt.NDArray[np.uint8]
+        self,
+        labels: npt.NDArray[Any],
+        values: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.uint8] | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Return the value of each pixel; 0 where its id is none of the ids."""
+        """Return the value of each pixel; 0 where its id is none of the ids.
+
+        Parameters
+        ----------
+        labels : (H, W) integers
+        values : (N,) uint8
+            Of each id.
+        out : (H, W) uint8, optional
+            Written to and returned, instead of an array of its own.
+        """
+        painted = np.empty(labels.shape, np.uint8) if out is None else out
+        table = np.zeros(self._size + 1 if self._dense else 0, np.uint8)
         if self._dense:
-            table = np.zeros(self._size + 1, np.uint8)
             table[self._ids] = values
-            inside = np.clip(labels, 0, self._size).astype(np.int64, copy=False)
-            return np.asarray(table[inside])
-        place = np.searchsorted(self._ids, labels.ravel())
-        place = np.minimum(place, len(self._ids) - 1)
-        found = self._ids[place] == labels.ravel()
-        painted: npt.NDArray[np.uint8] = np.where(found, values[place], 0)
-        return painted.astype(np.uint8).reshape(labels.shape)
+        # the indices of a whole image would be half a gigabyte of memory to touch
+        for top in range(0, len(labels), BLOCK):
+            block = labels[top : top + BLOCK]
+            if self._dense:
+                if block.dtype == np.uint64:
+                    block = np.minimum(block, self._size).astype(np.int64)
+                np.take(table, block, mode="clip", out=painted[top : top + BLOCK])
+            else:
+                place = np.searchsorted(self._ids, block)
+                place = np.minimum(place, len(self._ids) - 1)
+                found = self._ids[place] == block
+                painted[top : top + BLOCK] = np.where(found, values[place], 0)
+        return painted

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from napari_cytodino.widgets.standing import asked
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.widgets.session import Session
 
@@ -77,13 +79,11 @@ def _reasons(table: pd.DataFrame) -> tuple[tuple[str, int], ...]:
     flagged = table["reason"].to_numpy(object)[
         table["status"].to_numpy(object) == "review"
     ]
-    total: dict[str, int] = {}
-    codes, texts = pd.factorize(flagged)
-    numbers = np.bincount(codes, minlength=len(texts)).tolist()
-    for text, number in zip(texts, numbers, strict=True):
-        kind = str(text).partition(" (")[0]
-        total[kind] = total.get(kind, 0) + number
-    return tuple(sorted(total.items(), key=lambda entry: -entry[1]))
+    total: Counter[str] = Counter()
+    # alike ones first: they are counted in C
+    for text, number in Counter(flagged.tolist()).items():
+        total[text.partition(" (")[0]] += number
+    return tuple(total.most_common())
 
 
 def _errors(session: Session, accepted: int) -> Errors | None:
