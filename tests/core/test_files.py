@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.files import whole_file
+from napari_cytodino.core.files import LARGEST_TOML, read_toml, whole_file
 
 
 def test_the_file_appears_when_all_is_written(tmp_path):
@@ -54,3 +54,27 @@ def test_a_full_disk_is_told(tmp_path):
     ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_toml_of_a_user_is_read(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("name = 'größe'\n[part]\nlist = [1, [2.5]]\n", encoding="utf-8")
+    assert read_toml(path) == {"name": "größe", "part": {"list": [1, [2.5]]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"a = ",
+        b"a = " + b"[" * 10**5,
+        b"a = [{b = [9223372036854775808]}]",
+        b"a = " + b"9" * 5000,
+        b" " * (LARGEST_TOML + 1),
+    ],
+    ids=["no text", "no TOML", "deep", "65 bits", "many digits", "long"],
+)
+def test_toml_that_is_none_is_a_value_error(tmp_path, content):
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"."):
+        read_toml(tmp_path / "a.toml")

@@ -238,3 +238,72 @@ def test_a_missing_file_is_told(tmp_path):
 def test_a_folder_instead_of_a_file_is_told(tmp_path):
     with pytest.raises(InputError, match="cannot be read or written"):
         opened(tmp_path)
+
+
+def changed(path, *statements):
+    """Change a file as no program of ours would, its triggers put back afterwards."""
+    with closing(sqlite3.connect(path)) as plain:
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        guards = plain.execute(query).fetchall()
+        plain.execute("PRAGMA ignore_check_constraints=1")
+        for name, _ in guards:
+            plain.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            plain.execute(statement)
+        for _, sql in guards:
+            plain.execute(sql)
+        plain.commit()
+
+
+BOMB = "SELECT 1 AS id, '' AS at, 'image' AS name, 'i' AS value"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TABLE events"],
+        ["CREATE TABLE notes (a)"],
+        ["CREATE VIEW more AS SELECT * FROM facts"],
+        ["ALTER TABLE cells ADD COLUMN more TEXT"],
+        ["CREATE TRIGGER t AFTER INSERT ON facts BEGIN SELECT abs(1); END"],
+        ["CREATE TABLE old AS SELECT * FROM cells", "DROP TABLE cells",
+         f"CREATE VIEW cells AS {BOMB}"],
+    ],
+    ids=["no table", "more tables", "view", "column", "trigger", "view for table"],
+)  # fmt: skip
+def test_other_tables_under_our_mark_are_refused(path, statements):
+    with closing(sqlite3.connect(path)) as plain:
+        try:
+            for statement in statements:
+                plain.execute(statement)
+        except sqlite3.OperationalError:
+            pytest.skip("this SQLite refuses already")
+        plain.commit()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="has other tables than a review"):
+        opened(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET cell = 9 WHERE id = 2",
+        "UPDATE events SET cell = x'00ff' WHERE id = 2",
+        "UPDATE events SET why = x'00ff' WHERE id = 2",
+        "UPDATE events SET kind = 'run' WHERE id = 2",
+        "UPDATE events SET id = 9223372036854775807 WHERE id = 2",
+        "UPDATE cells SET y = 1e999",
+        "UPDATE cells SET area = 'large'",
+        "UPDATE cells SET id = 7",
+        "UPDATE facts SET value = x'00'",
+        "UPDATE events SET why = zeroblob(20000000) WHERE id = 2",
+    ],
+)
+def test_values_that_no_program_of_ours_writes_are_refused(path, statement):
+    changed(path, statement)
+    before = path.read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(InputError, match=r"is damaged|cannot be read"):
+            opened(path, read_only=read_only)
+    assert path.read_bytes() == before

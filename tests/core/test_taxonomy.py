@@ -151,3 +151,54 @@ def test_fields_missing_or_unknown(content):
     content["classes"][0]["colours"] = "#000000"
     with pytest.raises(InputError, match="no field colours"):
         Taxonomy.from_dict(content)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("classes", "name", "a\u202eb"),
+        ("classes", "name", "a\x85b"),
+        ("classes", "name", "a\u2028b"),
+        ("classes", "name", "\ud800"),
+        ("classes", "name", " "),
+        ("classes", "name", "../a"),
+        ("classes", "name", "<b>a"),
+        ("classes", "name", "x" * 10_000),
+        ("classes", "name", 3),
+        ("classes", "code", 3),
+        ("classes", "counted", "yes"),
+        ("classes", "stage", 1.0),
+        ("classes", "stage", True),
+        ("lineages", "name", "<b>"),
+        ("lineages", "title", "a\x1b[31m"),
+        ("lineages", "sequential", "no"),
+    ],
+)
+def test_values_that_steer_or_are_of_another_kind_are_refused(
+    content, part, field, value
+):
+    content[part][0][field] = value
+    with pytest.raises(InputError, match=r"plain text|no (str|int|bool)"):
+        Taxonomy.from_dict(content)
+
+
+@pytest.mark.parametrize("value", [None, 3, "abc", [3], [[]], {"a": 1}])
+@pytest.mark.parametrize("part", ["classes", "lineages", "tree", "costs"])
+def test_parts_of_another_kind_are_refused(content, part, value):
+    with pytest.raises(InputError, match=r"lacks or misnames|cannot be used"):
+        Taxonomy.from_dict(content | {part: value})
+
+
+def test_a_taxonomy_without_end_is_refused_at_once(content):
+    first = content["classes"][0]
+    content["classes"] = [{**first, "code": f"c{i}"} for i in range(20_000)]
+    with pytest.raises(InputError, match="more than 200 classes"):
+        Taxonomy.from_dict(content)
+    with pytest.raises(InputError, match="plain text"):
+        Taxonomy.from_dict(content | {"title": "<img src=x>", "classes": [first] * 2})
+
+
+def test_names_of_any_language_are_plain(content):
+    for number, name in enumerate(["größe", "赤血球", "می\u200cخواهم", "a\u00a0b"]):
+        content["classes"][number]["name"] = name
+    assert Taxonomy.from_dict(content).classes[2].name == "می\u200cخواهم"

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from napari_cytodino.core.backbone import find_base, load_backbone
-from napari_cytodino.core.checkpoint_files import ADAPTER_CONFIG, read_json
+from napari_cytodino.core.checkpoint_files import ADAPTER_CONFIG, WEIGHTS, read_json
 from napari_cytodino.core.errors import CheckpointError, CytoDinoError
 from napari_cytodino.core.model import model_from_config
+from napari_cytodino.core.model_fields import check_model, check_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,8 +178,13 @@ def model_with_adapter(
         When the base cannot be had, is another one, or does not fit the configuration.
     """
     rank, alpha = read_adapter_config(folder)
+    found = find_base(base)
+    # before it is built: the adapter folder itself holds no weights to go by
+    own = {"backbone_config": config.get("backbone_config")}
+    check_model(config, folder / "config.json")
+    check_size(own, folder / "config.json", found / WEIGHTS)
     model = model_from_config(config)
-    weights = load_backbone(find_base(base)).state_dict()
+    weights = load_backbone(found).state_dict()
     try:
         model.backbone.load_state_dict(weights)
     except RuntimeError as error:

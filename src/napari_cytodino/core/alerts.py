@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.differential import Share
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ class Rules:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         if path is not None:
             try:
-                own = tomllib.loads(path.read_text(encoding="utf-8"))
+                own = read_toml(path)
                 content = _laid_over(content, own)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(

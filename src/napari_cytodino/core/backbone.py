@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.core.checkpoint_files import (
-    BACKBONES,
-    WEIGHTS,
-    read_json,
-    sha256,
-)
+from napari_cytodino.core.checkpoint_files import WEIGHTS, read_json, sha256
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.hub import HUB_ID, fetch
+from napari_cytodino.core.model_fields import backbone_fields, check_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -76,12 +72,8 @@ def find_backbone(source: str, revision: str | None = None) -> Path:
             f"The backbone {folder} has no {WEIGHTS}: save it again with "
             "save_pretrained, in one file."
         )
-    kind = read_json(folder / "config.json").get("model_type")
-    if kind not in BACKBONES:
-        raise CheckpointError(
-            f"The backbone {folder} is a {kind!r}, which this version does not build; "
-            f"use one of {', '.join(BACKBONES)}."
-        )
+    where = folder / "config.json"
+    check_size(backbone_fields(read_json(where), where), where, folder / WEIGHTS)
     return folder
 
 

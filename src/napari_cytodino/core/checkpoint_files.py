@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cytodino.core.errors import CheckpointError, InputError
+from napari_cytodino.core.model_fields import BACKBONES, check_model, check_size
 from napari_cytodino.core.taxonomy import Taxonomy
 
 MANIFEST = "manifest.json"
@@ -51,9 +52,6 @@ OPTIONAL = ("calibration.bfloat16.json", FAMILIARITY)
 
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 """Files that can run code when they are read; a folder with one is refused."""
-
-BACKBONES = ("dinov3_vit", "dinov2", "dinov2_with_registers")
-"""Backbones that are built, all of them classes of transformers itself."""
 
 LARGEST_JSON = 4_000_000
 """Bytes; a longer description is not read."""
@@ -126,7 +124,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        When the file is missing, overlong or no JSON object.
+        When the file is missing, overlong or no JSON object, says a thing twice, or
+        holds a number that is not finite or has more than 64 bits.
     """
     try:
         if path.stat().st_size > LARGEST_JSON:
@@ -134,7 +133,13 @@ def read_json(path: Path) -> dict[str, Any]:
                 f"{path} is larger than {LARGEST_JSON} bytes, which no checkpoint "
                 "needs; get the checkpoint again from its source."
             )
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_unique,
+            parse_int=_bounded,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path.name} is missing in {path.parent}; get the checkpoint again, whole."
@@ -146,6 +151,28 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no JSON object; get the checkpoint again.")
     return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        # readers differ in which of the two they take
+        raise ValueError("it has a key twice")
+    return content
+
+
+def _bounded(text: str) -> int:
+    value = int(text)
+    if abs(value) >= 2**63:
+        raise ValueError("it has a whole number of more than 64 bits")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def verify_files(folder: Path) -> str:
@@ -166,6 +193,11 @@ def verify_files(folder: Path) -> str:
             raise CheckpointError(
                 f"{folder} holds {name}, which could run code when read; only "
                 "safetensors are accepted, so convert or remove it."
+            )
+        if not (folder / name).is_file():
+            # a pipe or a device would be read for ever
+            raise CheckpointError(
+                f"{name} in {folder} is no plain file; get the checkpoint again."
             )
     stored = read_json(folder / MANIFEST).get("sha256")
     hashes = stored if isinstance(stored, dict) else {}
@@ -194,7 +226,14 @@ def verify_files(folder: Path) -> str:
 
 
 def read_taxonomy(config: dict[str, Any], path: Path) -> Taxonomy:
-    """Return the taxonomy inside a configuration, after checking the model's type."""
+    """Return the taxonomy inside a configuration, after checking the whole of it.
+
+    Raises
+    ------
+    CheckpointError
+        When it describes another model, one that cannot be built, one larger than the
+        weights beside it, or no taxonomy.
+    """
     backbone = config.get("backbone_config")
     kind = backbone.get("model_type") if isinstance(backbone, dict) else None
     if config.get("model_type") != "cytodino" or kind not in BACKBONES:
@@ -202,6 +241,10 @@ def read_taxonomy(config: dict[str, Any], path: Path) -> Taxonomy:
             f"{path} describes {config.get('model_type')!r} on {kind!r}; this version "
             f"builds 'cytodino' on one of {', '.join(BACKBONES)}."
         )
+    check_model(config, path)
+    weights = path.parent / WEIGHTS
+    if weights.is_file():
+        check_size(config, path, weights)
     try:
         return Taxonomy.from_dict(config["taxonomy"])
     except (InputError, KeyError, TypeError) as error:

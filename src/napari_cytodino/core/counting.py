@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,8 +86,8 @@ class Counting:
             When the file cannot be read, or its fields or values are wrong.
         """
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            content = read_toml(path)
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"The counting rules in {path} cannot be read ({error}); give a TOML "
                 "file such as 'target = 300'."

@@ -1,17 +1,23 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and TOML of others, read with care."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import tomllib
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LARGEST_TOML = 100_000
+"""Bytes; no list of classes or settings needs more, and longer ones take minutes."""
+
+_WHOLE = range(-(2**63), 2**63)
 
 
 @contextmanager
@@ -49,3 +55,34 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file that may come from anyone.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is no UTF-8 or no TOML, overlong, nested beyond all reason, or holds a
+        whole number of more than 64 bits.
+    """
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_TOML + 1)
+    if len(raw) > LARGEST_TOML:
+        raise ValueError(f"it is larger than {LARGEST_TOML} bytes")
+    try:
+        content = tomllib.loads(raw.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    open_ended: list[Any] = [content]
+    while open_ended:
+        match open_ended.pop():
+            case dict() as table:
+                open_ended += table.values()
+            case list() as items:
+                open_ended += items
+            case int() as number if number not in _WHOLE:
+                raise ValueError("it holds a whole number of more than 64 bits")
+    return content

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,8 @@ def read_costs(path: Path) -> ReviewCosts:
         When the file cannot be read, or names or values are wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = read_toml(path)
+    except (OSError, ValueError) as error:
         raise InputError(
             f"The costs in {path} cannot be read ({error}); give a TOML file such as "
             "'missed = 20'."

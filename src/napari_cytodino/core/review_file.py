@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the tables; a file of a newer one is not touched."""
 
+LONGEST = 10_000_000
+"""Bytes of one value; no file may ask for more memory than that at a time."""
+
+_WRONG = {
+    "facts": "FALSE",
+    "cells": "NOT (abs(y) < 1e12 AND abs(x) < 1e12 AND abs(area) < 1e18) OR id > "
+    "(SELECT COUNT(*) FROM cells) OR id < 1",
+    "events": "max(id, action, revision) > 1e15 OR kind NOT IN ('lock', 'reopen') "
+    "AND (cell < 1 OR cell > (SELECT COUNT(*) FROM cells))",
+}
+"""Lines that no program of ours writes: places nowhere, cells that are not noted."""
+
+_INNER = "sqlite^_%' ESCAPE '^"
+
 APPLICATION = 0x43544F44
 """Marks our files among SQLite files ("CTOD")."""
 
@@ -208,7 +222,11 @@ def _node(path: Path) -> tuple[int, int]:
 
 
 def _try(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=2.0, isolation_level=None)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    # what stands in the tables of others calls no function
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int | str:
@@ -230,9 +248,43 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer napari-cytodino (schema {version}, this "
             f"one knows {SCHEMA}); update napari-cytodino to go on."
         )
+    if version:
+        _check_tables(connection, path)
     fault = _value(connection, "PRAGMA quick_check(1)")
     if fault != "ok":
         raise InputError(_damaged(path, str(fault)))
+    if version:
+        _check_types(connection, path)
+
+
+def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that bears our mark, but has views, triggers or tables not ours."""
+    query = f"SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '{_INNER}'"  # noqa: S608
+    own = sqlite3.connect(":memory:")
+    try:
+        for statement in _schema():
+            own.execute(statement)
+        wanted = set(own.execute(query))
+    finally:
+        own.close()
+    if set(connection.execute(query)) != wanted:
+        raise InputError(
+            f"{path} has other tables than a review has, so that nothing in it is read "
+            "or changed; get the review again from where it was written."
+        )
+
+
+def _check_types(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse values of other types or of no sense; SQLite keeps what it is given."""
+    for table in ("facts", "cells", "events"):
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+        wrong = " OR ".join(
+            (*(f"typeof({c[1]}) <> '{c[2].lower()}'" for c in columns), _WRONG[table])
+        )
+        found = connection.execute(f"SELECT id FROM {table} WHERE {wrong}").fetchone()  # noqa: S608
+        if found:
+            fault = f"line {found[0]} of {table} holds a value that cannot be"
+            raise InputError(_damaged(path, fault))
 
 
 def _create(

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,13 +105,13 @@ def read_keys(taxonomy: Taxonomy, path: Path | None = None) -> ReviewKeys:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except OSError as error:
         raise InputError(
             f"The file of keys {path} cannot be read ({error.strerror}); check "
             "'Review keys' in the preferences, or leave it empty."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     for part in ("actions", "classes"):
         values = content.get(part, {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from napari_cytodino.core.error_costs import CostRule, cost_faults, costs_among
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 from napari_cytodino.core.lineage_tree import Branch, strangers, tree_faults
 
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ ME_SIDES = ("myeloid", "erythroid", "none")
 
 T = TypeVar("T")
 
+MOST_CLASSES = 200
+"""Classes and lineages of a taxonomy; matrices grow with their square."""
+
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,16}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\<>]{1,80}")
+_NAME = re.compile(r"(?=.*\S)[^/\\<>]{1,80}")
+_JOINERS = "\u00a0\u200c\u200d"
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
@@ -113,7 +117,6 @@ class Taxonomy:
         if path.suffix == ".toml":
             if not path.is_file():
                 raise InputError(f"There is no taxonomy file {path}; check the path.")
-            text = path.read_text(encoding="utf-8")
         else:
             folder = resources.files("napari_cytodino.core") / "taxonomies"
             known = {Path(f.name).stem: f for f in folder.iterdir()}
@@ -122,10 +125,10 @@ class Taxonomy:
                     f"There is no taxonomy named '{source}'; use one of "
                     f"{', '.join(sorted(known))} or the path of a TOML file."
                 )
-            text = known[str(source)].read_text(encoding="utf-8")
+            path = Path(str(known[str(source)]))
         try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            content = read_toml(path)
+        except (OSError, ValueError) as error:
             raise InputError(f"{source} is not valid TOML: {error}.") from error
         taxonomy = Taxonomy.from_dict(content)
         # only here: the tree of a subset still names the classes that were left out
@@ -142,8 +145,8 @@ class Taxonomy:
         """Build a taxonomy from plain values, as found in TOML and ``config.json``."""
         try:
             return Taxonomy(
-                name=str(content["name"]),
-                title=str(content["title"]),
+                name=_of_kind("name", content["name"], "str"),
+                title=_of_kind("title", content["title"], "str"),
                 classes=tuple(_record(CellClass, c) for c in content["classes"]),
                 lineages=tuple(_record(Lineage, g) for g in content["lineages"]),
                 tree=tuple(_record(Branch, b) for b in content.get("tree", ())),
@@ -232,30 +235,65 @@ class Taxonomy:
         return replace(self, classes=classes, lineages=lineages, costs=costs)
 
 
-def _record(kind: type[T], content: Mapping[str, Any]) -> T:
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    extra = set(content) - known
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "tuple[str, ...]": (list, tuple),
+}
+
+
+def _of_kind(name: str, value: Any, kind: str) -> Any:
+    """Return a value of a file as a record holds it, when it is of this kind."""
+    good = isinstance(value, _KINDS[kind])
+    if kind in ("int", "float") and isinstance(value, bool):
+        good = False
+    if good and kind.startswith("tuple"):
+        good = all(isinstance(item, str) for item in value)
+    if not good:
+        raise TypeError(f"{name} is {value!r}, no {kind}")
+    # JSON and TOML have lists where a frozen record has tuples
+    return tuple(value) if kind.startswith("tuple") else value
+
+
+def _record(kind: type[T], content: Any) -> T:
+    if not isinstance(content, dict):
+        raise TypeError(f"{content!r} is no {kind.__name__}")
+    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+    extra = [str(name) for name in content if name not in known]
     if extra:
         raise KeyError(f"{kind.__name__} has no field {', '.join(sorted(extra))}")
-    # JSON and TOML have lists where a frozen record has tuples
-    lists = {k: tuple(v) for k, v in content.items() if isinstance(v, list)}
-    return kind(**{**content, **lists})
+    return kind(**{k: _of_kind(k, v, known[k]) for k, v in content.items()})
+
+
+def _plain(text: str) -> bool:
+    """Tell whether a name steers neither terminals nor markup nor paths."""
+    bare = "".join(c for c in text if c not in _JOINERS)
+    return bare.isprintable() and _NAME.fullmatch(text) is not None
 
 
 def _faults(taxonomy: Taxonomy) -> list[str]:
     faults = []
     if len(taxonomy.classes) < 2:
         faults.append(f"it has {len(taxonomy.classes)} classes, at least 2 are needed")
+    if max(len(taxonomy.classes), len(taxonomy.lineages)) > MOST_CLASSES:
+        return [f"it has more than {MOST_CLASSES} classes or lineages"]
+    called = [taxonomy.name, taxonomy.title]
+    called += [
+        text for group in taxonomy.lineages for text in (group.name, group.title)
+    ]
+    faults += [
+        f"name {text!r} is not plain text" for text in called if not _plain(text)
+    ]
     names = [g.name for g in taxonomy.lineages]
     codes = [c.code for c in taxonomy.classes]
     for kind, values in (("class code", codes), ("lineage", names)):
-        doubled = sorted(v for v, n in Counter(map(str, values)).items() if n > 1)
+        doubled = sorted(v for v, n in Counter(values).items() if n > 1)
         faults += [f"{kind} '{v}' stands twice" for v in doubled]
     for group in taxonomy.lineages:
-        if not _COLOUR.fullmatch(str(group.colour)):
+        if not _COLOUR.fullmatch(group.colour):
             faults.append(f"colour '{group.colour}' of {group.name} is not #RRGGBB")
-        if not _NAME.fullmatch(str(group.title)):
-            faults.append(f"title {group.title!r} of {group.name} is not plain text")
     for cell in taxonomy.classes:
         faults += _class_faults(cell, names)
     return [
@@ -266,15 +304,14 @@ def _faults(taxonomy: Taxonomy) -> list[str]:
 
 
 def _class_faults(cell: CellClass, lineages: list[str]) -> list[str]:
-    code = str(cell.code)
+    code = cell.code
     checks = [
         (_CODE.fullmatch(code), f"code {code!r} is not 1 to 16 letters or digits"),
-        (_NAME.fullmatch(str(cell.name)), f"name {cell.name!r} is not plain text"),
-        (_COLOUR.fullmatch(str(cell.colour)), f"colour '{cell.colour}' is not #RRGGBB"),
+        (_plain(cell.name), f"name {cell.name!r} is not plain text"),
+        (_COLOUR.fullmatch(cell.colour), f"colour '{cell.colour}' is not #RRGGBB"),
         (cell.lineage in lineages, f"lineage '{cell.lineage}' is not defined"),
         (cell.risk in RISKS, f"risk '{cell.risk}' is none of {', '.join(RISKS)}"),
         (cell.me_ratio in ME_SIDES, f"me_ratio '{cell.me_ratio}' is not in {ME_SIDES}"),
-        (isinstance(cell.counted, bool), f"counted {cell.counted!r} is no truth value"),
         (cell.stage in range(100), f"stage {cell.stage!r} is not from 0 to 99"),
     ]
     return [f"class {code!r}: {text}" for good, text in checks if not good]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -18,6 +19,7 @@ from typing import (
 )
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.files import read_toml
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.augmentation import Augmentation
 from napari_cytodino.training.calibration import Aims
@@ -231,8 +233,8 @@ def read_recipe(source: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any
             "path of a TOML file."
         )
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+        content = read_toml(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     for change in changes:
         _apply(content, change)
@@ -300,8 +302,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return {
             k: _convert(get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()
         }
-    if hint is float and type(value) is int:
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if isinstance(hint, type) and type(value) is hint:
+    if isinstance(hint, type) and type(value) is hint and hint is not float:
         return value
     raise InputError(f"{where} is {value!r}, but must be of the kind {hint}.")
