@@ -104,27 +104,25 @@ def read_record(path: Path) -> Record | None:
         held = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(held, dict) and held.pop("schema", None) == _SCHEMA:
             held["unfamiliar"] = tuple(held.get("unfamiliar", ()))
-            record = Record(**held)
-            return record if _sound(record, stem) else None
+            return Record(**held) if _sound(asdict(Record(**held)), stem) else None
     return None
 
 
-def _sound(record: Record, stem: str) -> bool:
+def _sound(held: dict[str, Any], stem: str) -> bool:
     """Return whether all is as we write it, and no file named lies elsewhere."""
-    counts = (record.cells, record.flagged, *record.unfamiliar)
+    counts = (held["cells"], held["flagged"], *held["unfamiliar"])
     return (
-        len(record.unfamiliar) == 2
+        len(counts) == 4
         and all(type(count) is int and count >= 0 for count in counts)
-        and all(isinstance(d, dict) for d in (record.request, record.made_with))
-        and isinstance(record.content, str)
-        and isinstance(record.files, dict)
+        and all(isinstance(held[n], dict) for n in ("request", "made_with", "files"))
+        and isinstance(held["content"], str)
         and all(
             (name.startswith(f"{stem}.") or name == OF_CROPS)
             and not {*"/\\:\0"} & {*name}
-            and isinstance(held, str)
-            and len(held) == 64
-            and {*held} <= _HEX
-            for name, held in record.files.items()
+            and isinstance(sha256, str)
+            and len(sha256) == 64
+            and {*sha256} <= _HEX
+            for name, sha256 in held["files"].items()
         )
     )
 

@@ -34,7 +34,7 @@ from napari_cytodino.core.inference import DEVICES, Classifier, Job
 from napari_cytodino.core.precision import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -350,7 +350,7 @@ def failures_path(run: Run) -> Path:
 
 def _outcomes(
     calls: Sequence[tuple[ImageTask, str, Run]], run: Run, workers: int, scheduler: str
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     if not workers and not scheduler:
         for call in calls:
             yield process(*call)
