@@ -138,8 +138,9 @@ def main() -> None:
         print(
             f"{side} x {side} px, {found['cells']} cells: {found['above']:.0f} MB "
             f"above the model's own {found['own']:.0f} (limit {LIMIT_MB}); chunks "
-            f"drawn {found['pixels drawn']:.3f} (pixels) and {found['labels drawn']:.3f} "
-            f"(labels) times each; the image itself is {3 * side**2 / 2**20:.0f} MB"
+            f"drawn {found['pixels drawn']:.3f} (pixels) and "
+            f"{found['labels drawn']:.3f} (labels) times each; the image "
+            f"itself is {3 * side**2 / 2**20:.0f} MB"
         )
         figures[f"memory {side} px above MB"] = found["above"]
         figures[f"memory {side} px own MB"] = found["own"]

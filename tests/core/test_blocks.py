@@ -8,7 +8,13 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cytodino.core.blocks import chunk_edges, finest, merged, split
+from napari_cytodino.core.blocks import (
+    LastChunk,
+    chunk_edges,
+    finest,
+    merged,
+    split,
+)
 
 
 def edges_of(array):
@@ -68,3 +74,25 @@ def test_the_finest_level_is_the_first():
     rows = [[0, 1], [1, 0]]
     assert finest(rows) is rows
     assert finest([]) == []
+
+
+def test_the_last_chunk_is_kept_and_one_that_failed_is_asked_again():
+    class Flaky:
+        shape, dtype, asked = (10, 4), np.dtype(int), []
+
+        def __getitem__(self, rows):
+            self.asked.append((rows.start, rows.stop))
+            if len(self.asked) == 2:
+                raise OSError("busy")
+            return np.arange(40).reshape(self.shape)[rows]
+
+    array = LastChunk(Flaky(), np.array([0, 4, 8, 10]))
+    assert [array[row, 1] for row in (0, 3)] == [1, 13]
+    with pytest.raises(OSError, match="busy"):
+        array[4, 0]
+    assert [array[row, 1:3].tolist() for row in (4, 7, 9)] == [
+        [17, 18],
+        [29, 30],
+        [37, 38],
+    ]
+    assert Flaky.asked == [(0, 4), (4, 8), (4, 8), (8, 10)]

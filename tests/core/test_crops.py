@@ -108,6 +108,35 @@ def test_a_small_crop_is_reflected_not_stretched():
     np.testing.assert_array_equal(batch.pixels[0, 4, 5:15], crops[0, 0])
 
 
+@pytest.mark.parametrize("axis", [None, 1])
+def test_each_chunk_of_a_lazy_stack_is_computed_once_a_run(axis):
+    crops, computed = RNG.integers(0, 256, (20, 9, 9, 3), dtype=np.uint8), []
+    now = np.uint8(0)
+
+    def block(part):
+        computed.append(len(part))
+        return part ^ now
+
+    data = crops if axis is None else np.moveaxis(crops, -1, axis)
+    sizes = (8, *data.shape[1:])
+    lazy = da.from_array(data, chunks=sizes).map_blocks(block, dtype=np.uint8)
+    stack = CropStack(lazy, channel_axis=axis)
+    for now in np.array([0, 255], np.uint8):  # the second run shows the change
+        computed.clear()
+        batches = list(iter_series(stack, 9, batch_size=3))
+        assert computed == [8, 8, 4]
+        pixels = np.concatenate([b.pixels for b in batches])
+        np.testing.assert_array_equal(pixels, crops ^ now)
+
+
+def test_a_stack_whose_chunks_are_too_large_to_keep_is_read_crop_by_crop(monkeypatch):
+    crops = RNG.integers(0, 256, (6, 9, 9), dtype=np.uint8)
+    stack = CropStack(da.from_array(crops, chunks=(3, 9, 9)))
+    assert stack.held() is not stack
+    monkeypatch.setattr("napari_cytodino.core.crops.LIMIT", 3 * 81 - 1)
+    assert stack.held() is stack
+
+
 def test_a_picture_that_cannot_be_opened_or_read_is_black():
     class Series:
         count, shape = 3, (30, 30)

@@ -55,6 +55,22 @@ def test_12_bit_data_are_not_black():
     assert 120 < read.mean() < 135
 
 
+def test_limits_of_a_lazy_image_are_those_of_one_in_memory_broken_chunks_apart():
+    data = np.random.default_rng(0).integers(50, 4000, (2100, 60)).astype(np.uint16)
+    data[1500, 30] = 60_000
+    want = ImageSource(data).limits
+
+    def block(part, block_info=None):
+        if block_info[0]["chunk-location"] == (0, 1):
+            raise KeyError("checksum")
+        return part
+
+    lazy = da.from_array(data, chunks=(700, 25))
+    assert ImageSource(lazy).limits == want
+    broken = lazy.map_blocks(block, dtype=np.uint16, meta=np.zeros(0, np.uint16))
+    assert ImageSource(broken).limits == want
+
+
 def test_boolean_image():
     read = ImageSource(np.eye(5, dtype=bool)).read(0, 0, 5, 5)
     assert set(np.unique(read)) == {0, 255}

@@ -58,3 +58,29 @@ def split(edges: Edges, most: int) -> Edges:
         for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     ]
     return np.concatenate([*parts, edges[-1:]])
+
+
+class LastChunk:
+    """An array that keeps the chunk along its first axis which was read last.
+
+    Parameters
+    ----------
+    array
+        With chunks along its first axis.
+    edges
+        Of these chunks.
+    """
+
+    def __init__(self, array: Any, edges: Edges) -> None:
+        self._array, self._edges = array, edges
+        self.shape, self.dtype = tuple(array.shape), array.dtype
+        self._at, self._block = -1, np.zeros(0)
+
+    def __getitem__(self, place: tuple[Any, ...]) -> npt.NDArray[Any]:
+        at = int(np.searchsorted(self._edges, place[0], "right")) - 1
+        start, end = self._edges[at : at + 2].tolist()
+        if at != self._at:
+            self._at, self._block = -1, np.zeros(0)
+            self._block = np.asarray(self._array[start:end])
+            self._at = at
+        return np.asarray(self._block[(place[0] - start, *place[1:])])

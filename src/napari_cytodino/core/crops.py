@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_cytodino.core.blocks import LastChunk, chunk_edges
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.images import ImageSource
+from napari_cytodino.core.pieces import LIMIT
 from napari_cytodino.core.windows import Windows
 
 if TYPE_CHECKING:
@@ -98,6 +102,8 @@ def iter_series(
     series: CropSeries, side: int, batch_size: int = 8
 ) -> Iterator[CropBatch]:
     """Cut the middle `side` pixels of each picture, reflected where it is smaller."""
+    if isinstance(series, CropStack):
+        series = series.held()
     for start in range(0, series.count, batch_size):
         rows = np.arange(start, min(start + batch_size, series.count))
         pixels = np.zeros((len(rows), side, side, 3), np.uint8)
@@ -141,6 +147,21 @@ class CropStack:
             raise InputError("A stack of 0 crops holds no cell; choose another.")
         first = self.source(0)
         self.shape, self._limits = first.shape, first.limits
+
+    def held(self) -> CropStack:
+        """Return the same stack for one run, in which each lazy chunk is read once.
+
+        It shows what the data were when it read them: ask for it anew for each run.
+        """
+        edges = chunk_edges(self._data, 0)
+        if edges is None:
+            return self
+        crop = np.dtype(self._data.dtype).itemsize * prod(self._data.shape[1:])
+        if int(np.diff(edges).max()) * crop > LIMIT:
+            return self
+        stack = copy(self)
+        stack._data = LastChunk(self._data, edges)
+        return stack
 
     def source(self, row: int) -> ImageSource:
         """Return the picture of one cell."""

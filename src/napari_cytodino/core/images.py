@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.core.blocks import Edges, chunk_edges, finest
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.pieces import read_units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File types that `read_image` reads."""
@@ -146,19 +151,39 @@ class ImageSource:
             return (0.0, 255.0)
         if kind.kind == "b":
             return (0.0, 1.0)
-        step = [max(1, n // _LIMIT_SAMPLE) for n in self.shape]
-        sample = self.raw(slice(None, None, step[0]), slice(None, None, step[1]))
-        finite = sample[..., :3][np.isfinite(sample[..., :3])]
-        if finite.size == 0:
+        finite = [part[np.isfinite(part)] for part in self._samples()]
+        finite = [part for part in finite if part.size]
+        if not finite:
             raise InputError(
                 "The image holds no finite value; check how it was made or read."
             )
-        low, high = float(finite.min()), float(finite.max())
+        low = float(min(part.min() for part in finite))
+        high = float(max(part.max() for part in finite))
         if kind.kind == "f" and low >= 0 and high <= 1:
             return (0.0, 1.0)
         if low >= 0:
             low = 0.0
         return (low, high if high > low else low + 1.0)
+
+    def _samples(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the colours on a grid of pixels; of a lazy image, part by part."""
+        edges = self.edges()
+        whole = np.array([0, self.shape[0]]), np.array([0, self.shape[1]])
+        rows, columns = whole if edges is None else read_units(edges, np.inf)
+        steps = [max(1, length // _LIMIT_SAMPLE) for length in self.shape]
+        for spans in product(pairwise(rows.tolist()), pairwise(columns.tolist())):
+            parts = [
+                slice(start + -start % step, end, step)
+                for (start, end), step in zip(spans, steps, strict=True)
+            ]
+            try:
+                yield self.raw(parts[0], parts[1])[..., :3]
+            except MemoryError:
+                raise
+            except Exception:
+                # A broken chunk costs the cells on it, not the image.
+                if edges is None:
+                    raise
 
     def to_rgb8(
         self, raw: npt.NDArray[Any]

@@ -42,7 +42,7 @@ def read_units(edges: tuple[Edges, Edges], reach: float) -> tuple[Edges, Edges]:
         Side of a square as large as all windows together, in pixels: where it is
         short, chunks are read one by one, so that none is read in vain.
     """
-    together = min(_TOGETHER, int(reach))
+    together = int(min(_TOGETHER, reach))
     columns = merged(edges[1], together)
     widest = int(np.diff(columns).max())
     rows = merged(edges[0], min(together, 4 * _TOGETHER**2 // widest))
