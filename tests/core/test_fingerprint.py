@@ -68,6 +68,20 @@ def test_a_tile_that_cannot_be_read_does_not_hinder():
     assert fingerprint(ImageSource(image)) != name
 
 
+class Undecodable:
+    """An array whose decoder raises its own kind of error for any window."""
+
+    shape, dtype = (300, 400, 3), np.dtype(np.uint8)
+
+    def __getitem__(self, where):
+        raise KeyError("c/0/0/0")
+
+
+def test_whatever_a_decoder_raises_does_not_hinder():
+    first, again = (fingerprint(ImageSource(Undecodable())) for _ in range(2))
+    assert first == again
+
+
 def test_crops_of_a_stack_count_in_their_order():
     crops = np.stack([picture(40, 40, seed) for seed in range(5)])
     name = fingerprint(CropStack(crops))

@@ -194,3 +194,11 @@ def test_a_cut_off_jpeg_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match=r"cut\.jpg cannot be read"):
         read_image(path)
+
+
+def test_a_picture_beyond_what_pillow_unpacks_is_one_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.png"
+    Image.fromarray(RGB).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(InputError, match=r"bomb\.png cannot be read .*exceeds limit"):
+        read_image(path)

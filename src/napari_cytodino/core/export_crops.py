@@ -12,7 +12,12 @@ from urllib.parse import quote, unquote
 import numpy as np
 from PIL import Image
 
-from napari_cytodino.core.crops import CropSeries, iter_crops, iter_series
+from napari_cytodino.core.crops import (
+    CropSeries,
+    CropStack,
+    iter_crops,
+    iter_series,
+)
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.files import whole_file
 from napari_cytodino.core.images import ImageSource
@@ -183,7 +188,8 @@ def _batches(
     """Cut the crops of some cells; the rows of a batch are places in `rows`."""
     if isinstance(source, ImageSource):
         return iter_crops(source, cells.take(rows), side, batch_size)
-    return iter_series(_Chosen(source, rows), side, batch_size)
+    held = source.held() if isinstance(source, CropStack) else source
+    return iter_series(_Chosen(held, rows), side, batch_size)
 
 
 class _Chosen:

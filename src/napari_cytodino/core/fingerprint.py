@@ -62,8 +62,10 @@ def _add(digest: _Hash, source: ImageSource) -> None:
             window = (top, left, min(top + TILE, height), min(left + TILE, width))
             try:
                 digest.update(source.read(*window).tobytes())
-            except (InputError, OSError, RuntimeError, ValueError):
-                # a broken tile spoils its own cells only, so no reason to refuse
+            except MemoryError:
+                raise
+            except Exception:
+                # Whatever a decoder raises: a broken tile spoils its own cells only.
                 digest.update(_UNREADABLE)
 
 

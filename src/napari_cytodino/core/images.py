@@ -252,7 +252,13 @@ def read_image(path: Path | str) -> ImageSource:
             return ImageSource(
                 np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
             )
-    except (InputError, OSError, ValueError, SyntaxError) as error:
+    except (
+        InputError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise InputError(
             f"{path} cannot be read as an image ({error}); export it anew."
         ) from error

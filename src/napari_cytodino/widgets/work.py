@@ -144,7 +144,7 @@ def crop_batches(
 ) -> Iterator[CropBatch]:
     """Cut the crops of some rows; rows of the batches count within `rows`."""
     if isinstance(reading.source, CropStack):
-        return iter_series(_Picked(reading.source, rows), side, batch_size)
+        return iter_series(_Picked(reading.source.held(), rows), side, batch_size)
     return iter_crops(reading.source, cells.take(rows), side, batch_size)
 
 
