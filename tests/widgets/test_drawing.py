@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from napari_cytodino.core.colours import MODES
+from napari_cytodino.widgets import drawing
 from napari_cytodino.widgets.drawing import CLASSES, CLICKED, REVIEW, SELECTED, SPOTS
 from napari_cytodino.widgets.layers import CROPS
-from napari_cytodino.widgets.marks import UNSETTLED
+from napari_cytodino.widgets.marks import UNSETTLED, groups
 
 
 def classes(viewer: Any) -> Any:
@@ -99,6 +100,25 @@ def test_badges_are_drawn_anew_only_where_they_change(chosen: Any) -> None:
     chosen.classify()
     again = chosen.viewer.layers[REVIEW]
     assert again is not review or drawn
+
+
+def test_many_badges_have_shapes_but_no_texts(
+    chosen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "MOST_SIGNS", 1)
+    chosen.classify()
+    review, session = chosen.viewer.layers[REVIEW], chosen.session
+    assert len(review.data) > 1
+    assert not review.text.visible
+    hidden = frozenset(groups(session.table).tolist())
+    session.show(hidden=hidden)
+    assert review.text.visible
+    # the user may hide what we show
+    review.text.visible = False
+    monkeypatch.setattr(drawing, "MOST_SIGNS", 1000)
+    session.show(hidden=frozenset())
+    assert len(review.data) > 1
+    assert not review.text.visible
 
 
 def test_a_deleted_layer_is_drawn_anew(chosen: Any) -> None:

@@ -58,6 +58,9 @@ SIGN_TEXT = {
     "anchor": "center",
 }
 
+MOST_SIGNS = 2_000
+"""Above so many badges their shapes speak alone: napari lays out 30 texts in 1 ms."""
+
 FEW = 0.2
 """Up to this share of changed cells, their boxes alone are painted anew."""
 
@@ -73,6 +76,7 @@ class Drawing:
         self._levels: list[npt.NDArray[np.uint8]] = []
         self._values = np.zeros(0, np.uint8)
         self._badges: tuple[Any, ...] = ()
+        self._few_badges = True
 
     def owns(self, layer: Any) -> bool:
         """Say whether this is one of our layers, other than cells that were found."""
@@ -256,9 +260,13 @@ class Drawing:
         }
         inward = INSET * sides[rows, None] * np.array([1.0, -1.0])
         corners = cells.bbox[rows][:, [0, 3]] + inward
-        self._points(
-            REVIEW, frame.lift_points(corners, rows), look, features, frame, text=True
-        )
+        few = len(rows) <= MOST_SIGNS
+        layer = self.layer(REVIEW)
+        if layer is not None and few is not self._few_badges:
+            layer.text.visible = few
+        self._few_badges = few
+        spots, text = frame.lift_points(corners, rows), {**SIGN_TEXT, "visible": few}
+        self._points(REVIEW, spots, look, features, frame, text=text)
 
     def draw_selected(
         self, cells: Cells, rows: npt.NDArray[np.int64], frame: Frame
@@ -282,7 +290,7 @@ class Drawing:
         features: pd.DataFrame,
         frame: Frame,
         *,
-        text: bool = False,
+        text: dict[str, Any] | None = None,
     ) -> None:
         """Make a Points layer, or update it and keep what the user set on it."""
         layer = self.layer(name)
@@ -304,7 +312,7 @@ class Drawing:
                 metadata={OWN: name},
                 features=features,
                 border_width=0.08 if text else 0.02 if name == SELECTED else 0.05,
-                text=dict(SIGN_TEXT) if text else None,
+                text=text,
                 **look,
                 **frame.placement,
             )
