@@ -185,10 +185,7 @@ def measure(
                 f"Calibration part {name} has no cells: give more of them."
             )
     temperature = fit_temperature(part_a.logits, part_a.targets)
-    if keep_limits and isinstance(training, Familiarity):
-        familiarity = training
-    else:
-        familiarity = _familiarity(training, part_a, aims)
+    familiarity = _familiarity(training, part_a, aims, keep_limits)
     evidence = _weighed(part_a, taxonomy, temperature)
     check = _critical_check(evidence, part_a.targets, taxonomy, aims)
     evidence = _weighed(part_b, taxonomy, temperature, familiarity)
@@ -240,9 +237,11 @@ def _curves(
 
 
 def _familiarity(
-    training: Answers | Familiarity, part_a: Answers, aims: Aims
+    training: Answers | Familiarity, part_a: Answers, aims: Aims, keep_limits: bool
 ) -> Familiarity:
     if isinstance(training, Familiarity):
+        if keep_limits:
+            return training
         return with_limits(training, part_a.embeddings, aims.familiar)
     return learn_familiarity(
         training.embeddings,

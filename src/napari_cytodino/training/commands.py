@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -132,22 +132,15 @@ def calibrate(
 
     asked = {"risk": risk, "critical_risk": critical_risk, "delta": delta}
     given = {name: value for name, value in asked.items() if value is not None}
+    own: dict[str, Any] = {"own_cells": own_cells, "taxonomy": taxonomy, "seed": seed}
     try:
         aims = Aims(**given) if given else None
-        if dtype != DTYPE:
-            if own_cells:
-                raise InputError("Own cells are calibrated in float32 only.")
-            text = calibrate_for(dtype, checkpoint, data, out, aims)
+        if dtype == DTYPE:
+            text = measure(checkpoint, data, out, aims=aims, **own)
+        elif own_cells:
+            raise InputError("Own cells are calibrated in float32 only.")
         else:
-            text = measure(
-                checkpoint,
-                data,
-                out,
-                aims=aims,
-                own_cells=own_cells,
-                taxonomy=taxonomy,
-                seed=seed,
-            )
+            text = calibrate_for(dtype, checkpoint, data, out, aims)
     except CytoDinoError as error:
         raise _fail(error) from error
     typer.echo(text)
