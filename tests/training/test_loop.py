@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +69,33 @@ def test_resumed_run_equals_a_whole_one(
         fit(broken_model, dies, plan, tmp_path / "broken")
     again = net()
     resumed = fit(again, loss_for(again), plan, tmp_path / "broken")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_sigterm_seals_the_step_under_way(tmp_path: Path) -> None:
+    plan = FitPlan(steps=30, learning_rate=0.02)
+    whole_model, stopped_model, again = net(), net(), net()
+    whole = fit(whole_model, loss_for(whole_model), plan, tmp_path / "whole")
+    loss_of = loss_for(stopped_model)
+
+    def terminated(step: int) -> torch.Tensor:
+        assert step <= 17
+        if step == 17:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss_of(step)
+
+    with pytest.raises(SystemExit) as caught:
+        fit(stopped_model, terminated, plan, tmp_path / "stopped")
+    assert caught.value.code == 143
+    rest: list[int] = []
+    loss_again = loss_for(again)
+
+    def counted(step: int) -> torch.Tensor:
+        rest.append(step)
+        return loss_again(step)
+
+    resumed = fit(again, counted, plan, tmp_path / "stopped")
+    assert rest == list(range(18, 30))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import EarlyStoppingCallback, TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback
 
@@ -19,6 +20,7 @@ from napari_cytodino.training.trainer_callbacks import (
     EpochOrder,
     RunLog,
     StatesBetween,
+    StateThenEnd,
     callbacks_for,
 )
 
@@ -62,6 +64,28 @@ def test_a_state_that_was_asked_for_by_others_stays(tmp_path: Path) -> None:
     control = TrainerControl(should_save=True)
     StatesBetween(5).on_step_end(ARGS, at(10, 1.0), control)
     assert control.should_save
+
+
+@pytest.mark.parametrize(("epoch", "state_now"), [(0.5, True), (1.0, False)])
+def test_asked_to_end_it_does_so_once_a_state_is_sealed(
+    epoch: float, state_now: bool
+) -> None:
+    args, control = SimpleNamespace(device=torch.device("cpu")), TrainerControl()
+    asked = False
+    callback: Any = StateThenEnd(lambda: asked)
+    callback.on_step_end(args, at(6, epoch), control)
+    callback.on_save(args, at(6, epoch), control)
+    assert not control.should_save
+    asked = True
+    # a signal after the step waits for the next: the other processes know nothing of it
+    callback.on_save(args, at(6, epoch), control)
+    callback.on_step_end(args, at(7, epoch), control)
+    assert control.should_save == state_now
+    with pytest.raises(SystemExit) as caught:
+        callback.on_save(args, at(7, epoch), control)
+    assert caught.value.code == 143
+    # else the resumed run would take itself for finished
+    assert not control.should_training_stop
 
 
 def test_the_log_has_a_line_a_step_of_the_first_process_alone(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from napari_cytodino.training.finetune_model import (
 from napari_cytodino.training.finetune_parts import load_parts
 from napari_cytodino.training.finetune_results import finish
 from napari_cytodino.training.losses import HierarchicalFocalLoss
+from napari_cytodino.training.preemption import sigterm_ends
 from napari_cytodino.training.sampling import class_weights, epoch_order
 from napari_cytodino.training.sealing import (
     TrainingError,
@@ -184,11 +185,13 @@ def finetune(
     CytoDinoError
         One sentence: what does not fit, or why the run had to stop. The newest sealed
         state is kept, and the same call takes it up.
+    SystemExit
+        With code 143 after SIGTERM; a step under way is finished and sealed before.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with exact_kernels(torch.cuda.is_available()):
+        with sigterm_ends(), exact_kernels(torch.cuda.is_available()):
             return _finetune(recipe, data, out, allow_inexact=allow_inexact)
     except OSError as error:
         raise TrainingError(

@@ -13,6 +13,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from napari_cytodino.training.preemption import CODE, sigterm_waits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -180,7 +182,25 @@ def fit(
         Averaged weights and step -> figures for the log, at times.
     watch_every : int
         Steps between two calls of ``watch``.
+
+    Raises
+    ------
+    SystemExit
+        With code 143 once SIGTERM came; the step under way is finished and sealed.
     """
+    with sigterm_waits() as asked:
+        return _fit(model, loss_of, plan, folder, watch, watch_every, asked)
+
+
+def _fit(
+    model: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    plan: FitPlan,
+    folder: Path,
+    watch: Callable[[dict[str, Tensor], int], dict[str, float]] | None,
+    watch_every: int,
+    asked: Callable[[], bool],
+) -> dict[str, Tensor]:
     optimiser, average = _optimiser(model, plan), Average(model, plan.average)
     step, spent = _resume(folder, model, average, optimiser)
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,8 +225,12 @@ def fit(
         facts = {"step": step, "seconds": round(spent, 1), "loss": round(recent, 4)}
         if step % 50 == 0:
             _log(folder, facts | {"progress": round(progress, 4)})
-        if step % STATE_EVERY == 0:
+        stops = asked()
+        if step % STATE_EVERY == 0 or stops:
             _seal(folder, model, average, optimiser, facts)
+        if stops:
+            logger.warning("Stopped by SIGTERM after step %d, which is sealed.", step)
+            raise SystemExit(CODE)
         if watch is not None and step % watch_every == 0:
             _log(folder, facts | watch(average.values, step))
     _log(folder, {"finished": step, "seconds": round(spent, 1), "plan": asdict(plan)})

@@ -18,6 +18,7 @@ from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.training.finetune_data import CellDataset, EpochSampler
 from napari_cytodino.training.metrics import confusion, f1_scores
 from napari_cytodino.training.paper_augmentation import augment
+from napari_cytodino.training.preemption import sigterm_waits
 from napari_cytodino.training.sealing import (
     PREFIX,
     TrainingError,
@@ -25,7 +26,7 @@ from napari_cytodino.training.sealing import (
     last_sealed,
     seal,
 )
-from napari_cytodino.training.trainer_callbacks import callbacks_for
+from napari_cytodino.training.trainer_callbacks import StateThenEnd, callbacks_for
 from napari_cytodino.training.trainer_states import (
     STATES,
     WEIGHTS,
@@ -307,6 +308,8 @@ class FinetuneTrainer(Trainer):
         ------
         TrainingError
             When the loss is no number or the disk is full; the last state is kept.
+        SystemExit
+            With code 143 once SIGTERM came and a state was sealed.
         """
         newest = last_sealed(self.states)
         with self.args.main_process_first(local=False):
@@ -315,5 +318,15 @@ class FinetuneTrainer(Trainer):
         if newest is not None and is_over(newest):
             self._load_best_model()
         else:
-            self.train(resume_from_checkpoint=str(newest) if newest else None)
+            self._train(newest)
         return self.model
+
+    def _train(self, newest: Path | None) -> None:
+        with sigterm_waits() as asked:
+            self.add_callback(StateThenEnd(asked))
+            try:
+                self.train(resume_from_checkpoint=str(newest) if newest else None)
+            except SystemExit:
+                # closes the log of the board and the bar
+                self.callback_handler.on_train_end(self.args, self.state, self.control)
+                raise

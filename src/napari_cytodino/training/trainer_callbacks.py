@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.integrations import TensorBoardCallback
 
+from napari_cytodino.training.preemption import CODE, on_any_rank
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
     from napari_cytodino.training.finetune_config import RunPlan
     from napari_cytodino.training.finetune_data import EpochSampler
+
+logger = logging.getLogger(__name__)
 
 
 class EpochOrder(TrainerCallback):
@@ -52,6 +58,52 @@ class StatesBetween(TrainerCallback):
         ends = float(state.epoch or 0).is_integer()
         if self.every and state.global_step % self.every == 0 and not ends:
             control.should_save = True
+
+
+class StateThenEnd(TrainerCallback):
+    """Asks for a state at the end of the step in which SIGTERM came, and ends there.
+
+    Where the step ends an epoch, the state follows the epoch's figures, as always: a
+    state without them would lose them.
+
+    Parameters
+    ----------
+    asked : callable
+        Whether it came to this process; the processes of a run agree by themselves.
+    """
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self.asked = asked
+        self.stops = False
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """Ask all processes."""
+        self.stops = on_any_rank(self.asked(), args.device)
+        if self.stops and not float(state.epoch or 0).is_integer():
+            control.should_save = True
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """End the process, now that the state is sealed."""
+        if self.stops:
+            if state.is_world_process_zero:
+                logger.warning(
+                    "Stopped by SIGTERM after step %d, which is sealed: run the same "
+                    "again to go on.",
+                    state.global_step,
+                )
+            raise SystemExit(CODE)
 
 
 class RunLog(TrainerCallback):
