@@ -28,6 +28,39 @@ Checkpoint = Annotated[
 Out = Annotated[Path, typer.Option(help="Folder of the results; made when missing.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or openvino.")]
 
+Images = Annotated[
+    list[Path],
+    typer.Argument(help="Images, folders, or patterns in quotes ('**/*.tif')."),
+]
+Labels = Annotated[
+    list[Path] | None, typer.Option(help="Label images, in the order of the images.")
+]
+Points = Annotated[
+    Path | None, typer.Option(help="CSV with columns y, x and perhaps image.")
+]
+FieldOfView = Annotated[
+    float | None, typer.Option(help="Side of a crop in image pixels.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Cells at a time; by itself what fits.", min=1)
+]
+Formats = Annotated[
+    str, typer.Option("--format", help="csv, xlsx, parquet, geojson, h5ad; commas.")
+]
+Risk = Annotated[
+    float | None, typer.Option(help="Most errors among accepted cells, such as 0.01.")
+]
+Scheduler = Annotated[
+    str, typer.Option(help="Address of a dask scheduler, or the file it wrote.")
+]
+Shard = Annotated[
+    str | None, typer.Option(help="Part i/n of the images, for job arrays.")
+]
+Threads = Annotated[
+    int, typer.Option(help="Of each process; 0 shares the cores.", min=0)
+]
+Again = Annotated[bool, typer.Option("--again", help="Also what was done before.")]
+
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
@@ -126,50 +159,23 @@ def _demo_files(out: Path) -> None:
 
 @app.command()
 def classify(
-    images: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Images, folders of them, or quoted patterns ('**/*.tif')."
-        ),
-    ],
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(help="Label images, in the order of the images."),
-    ] = None,
-    points: Annotated[
-        Path | None, typer.Option(help="CSV with columns y, x and perhaps image.")
-    ] = None,
+    images: Images,
+    labels: Labels = None,
+    points: Points = None,
     crops: Annotated[bool, typer.Option(help="Each image is one cell.")] = False,
     checkpoint: Checkpoint = "starter",
-    field_of_view: Annotated[
-        float | None, typer.Option(help="Side of a crop in image pixels.")
-    ] = None,
+    field_of_view: FieldOfView = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    batch_size: Annotated[
-        int | None, typer.Option(help="Cells at a time; by itself what fits.", min=1)
-    ] = None,
-    formats: Annotated[
-        str, typer.Option("--format", help="csv, xlsx, parquet, geojson, h5ad; commas.")
-    ] = "csv",
-    risk: Annotated[
-        float | None,
-        typer.Option(help="Most errors among accepted cells, such as 0.01."),
-    ] = None,
+    batch_size: BatchSize = None,
+    formats: Formats = "csv",
+    risk: Risk = None,
     out: Out = Path("cytodino-out"),
     workers: Annotated[int, typer.Option(help="Local processes.", min=0)] = 0,
-    scheduler: Annotated[
-        str, typer.Option(help="Address of a dask scheduler, or the file it wrote.")
-    ] = "",
-    shard: Annotated[
-        str | None, typer.Option(help="Part i/n of the images, for job arrays.")
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(help="Of each process; 0 shares the cores.", min=0)
-    ] = 0,
-    again: Annotated[
-        bool, typer.Option("--again", help="Also what was done before.")
-    ] = False,
+    scheduler: Scheduler = "",
+    shard: Shard = None,
+    threads: Threads = 0,
+    again: Again = False,
 ) -> None:
     """Classify the cells of images; without labels, points or crops they are found.
 
