@@ -88,8 +88,10 @@ def cells_from_labels(labels: Any) -> Cells:
         for value in found.ids[~kept].tolist()
     )
     if not kept.any():
+        why = f" ({'; '.join(left_out)})" if left_out else ""
         raise InputError(
-            "The label image holds no cell; segment the image or use 'Find cells'."
+            f"The label image holds no cell{why}; segment the image or use 'Find "
+            "cells'."
         )
     bbox = np.concatenate([found.low, found.high], axis=1)[kept]
     area = found.sums[kept, 0].astype(np.float64)

@@ -132,7 +132,7 @@ class ProbabilityBars(Bars):
             )
         )
         tips = [f"{e.code} {e.name}: {percent(e.probability)}" for e in entries]
-        self.setToolTip("\n".join(tips))
+        self.setToolTip(ui.literal("\n".join(tips)))
 
 
 def percent(share: float) -> str:

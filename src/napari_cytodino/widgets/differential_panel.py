@@ -189,7 +189,8 @@ class DifferentialPanel(QWidget):
         item = QTreeWidgetItem(parent, texts)
         for column in range(1, 5):
             item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight)
-        item.setToolTip(0, f"{line.name}; by the model alone: {line.model.count:,}")
+        tip = f"{line.name}; by the model alone: {line.model.count:,}"
+        item.setToolTip(0, ui.literal(tip))
         return item
 
     def _say(self, found: Differential, taxonomy: Taxonomy) -> None:

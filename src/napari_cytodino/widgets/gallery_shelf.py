@@ -33,7 +33,7 @@ class Chip(QToolButton):
         self.aimed = False
         # keys go through the gallery itself: Ctrl with the arrows, from class to class
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setToolTip(kind.name)
+        self.setToolTip(ui.literal(kind.name))
         self.clicked.connect(self._choose)
 
     def _choose(self) -> None:

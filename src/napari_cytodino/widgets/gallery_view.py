@@ -378,7 +378,7 @@ class GalleryView(QAbstractScrollArea):
         if event.type() == QEvent.Type.ToolTip:
             help_: Any = event
             row = self.row_at(help_.pos())
-            words = "" if row is None else self.model.words(row)
+            words = "" if row is None else ui.literal(self.model.words(row))
             QToolTip.showText(help_.globalPos(), words, self)
             return True
         return bool(super().viewportEvent(event))

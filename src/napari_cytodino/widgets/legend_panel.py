@@ -150,7 +150,7 @@ class LegendPanel(QWidget):
             text = self.palette().color(QPalette.ColorRole.WindowText)
             item.setIcon(0, ui.swatch(colour, ui.line_height(self), text))
         item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
-        item.setToolTip(0, name)
+        item.setToolTip(0, ui.literal(name))
         if not key:
             font = item.font(0)
             font.setBold(True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.widgets.ui import literal
+
+
+class _Fault(RuntimeError):
+    """A fault of ours whose text would be taken for markup."""
 
 
 def tell(error: BaseException) -> None:
@@ -10,20 +15,22 @@ def tell(error: BaseException) -> None:
     from napari.utils.notifications import notification_manager, show_error
 
     if isinstance(error, CytoDinoError):
-        show_error(str(error))
-    else:
-        notification_manager.receive_error(type(error), error, error.__traceback__)
+        show_error(literal(str(error)))
+        return
+    text = str(error)
+    shown = error if literal(text) == text else _Fault(literal(text))
+    notification_manager.receive_error(type(shown), shown, error.__traceback__)
 
 
 def say(message: str) -> None:
     """Show a sentence that is no error."""
     from napari.utils.notifications import show_info
 
-    show_info(message)
+    show_info(literal(message))
 
 
 def warn(message: str) -> None:
     """Show a sentence that asks for attention."""
     from napari.utils.notifications import show_warning
 
-    show_warning(message)
+    show_warning(literal(message))

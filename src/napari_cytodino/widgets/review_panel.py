@@ -118,7 +118,7 @@ class ReviewPanel(QWidget):
         self.hint.setVisible(bool(self.hint.text()))
         self.status.setText(standing_of(self._controller) if open_ else "")
         log = reviewing.log
-        self.status.setToolTip(str(log.path) if log is not None else "")
+        self.status.setToolTip(ui.literal(str(log.path)) if log is not None else "")
         self.status.setVisible(open_)
         if log is not None and log.locked:
             self.verdicts.setVisible(False)
@@ -200,7 +200,8 @@ class ReviewPanel(QWidget):
                     self.palette().text().color(),
                 )
             )
-            button.setToolTip(f"{cell.name}: key {key}" if key else cell.name)
+            tip = f"{cell.name}: key {key}" if key else cell.name
+            button.setToolTip(ui.literal(tip))
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(
                 partial(self._controller.actions.set_class, cell.code)

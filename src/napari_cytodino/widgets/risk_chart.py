@@ -95,7 +95,7 @@ class RiskChart(QWidget):
         self._curve = what
         words = what.words if what else ""
         self.setAccessibleDescription(words)
-        self.setToolTip(words)
+        self.setToolTip(ui.literal(words))
         self.update()
 
     def sizeHint(self) -> QSize:

@@ -28,6 +28,29 @@ def line_height(widget: QWidget) -> int:
     return QFontMetrics(widget.font()).lineSpacing()
 
 
+_JOINERS = "\u00a0\u200c\u200d"
+"""Not printable for Python, but parts of words: no-break space, joiners of letters."""
+
+_NOTHING = "\u2060"
+"""A mark that is not drawn; behind it Qt sees no tag."""
+
+
+def literal(text: str) -> str:
+    """Return a text that tooltips and notices show as it is, never as markup.
+
+    Names come from files of others, and Qt takes for rich text whatever looks like it.
+    What would steer the line (control characters, marks that turn the direction of
+    writing) is shown as its code.
+    """
+    text = "".join(
+        c if c.isprintable() or c in _JOINERS or c == "\n" else ascii(c)[1:-1]
+        for c in text
+    )
+    if Qt.mightBeRichText(text):
+        text = text.replace("<", f"<{_NOTHING}").replace("&lt;", f"&{_NOTHING}lt;")
+    return text
+
+
 def hint(text: str = "") -> QLabel:
     """Return a label for a sentence that may wrap and may be copied."""
     label = QLabel(text)
@@ -43,6 +66,7 @@ def hint(text: str = "") -> QLabel:
 def heading(text: str) -> QLabel:
     """Return the title of a section."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return bold(label)
 

@@ -11,7 +11,16 @@ from napari_cytodino.widgets.layers import KINDS, kind_of, unwrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EVENTS = ("data", "labels_update", "paint", "scale", "translate", "affine", "rotate")
+EVENTS = (
+    "data",
+    "labels_update",
+    "paint",
+    "scale",
+    "translate",
+    "affine",
+    "rotate",
+    "shear",
+)
 """Events of a layer after which its cells lie elsewhere or look different."""
 
 
