@@ -25,6 +25,9 @@ CORPUS, FOUND = HERE / "corpus", HERE / "found"
 PAGE = HERE.parent / "docs" / "reliability.md"
 UNITS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 COVERAGE = re.compile(r"cov: (\d+)")
+ALL = "all"
+"""A target of its own: the first byte of an input says which parser gets the rest."""
+
 BEGIN, END = "<!-- fuzz begin -->", "<!-- fuzz end -->"
 
 
@@ -33,8 +36,10 @@ def fuzz_one(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["napari_cytodino"]):
-        from targets import guarded, targets
+        from targets import any_of, guarded, targets
     warnings.simplefilter("ignore")
+    target = any_of(targets()) if name == ALL else targets()[name]
+    kept = [] if name == ALL else [str(CORPUS / name)]
     FOUND.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as fresh:
         options = [
@@ -42,9 +47,7 @@ def fuzz_one(name: str, seconds: int) -> None:
             "-rss_limit_mb=2048", "-max_len=4096", "-seed=1",
             f"-artifact_prefix={FOUND}/{name}-",
         ]  # fmt: skip
-        atheris.Setup(
-            [name, *options, fresh, str(CORPUS / name)], guarded(targets()[name])
-        )
+        atheris.Setup([name, *options, fresh, *kept], guarded(target))
         atheris.Fuzz()
 
 

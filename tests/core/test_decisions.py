@@ -1,5 +1,7 @@
 """Each decision rule fires on what it is for, in the order that is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -11,6 +13,7 @@ from napari_cytodino.core.decisions import (
     STATUSES,
     DecisionPolicy,
     decide,
+    own_threshold,
 )
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
@@ -350,3 +353,19 @@ def test_order_of_cells_changes_nothing():
     )
     for name in ("status", "reason", "class_index", "lineage_index"):
         np.testing.assert_array_equal(getattr(one_, name)[order], getattr(two, name))
+
+
+def test_an_own_threshold_promises_nothing_and_overrules_a_missing_calibration():
+    made = DecisionPolicy(min_confidence=0.9, max_critical=0.01, guarantee="99 %")
+    assert own_threshold(made, 0.0) is made
+    own = own_threshold(made, 0.4)
+    assert own == replace(made, min_confidence=0.4, guarantee="")
+    refused = DecisionPolicy(uncalibrated="other weights", max_critical=0.0)
+    own = own_threshold(refused, 0.4)
+    usual = DecisionPolicy().max_critical
+    assert (own.uncalibrated, own.max_critical, own.min_confidence) == ("", usual, 0.4)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 3.0])
+def test_a_temperature_may_sharpen_too(temperature):
+    assert DecisionPolicy(temperature=temperature).temperature == temperature

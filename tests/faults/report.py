@@ -2,6 +2,7 @@
 
 python -m tests.faults.report             prints the table
 python -m tests.faults.report --write     and puts it into docs/reliability.md
+python -m tests.faults.report --only 10a  only this fault; others stay as they were
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tomllib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -89,14 +90,22 @@ def tried(fault: Fault, tally: Tally) -> tuple[int, str]:
     return cases["passed"] + more, "as expected" if cases else "not tried"
 
 
-def table(tally: Tally) -> str:
-    """Return the table in Markdown."""
-    lines = ["| # | fault | expected | tried | result | not shown |", "|" + "---|" * 6]
-    for fault in faults():
+def rows(tally: Tally, wanted: list[Fault]) -> dict[str, str]:
+    """Return the lines of the table in Markdown, by fault."""
+    lines = {}
+    for fault in wanted:
         times, result = tried(fault, tally)
         row = (fault.id, fault.made, fault.must, f"{times:,}", result, fault.gap)
-        lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines)
+        lines[fault.id] = f"| {' | '.join(row)} |"
+    return lines
+
+
+def table(lines: Mapping[str, str], page: str) -> str:
+    """Return the whole table: these lines, and for other faults those of the page."""
+    old = {line.split(" | ")[0].strip("| "): line for line in page.splitlines()}
+    head = ["| # | fault | expected | tried | result | not shown |", "|" + "---|" * 6]
+    whole = {**old, **lines}
+    return "\n".join([*head, *(whole[f.id] for f in faults() if f.id in whole)])
 
 
 def put(page: str, part: str, text: str) -> str:
@@ -107,19 +116,20 @@ def put(page: str, part: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
-def main(arguments: Mapping[str, Any] | None = None) -> int:
+def main() -> int:
     """Run, print, and write when asked to; the exit code counts failed faults."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="into the page too")
-    asked = (
-        parser.parse_args() if arguments is None else argparse.Namespace(**arguments)
-    )
-    tally = run(node for fault in faults() for node in fault.tests)
-    text = table(tally)
-    sys.stdout.write(f"{text}\n")
+    parser.add_argument("--only", action="append", help="the fault of this number")
+    asked = parser.parse_args()
+    wanted = [f for f in faults() if asked.only is None or f.id in asked.only]
+    tally = run(node for fault in wanted for node in fault.tests)
+    lines = rows(tally, wanted)
+    sys.stdout.write("\n".join(["", *lines.values(), ""]))
     if asked.write:
-        PAGE.write_text(put(PAGE.read_text("utf-8"), "faults", text), "utf-8")
-    return sum("failed" in tried(fault, tally)[1] for fault in faults())
+        page = PAGE.read_text("utf-8")
+        PAGE.write_text(put(page, "faults", table(lines, page)), "utf-8")
+    return sum("failed" in tried(fault, tally)[1] for fault in wanted)
 
 
 if __name__ == "__main__":

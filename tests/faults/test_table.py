@@ -66,3 +66,12 @@ def test_cases_and_examples_are_counted_and_failures_seen() -> None:
 def test_a_part_of_a_page_is_replaced() -> None:
     page = "a\n<!-- x begin -->\nold\n<!-- x end -->\nb\n"
     assert report.put(page, "x", "new") == page.replace("old", "new")
+
+
+def test_faults_that_were_not_run_keep_their_lines() -> None:
+    first, second = FAULTS[:2]
+    page = "\n".join(report.rows(report.Tally(), FAULTS).values())
+    told = report.table({first.id: f"| {first.id} | new |"}, page).splitlines()
+    assert told[2] == f"| {first.id} | new |"
+    assert told[3].startswith(f"| {second.id} | {second.made} |")
+    assert len(told) == len(FAULTS) + 2
