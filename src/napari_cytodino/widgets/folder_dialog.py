@@ -75,7 +75,9 @@ class FolderDialog(QDialog):
         Goes on when the dialogue is closed, and ends with the dock.
     """
 
-    def __init__(self, parent: QWidget | None, session: Session, run: FolderRun):
+    def __init__(
+        self, parent: QWidget | None, session: Session, run: FolderRun
+    ) -> None:
         super().__init__(parent)
         self._session, self._run, self._finder = session, run, Runner()
         self._paths: tuple[Path, ...] = ()

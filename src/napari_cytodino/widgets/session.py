@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from napari_cytodino.core.taxonomy import Taxonomy
     from napari_cytodino.widgets.requests import CellsReading
 
+CHOICES = ("image", "cells_layer", "channel_axis", "checkpoint", "field_of_view")
+"""What `Session.choose` takes."""
+
 UNKNOWN_SIDE = 128
 """Side of a crop in pixels before a checkpoint is open."""
 
@@ -158,13 +161,7 @@ class Session:
 
         Results of an earlier choice are forgotten, and their late answers dropped.
         """
-        unknown = set(choices) - {
-            "image",
-            "cells_layer",
-            "channel_axis",
-            "checkpoint",
-            "field_of_view",
-        }
+        unknown = set(choices) - set(CHOICES)
         if unknown:
             raise TypeError(f"A session has no choice named {sorted(unknown)}.")
         changed = {k: v for k, v in choices.items() if getattr(self, k) is not v}
