@@ -1,8 +1,7 @@
-"""DINOv3's vision transformer in plain torch: the same function, fused for inference.
+"""DINOv3's vision transformer in plain torch: the same function, fused for inference."""
 
-Written from the transformers configuration and checked against that implementation in
-the tests. It needs no transformers, whose import costs seconds at every start.
-"""
+# Written from the transformers configuration and checked against that implementation in
+# the tests. It needs no transformers, whose import costs seconds at every start.
 
 from __future__ import annotations
 

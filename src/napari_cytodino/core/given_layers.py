@@ -1,8 +1,7 @@
-"""Layers made of given weights; torch's own would first draw random ones.
+"""Layers made of given weights; torch's own would first draw random ones."""
 
-Drawing them costs time and memory at every start, and on torch's "meta" device, which
-needs no memory, the import of its compiler.
-"""
+# Drawing them costs time and memory at every start, and on torch's "meta" device, which
+# needs no memory, the import of its compiler.
 
 from __future__ import annotations
 
