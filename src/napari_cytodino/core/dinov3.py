@@ -1,4 +1,4 @@
-"""DINOv3's vision transformer in plain torch: the same function, fused for inference."""
+"""DINOv3's vision transformer in plain torch, fused for inference."""
 
 # Written from the transformers configuration and checked against that implementation in
 # the tests. It needs no transformers, whose import costs seconds at every start.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.core.crops import CropStack
-from napari_cytodino.core.errors import InputError
 
 if TYPE_CHECKING:
     from hashlib import _Hash
