@@ -14,9 +14,9 @@ from transformers import (
 )
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from napari_cytodino.core.checkpoint_files import BACKBONES
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.head import QueryDecoderHead
+from napari_cytodino.core.model_fields import BACKBONES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
