@@ -25,6 +25,9 @@ _NO_CHUNKS = 512
 _LIMIT_SAMPLE = 1024
 """Side of the grid of pixels from which the limits of an image are estimated."""
 
+_COMMON = 1e-30, 1e30
+"""Limits between these, some way apart, can be told apart in float32."""
+
 
 class ImageSource:
     """An image of any common layout, read as (h, w, 3) uint8 one window at a time.
@@ -163,27 +166,47 @@ class ImageSource:
             return (0.0, 1.0)
         if low >= 0:
             low = 0.0
-        return (low, high if high > low else low + 1.0)
+        return (low, high if high > low else low + max(1.0, abs(low)))
 
     def _samples(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the colours on a grid of pixels; of a lazy image, part by part."""
         edges = self.edges()
-        whole = np.array([0, self.shape[0]]), np.array([0, self.shape[1]])
-        rows, columns = whole if edges is None else read_units(edges, np.inf)
-        steps = [max(1, length // _LIMIT_SAMPLE) for length in self.shape]
-        for spans in product(pairwise(rows.tolist()), pairwise(columns.tolist())):
-            parts = [
-                slice(start + -start % step, end, step)
-                for (start, end), step in zip(spans, steps, strict=True)
-            ]
+        if edges is None:
+            yield self._sample((0, self.shape[0]), (0, self.shape[1]))
+            return
+        rows, columns = (unit.tolist() for unit in read_units(edges, np.inf))
+        for unit in product(pairwise(rows), pairwise(columns)):
             try:
-                yield self.raw(parts[0], parts[1])[..., :3]
+                yield self._sample(*unit)
             except MemoryError:
                 raise
             except Exception:
                 # A broken chunk costs the cells on it, not the image.
-                if edges is None:
-                    raise
+                yield from self._whole_chunks(unit, edges)
+
+    def _sample(self, rows: tuple[int, int], columns: tuple[int, int]) -> Any:
+        parts = [
+            slice(start + -start % step, end, step)
+            for (start, end), length in zip((rows, columns), self.shape, strict=True)
+            for step in [max(1, length // _LIMIT_SAMPLE)]
+        ]
+        return self.raw(parts[0], parts[1])[..., :3]
+
+    def _whole_chunks(
+        self, unit: tuple[tuple[int, int], ...], edges: tuple[Edges, Edges]
+    ) -> Iterator[npt.NDArray[Any]]:
+        """Yield samples of those chunks of a part that can be read."""
+        inner = [
+            [start, *(e for e in chunks.tolist() if start < e < end), end]
+            for (start, end), chunks in zip(unit, edges, strict=True)
+        ]
+        for rows, columns in product(pairwise(inner[0]), pairwise(inner[1])):
+            try:
+                yield self._sample(rows, columns)
+            except MemoryError:
+                raise
+            except Exception:  # noqa: S112 - told where its cells are read
+                continue
 
     def to_rgb8(
         self, raw: npt.NDArray[Any]
@@ -194,17 +217,30 @@ class ImageSource:
         """
         colours, gaps = raw[..., :3], None
         if not self.is_rgb8:
-            values = colours.astype(np.float32)
-            finite = np.isfinite(values)
+            finite = np.isfinite(colours)
             if not finite.all():
                 gaps = np.asarray(~finite.all(axis=-1))
-                values[~finite] = self.limits[0]
-            low, high = self.limits
-            scaled = (values - low) * (255.0 / (high - low))
-            colours = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+                colours = np.where(finite, colours, self.limits[0])
+            colours = _to_8_bit(colours, *self.limits)
         if colours.shape[-1] == 1:
             colours = np.repeat(colours, 3, axis=-1)
         return np.ascontiguousarray(colours), gaps
+
+
+def _to_8_bit(
+    values: npt.NDArray[Any], low: float, high: float
+) -> npt.NDArray[np.uint8]:
+    """Return finite values with the limits as 0 and 255, clipped to these."""
+    largest = max(abs(low), abs(high))
+    # what overflows lies beyond the limits
+    with np.errstate(over="ignore"):
+        if _COMMON[0] < (high - low) and largest < min(_COMMON[1], 1e6 * (high - low)):
+            scaled = (values.astype(np.float32) - low) * (255.0 / (high - low))
+        else:
+            # halved, as the difference of two float64 may be none
+            span = high / 2 - low / 2
+            scaled = (values.astype(np.float64) / 2 - low / 2) / span * 255.0
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
 def _channel_axis(shape: tuple[int, ...], wish: int | None) -> int | None:
