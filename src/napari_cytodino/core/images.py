@@ -240,7 +240,8 @@ def _to_8_bit(
             # halved, as the difference of two float64 may be none
             span = high / 2 - low / 2
             scaled = (values.astype(np.float64) / 2 - low / 2) / span * 255.0
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    clipped: npt.NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return clipped
 
 
 def _channel_axis(shape: tuple[int, ...], wish: int | None) -> int | None:
