@@ -93,6 +93,23 @@ def test_a_failed_save_leaves_the_old_one(folder: Path, small_model: Model) -> N
     assert [p.name for p in folder.parent.iterdir()] == ["mine"]
 
 
+def test_where_folders_cannot_be_exchanged_they_are_renamed(
+    folder: Path, small_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    save_checkpoint(folder, small_model(), TAXONOMY, INPUT, POLICY, "# New\n")
+    assert load_checkpoint(folder).card == "# New\n"
+    assert [p.name for p in folder.parent.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, small_model: Model
+) -> None:
+    target = tmp_path / "missing" / "mine"
+    with pytest.raises(CheckpointError, match=r"mine cannot be written \(No such file"):
+        save_checkpoint(target, small_model(), TAXONOMY, INPUT, POLICY, "")
+
+
 def test_a_foreign_folder_is_not_replaced(tmp_path: Path, small_model: Model) -> None:
     (tmp_path / "thesis.docx").write_text("years", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"thesis\.docx"):

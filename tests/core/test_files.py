@@ -56,6 +56,20 @@ def test_a_full_disk_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_hdf5_tells_a_full_disk_in_its_own_way(tmp_path):
+    page = "file write failed: time = Sun\n, errno = 28, error message = 'No space'"
+    for error in (OSError(28, page), RuntimeError(page)):
+        with (
+            pytest.raises(
+                InputError, match=r"written \(No space left on device\); free"
+            ),
+            whole_file(tmp_path / "a.h5"),
+        ):
+            raise error
+    with pytest.raises(RuntimeError, match="no matter of disks"), whole_file(tmp_path):
+        raise RuntimeError("no matter of disks")
+
+
 def test_toml_of_a_user_is_read(tmp_path):
     path = tmp_path / "a.toml"
     path.write_text("name = 'größe'\n[part]\nlist = [1, [2.5]]\n", encoding="utf-8")

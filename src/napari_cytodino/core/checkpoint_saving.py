@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -85,7 +87,8 @@ def save_checkpoint(
     Raises
     ------
     CheckpointError
-        When the model's classes are not those of the taxonomy.
+        When the model's classes are not those of the taxonomy, the folder holds
+        anything but a checkpoint, or the disk refuses.
     """
     import torch
     from safetensors.numpy import save_file as save_arrays
@@ -166,21 +169,54 @@ def save_calibrated(
 
 def _placed(target: Path, fill: Callable[[Path], None]) -> Path:
     """Fill a folder beside the target, verify it, and put it in the target's place."""
-    part = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    from safetensors import SafetensorError
+
+    part: Path | None = None
     try:
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}-", dir=target.parent))
         fill(part)
         write_manifest(part, tuple(sorted(p.name for p in part.iterdir())))
         load_checkpoint(part).model()
         part.chmod(0o755)
         for file in part.iterdir():
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
             file.chmod(0o644)
         if target.exists():
             _refuse_foreign(target)
-            shutil.rmtree(target)
-        part.rename(target)
+            _exchange(part, target)
+        else:
+            part.rename(target)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"{target} cannot be written ({why}); free space on the disk or choose "
+            "another folder."
+        ) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part is not None:
+            # by now this is the old one, or what could not be finished
+            shutil.rmtree(part, ignore_errors=True)
     return target
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange two folders, in one step on Linux, so that no kill comes in between.
+
+    Elsewhere it takes three renames: killed after the first, the target is missing,
+    and the old and the new one lie whole beside its place.
+    """
+    system = (
+        getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    )
+    at_here, exchange = -100, 2
+    names = (os.fsencode(one.absolute()), os.fsencode(other.absolute()))
+    if system and not system(at_here, names[0], at_here, names[1], exchange):
+        return
+    aside = one.with_name(f"{one.name}-old")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
 def _parts_of(

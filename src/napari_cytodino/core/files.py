@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import tomllib
 from contextlib import contextmanager, suppress
@@ -47,14 +48,29 @@ def whole_file(path: Path) -> Iterator[Path]:
         # mkstemp makes the file private; a result is meant to be shared like any other.
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        why = _said_by_system(error)
+        if not why:
+            raise
         raise InputError(
-            f"{path} cannot be written ({error.strerror}); free space on the disk or "
+            f"{path} cannot be written ({why}); free space on the disk or "
             "choose another folder."
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _said_by_system(error: Exception) -> str:
+    """Return the system's few words for a refusal; empty where it did not refuse.
+
+    HDF5 puts a page of its own in their place, with the number of the error in it, and
+    once a write has failed it may raise a `RuntimeError`.
+    """
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)
+    number = re.search(r"\berrno = (\d+)", str(error))
+    return os.strerror(int(number[1])) if number else ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
