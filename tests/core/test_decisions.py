@@ -148,6 +148,7 @@ def test_lower_threshold_never_accepts_fewer():
         ("temperature", 0.0),
         ("min_confidence", 2.1),
         ("min_margin", float("nan")),
+        ("min_margin", 1.1),
         ("min_lineage", -0.1),
         ("max_critical", 1.1),
         ("max_unfamiliarity", float("inf")),
