@@ -19,6 +19,7 @@ from napari_cytodino.core.checkpoint_files import (
     FAMILIARITY,
     WEIGHTS,
     Preprocessing,
+    parse_json,
     read_json,
     read_preprocessing,
     read_taxonomy,
@@ -28,6 +29,7 @@ from napari_cytodino.core.checkpoint_tensors import (
     check_tensors,
     shapes_of,
     verified_arrays,
+    verified_bytes,
     verified_tensors,
 )
 from napari_cytodino.core.errors import CheckpointError, InputError
@@ -183,6 +185,17 @@ class Checkpoint:
         policy, calibration = read_calibration(self.folder, self.taxonomy, dtype)
         return replace(self, policy=policy, calibration=calibration, dtype=dtype)
 
+    def config(self) -> dict[str, Any]:
+        """Return the content of ``config.json``, from bytes verified once more.
+
+        Raises
+        ------
+        CheckpointError
+            When the file changed since it was verified.
+        """
+        path = self.folder / "config.json"
+        return parse_json(verified_bytes(path, self.sha256), path)
+
     def tensors(self, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
         """Return the stored weights, which are exactly those wanted.
 
@@ -215,7 +228,7 @@ class Checkpoint:
 
         from napari_cytodino.core.model import model_from_config
 
-        config = read_json(self.folder / "config.json")
+        config = self.config()
         if self.base is not None:
             from napari_cytodino.core.adapter import fill_adapter, model_with_adapter
 
@@ -286,13 +299,22 @@ def _read(folder: Path, name: str) -> Checkpoint:
         taxonomy,
         read_preprocessing(folder),
         policy,
-        (folder / "README.md").read_text(encoding="utf-8"),
+        _card(folder / "README.md"),
         identity,
         folder,
         config.get("synthetic") is True,
         _base(folder, config),
         calibration,
     )
+
+
+def _card(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is no text ({error}); get the checkpoint again."
+        ) from error
 
 
 def _base(folder: Path, config: dict[str, Any]) -> Base | None:

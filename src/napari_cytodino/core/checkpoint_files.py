@@ -133,18 +133,35 @@ def read_json(path: Path) -> dict[str, Any]:
                 f"{path} is larger than {LARGEST_JSON} bytes, which no checkpoint "
                 "needs; get the checkpoint again from its source."
             )
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path.name} is missing in {path.parent}; get the checkpoint again, whole."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}); get the checkpoint again."
+        ) from error
+    return parse_json(raw, path)
+
+
+def parse_json(raw: bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object in bytes that were read from a file.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_json` does.
+    """
+    try:
         content = json.loads(
-            path.read_text(encoding="utf-8"),
+            raw.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_int=_bounded,
             parse_float=_finite,
             parse_constant=_finite,
         )
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path.name} is missing in {path.parent}; get the checkpoint again, whole."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not valid JSON ({error}); get the checkpoint again."
         ) from error

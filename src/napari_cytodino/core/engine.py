@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from napari_cytodino.core.checkpoint_files import read_json
 from napari_cytodino.core.dinov3 import DinoV3, DinoV3Shape
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.fast_head import FastHead, HeadShape
@@ -91,7 +90,7 @@ def fused_model(checkpoint: Checkpoint) -> FusedModel:
     CheckpointError
         When the weights changed since they were verified, or do not fit.
     """
-    content = read_json(checkpoint.folder / "config.json")
+    content = checkpoint.config()
     body = DinoV3Shape.from_config(content.get("backbone_config") or {})
     size = checkpoint.preprocessing.size
     if body is None or size < body.patch_size:

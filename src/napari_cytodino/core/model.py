@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.head import QueryDecoderHead
-from napari_cytodino.core.model_fields import BACKBONES
+from napari_cytodino.core.model_fields import backbone_fields
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,16 +58,11 @@ def build_backbone_config(fields: dict[str, Any]) -> PreTrainedConfig:
     Raises
     ------
     CheckpointError
-        When its ``model_type`` is not one of `BACKBONES`.
+        When its fields are not those of a known backbone, within bounds.
     """
-    kind = fields.get("model_type")
-    if kind not in BACKBONES:
-        raise CheckpointError(
-            f"The backbone's model_type is {kind!r}, which this version does not "
-            f"build; use a checkpoint with one of {', '.join(BACKBONES)}."
-        )
-    values = {k: v for k, v in fields.items() if k != "model_type"}
-    return AutoConfig.for_model(kind, **values)
+    # transformers would obey fields that name code, whoever calls this
+    known = backbone_fields(fields, Path("config.json"))
+    return AutoConfig.for_model(**known)
 
 
 class CytoDinoForImageClassification(PreTrainedModel):
