@@ -36,9 +36,11 @@ def whole_file(path: Path) -> Iterator[Path]:
             prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
         )
         os.close(handle)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # a name with NUL in it is a ValueError
+        why = getattr(error, "strerror", error)
         raise InputError(
-            f"{path} cannot be written ({error.strerror}); choose another folder."
+            f"{path} cannot be written ({why}); choose another folder or name."
         ) from error
     temporary = Path(name)
     try:

@@ -1,0 +1,192 @@
+"""Other locales and time zones, clocks, paths, and a torchvision that does not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_cytodino.core import reviews
+from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.core.export import SUFFIXES, export
+from napari_cytodino.core.provenance import Provenance
+from napari_cytodino.core.reviews import ReviewLog
+
+PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow", ".h5ad": "anndata"}
+
+EXPORT = """
+import hashlib, json, locale, pickle, sys
+from pathlib import Path
+for name in ("", "de_DE.UTF-8", "tr_TR.UTF-8"):
+    try:
+        locale.setlocale(locale.LC_ALL, name)
+        break
+    except locale.Error:
+        pass
+from napari_cytodino.core.case_report import CaseReport, case_report
+from napari_cytodino.core.export import export
+from napari_cytodino.core.provenance import Provenance
+from napari_cytodino.core.taxonomy import Taxonomy
+table = pickle.loads(Path(sys.argv[1]).read_bytes())
+made = "2026-11-22T12:00:00+00:00"
+notes = Provenance("a.png", "demo", "00", True, {"min": 0.9}, versions={}, created=made)
+found = {}
+for name in sys.argv[3:]:
+    path = export(table, Path(sys.argv[2]) / f"cells{name}", provenance=notes)
+    found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+text = case_report(CaseReport("1", table, Taxonomy.load("mll21"), notes))
+found["report"] = hashlib.sha256(text.encode()).hexdigest()
+print(json.dumps(found))
+"""
+"""Tables and the report as bytes; Excel and HDF5 note the time of day by themselves."""
+
+PLACES = (
+    {"LC_ALL": "C", "TZ": "UTC", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"},
+    {"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns", "PYTHONUTF8": "1"},
+)
+
+
+def test_files_are_the_same_bytes_everywhere(tmp_path: Path, many_cells: Any) -> None:
+    stored = tmp_path / "table.pickle"
+    stored.write_bytes(pickle.dumps(many_cells.table))
+    found = []
+    for number, place in enumerate(PLACES):
+        folder = tmp_path / str(number)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                EXPORT,
+                str(stored),
+                str(folder),
+                ".csv",
+                ".geojson",
+            ],
+            env=os.environ | place,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 3
+    back = pd.read_csv(tmp_path / "1" / "cells.csv")
+    np.testing.assert_allclose(
+        back["confidence"], many_cells.table["confidence"], atol=1e-6
+    )
+
+
+def test_a_clock_that_goes_back_changes_no_order(
+    tmp_path: Path, many_cells: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [f"2026-11-22T{hour:02}:00:00.000+00:00" for hour in (12, 15, 3, 2, 23, 1)]
+    clock = iter(times)
+    path = tmp_path / "a.cytodino.sqlite"
+    with ReviewLog.open(path, image="pixels", case="17") as log:
+        log.attach(many_cells.cells)
+        monkeypatch.setattr(reviews, "_now", lambda: next(clock))
+        for code in ("a", "b", "c", "d"):
+            log.record([0], code, reviewer="Ann", model=["m"])
+        log.undo("Ann")
+    monkeypatch.undo()
+    with ReviewLog.open(path, image="pixels", case="17") as again:
+        again.attach(many_cells.cells)
+        assert [event.at for event in again.events()] == times[:5]
+        # what was said last counts, whatever the clock said
+        assert again.verdicts("Ann")[0].cell_class == "c"
+        again.undo("Ann")
+        assert again.verdicts("Ann")[0].cell_class == "b"
+
+
+def paths(folder: Path) -> dict[str, Path]:
+    return {
+        "non-ASCII": folder / "Ausstrich ß 血液 ДНК 🩸" / "Zellen é.csv",
+        "decomposed": folder / "e\u0301.csv",
+        "blank": folder / " a  b .csv",
+        "long": folder / f"{'n' * 230}.csv",
+        "deep": folder.joinpath(*["d" * 100] * 20) / "cells.csv",
+        "leading dash": folder / "-rf.csv",
+    }
+
+
+@pytest.mark.parametrize("name", paths(Path()))
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_path_that_can_be(
+    tmp_path: Path, many_cells: Any, name: str, suffix: str
+) -> None:
+    if suffix in PACKAGES:
+        pytest.importorskip(PACKAGES[suffix], reason="extra 'export' is not installed")
+    path = paths(tmp_path)[name].with_suffix(suffix)
+    few = many_cells.table.iloc[:3]
+    few.attrs = many_cells.table.attrs
+    notes = Provenance("a.png", "demo", "00", True, {})
+    for _ in range(2):
+        assert export(few, path, provenance=notes) == path
+    left = {p.name for p in path.parent.iterdir()}
+    assert left <= {path.name, f"{path.stem}.provenance.json"}
+    assert path.stat().st_size > 100
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_path_that_cannot_be(tmp_path: Path, many_cells: Any, suffix: str) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / f"folder{suffix}").mkdir()
+    few = many_cells.table.iloc[:3]
+    for place in (
+        tmp_path / f"{'n' * 300}{suffix}",
+        tmp_path / "file" / f"cells{suffix}",
+        tmp_path / f"folder{suffix}",
+        Path(f"/proc/cells{suffix}"),
+        tmp_path / f"nul\0l{suffix}",
+    ):
+        with pytest.raises(CytoDinoError, match="cannot be written"):
+            export(few, place)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", f"folder{suffix}"]
+
+
+STUB = "raise RuntimeError('operator torchvision::nms does not exist')\n"
+"""What a torchvision says that was built for another torch (pytorch/vision#9085)."""
+
+USE = """
+import sys
+import numpy as np
+from napari_cytodino.core.inference import classify
+pixels = np.random.default_rng(0).integers(0, 256, (180, 180, 3)).astype(np.uint8)
+labels = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((60, 60), int))
+table = classify(pixels, labels, sys.argv[1])
+print(table.drop(columns="crop", errors="ignore").to_csv(index=False))
+"""
+
+
+def test_a_torchvision_that_does_not_fit_has_no_effect(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    stub = tmp_path / "torchvision"
+    stub.mkdir()
+    (stub / "__init__.py").write_text(STUB, encoding="utf-8")
+    info = tmp_path / "torchvision-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: torchvision\nVersion: 0.1.0\n", "utf-8")
+    said = []
+    for path in ("", str(tmp_path)):
+        done = subprocess.run(
+            [sys.executable, "-c", USE, str(tiny_checkpoint)],
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        said.append(done.stdout)
+    assert said[0] == said[1]
+    assert len(said[0].splitlines()) == 11
