@@ -98,12 +98,12 @@ def test_nothing_is_kept_alive(qtbot: Any) -> None:
 
     def run() -> None:
         log = Log()
-        ghosts.append(weakref.ref(log))
-        log.start(runner, lambda cancelled: iter([1]))
+        image = Log()  # as the request of a run holds its image
+        ghosts.extend([weakref.ref(log), weakref.ref(image)])
+        log.start(runner, lambda cancelled: iter([1, len(image.steps)]))
 
     run()
     qtbot.waitUntil(lambda: not runner.busy)
     qtbot.wait(20)
-    (ghost,) = ghosts
     gc.collect()
-    assert ghost() is None
+    assert [ghost() for ghost in ghosts] == [None, None]

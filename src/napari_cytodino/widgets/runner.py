@@ -12,15 +12,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Link:
-    """What a worker's signals may reach.
+    """What a worker and its signals may reach.
 
-    Qt keeps slots alive that Python's collector cannot see, so they hold nothing but
-    this, and it is emptied at the end.
+    Qt keeps slots and finished workers alive that Python's collector cannot see, so
+    they hold nothing but this, and it is emptied: a request holds a whole image.
     """
 
+    steps: Callable[[Callable[[], bool]], Iterator[Any]] | None
     on_step: Callable[[Any], None] | None
     on_error: Callable[[BaseException], None] | None
     on_end: Callable[[bool], None] | None
+
+    def generate(self, cancelled: Callable[[], bool]) -> Iterator[Any]:
+        steps, self.steps = self.steps, None
+        if steps is not None:
+            yield from steps(cancelled)
 
     def step(self, what: Any) -> None:
         if self.on_step is not None:
@@ -31,7 +37,7 @@ class _Link:
             self.on_error(error)
 
     def clear(self) -> None:
-        self.on_step = self.on_error = self.on_end = None
+        self.steps = self.on_step = self.on_error = self.on_end = None
 
 
 class Runner:
@@ -78,12 +84,11 @@ class Runner:
         if self.busy:
             raise RuntimeError("a worker is running; cancel it first")
         token = self._token = threading.Event()
-        link = self._link = _Link(on_step, on_error, self._ender(token, on_end))
-
-        def generate() -> Iterator[Any]:
-            yield from steps(token.is_set)
-
-        worker = create_worker(generate, _start_thread=False, _ignore_errors=True)
+        link = _Link(steps, on_step, on_error, self._ender(token, on_end))
+        self._link = link
+        worker = create_worker(
+            link.generate, token.is_set, _start_thread=False, _ignore_errors=True
+        )
         worker.yielded.connect(link.step)
         worker.errored.connect(link.error)
         worker.finished.connect(lambda: link.on_end and link.on_end(token.is_set()))
