@@ -217,9 +217,63 @@ def test_a_pickle_is_never_loaded(tmp_path):
         read_labels(path, (3, 4))
 
 
+def test_every_cut_and_every_wrong_byte_of_labels_is_told(tmp_path):
+    labels = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    np.save(tmp_path / "l.npy", labels)
+    Image.fromarray(labels).save(tmp_path / "l.png")
+    for name in ("l.npy", "l.png"):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        refused = 0
+        damaged = [whole[:n] for n in range(len(whole))]
+        damaged += [whole[:n] + b"\x7f" + whole[n + 1 :] for n in range(len(whole))]
+        for content in damaged:
+            path.write_bytes(content)
+            try:
+                read_labels(path, (3, 4))
+            except InputError:
+                refused += 1
+        assert refused > len(whole)
+
+
+def test_labels_that_ask_for_all_memory_are_told(tmp_path):
+    path = tmp_path / "l.npy"
+    np.save(path, np.zeros((111111, 1), np.uint16))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096].replace(b"(111111, 1)", b"(1<<40, 1) "))
+    with pytest.raises(InputError, match="cannot be read as labels"):
+        read_labels(path, (3, 4))
+    path.write_bytes(whole[:4096].replace(b"(111111, 1), ", b"(9999999999,)"))
+    with pytest.raises(InputError, match="cannot be read as labels"):
+        read_labels(path, (3, 4))
+
+
+def test_labels_are_not_tied_to_their_file(tmp_path):
+    path = tmp_path / "l.npy"
+    np.save(path, np.ones((3, 4), np.uint16))
+    labels = read_labels(path, (3, 4))
+    np.save(path, np.zeros((3, 4), np.uint16))
+    assert labels.all()
+    labels[0] = 2
+
+
+def test_points_that_are_no_numbers_are_told_by_their_line(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "image,y,x\n\na.png,1,2\n,,\nb.png,?,4\na.png,oops,5\na.png,6,inf\n"
+    )
+    with pytest.raises(InputError, match="line 6 and 1 more; correct or delete it"):
+        read_points(path, tmp_path / "a.png")
+    with pytest.raises(InputError, match="as y or x in line 5; correct"):
+        read_points(path, tmp_path / "b.png")
+    path.write_text("y,x\n1,2,3\n")
+    with pytest.raises(InputError, match="more values in a line"):
+        read_points(path, tmp_path / "a.png")
+
+
 def test_points_from_csv(tmp_path):
     path = tmp_path / "p.csv"
-    path.write_text("image,y,x\na.png,1,2\nb.png,3,4\na.png,oops,5\n")
+    path.write_text("image,y,x\na.png,1,2\nb.png,3,4\n\n,,\n")
     assert read_points(path, tmp_path / "a.png").tolist() == [[1, 2]]
     path.write_text("row,column\n1,2\n")
     with pytest.raises(InputError, match="y and x are needed"):

@@ -21,6 +21,7 @@ from napari_cytodino.core.images import IMAGE_SUFFIXES, read_image
 from napari_cytodino.core.inference import Classifier, Job, classify
 from napari_cytodino.core.overlay import write_overlay
 from napari_cytodino.core.table import BOX_COLUMNS
+from napari_cytodino.core.tiff_files import read_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -273,35 +274,48 @@ def read_labels(path: Path, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
     Raises
     ------
     InputError
-        When it is missing, of another shape, or not of whole numbers.
+        When it is missing, damaged, of another shape, or not of whole numbers.
     """
     if not path.is_file():
         raise InputError(f"There is no label image {path}; check the path.")
     try:
-        if path.suffix == ".npy":
-            labels = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
-            labels = tifffile.imread(path)
-        else:
-            from PIL import Image
-
-            labels = np.asarray(Image.open(path))
-    except (OSError, ValueError) as error:
+        labels = _label_pixels(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder has errors of its own
         raise InputError(f"{path} cannot be read as labels ({error}).") from error
     if labels.shape != shape or labels.dtype.kind not in "iu":
         raise InputError(
             f"{path.name} has shape {labels.shape} and type {labels.dtype}, but the "
             f"image has {shape}; give whole-number labels of that shape."
         )
-    return np.asarray(labels)
+    return np.array(labels)
+
+
+def _label_pixels(path: Path) -> np.ndarray[Any, Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        # mapped, as reading takes the memory that a damaged header asks for
+        mapped: np.ndarray[Any, Any] = np.lib.format.open_memmap(path, mode="r")
+        return mapped
+    if suffix in (".tif", ".tiff"):
+        return read_tiff(path)
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 def read_points(path: Path, image: Path) -> np.ndarray[Any, Any]:
     """Read the points of an image from a CSV, shape (N, 2): y, x in pixels.
 
-    With a column `image`, only the rows that name this image count.
+    With a column `image`, only the rows that name this image count. Empty rows are
+    skipped.
+
+    Raises
+    ------
+    InputError
+        When it is no such CSV, or a y or x is no finite number.
     """
     try:
         table = pd.read_csv(path)
@@ -311,10 +325,30 @@ def read_points(path: Path, image: Path) -> np.ndarray[Any, Any]:
         raise InputError(
             f"{path.name} has columns {', '.join(table.columns)}; y and x are needed."
         )
+    if not isinstance(table.index, pd.RangeIndex):
+        # pandas takes the first one for names of the rows and shifts the others
+        raise InputError(
+            f"{path.name} has more values in a line than its header names."
+        )
+    table = table.dropna(how="all")
     if "image" in table:
         table = table[table["image"].astype(str).isin([image.name, str(image)])]
     points = table[["y", "x"]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    return np.asarray(points[np.isfinite(points).all(axis=1)])
+    bad = table.index[~np.isfinite(points).all(axis=1)]
+    if len(bad):
+        others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"{path.name} has no finite number as y or x in line "
+            f"{_line(path, bad[0])}{others}; correct or delete it."
+        )
+    return np.asarray(points)
+
+
+def _line(path: Path, row: int) -> int:
+    """Return the line of a row in a file, from 1; pandas counts no blank lines."""
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    filled = [number for number, line in enumerate(lines, 1) if line.strip()]
+    return filled[row + 1] if row + 1 < len(filled) else row + 2
 
 
 class CropFolder:

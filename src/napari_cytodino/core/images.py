@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_cytodino.core.blocks import Edges, chunk_edges, finest
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.pieces import read_units
+from napari_cytodino.core.tiff_files import read_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,22 +281,16 @@ def read_image(path: Path | str) -> ImageSource:
         )
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
-            import tifffile
-
-            return ImageSource(tifffile.imread(path))
+            return ImageSource(read_tiff(path))
         with Image.open(path) as picture:
             if picture.mode in ("1", "I", "I;16", "L", "F"):
                 return ImageSource(np.asarray(picture))
             return ImageSource(
                 np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
             )
-    except (
-        InputError,
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder has errors of its own
         raise InputError(
             f"{path} cannot be read as an image ({error}); export it anew."
         ) from error
