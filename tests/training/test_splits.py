@@ -250,6 +250,39 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     assert split_sha256(path) != before
 
 
+@given(
+    parts=st.dictionaries(
+        st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=6),
+        st.sampled_from(list(PARTS)),
+        min_size=1,
+        max_size=4,
+    ),
+    place=st.integers(0, 10_000),
+    new=st.sampled_from(["", "a", ",", '"', "\n", "\r", " ", "\0", "é"]),
+    instead=st.booleans(),
+)
+def test_a_split_with_one_wrong_character_is_refused_or_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    parts: dict[str, str],
+    place: int,
+    new: str,
+    instead: bool,
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "split.csv"
+    files = [CellFile(key, "A") for key in parts]
+    write_split(path, parts, files)
+    assert read_split(path) == parts
+    text = path.read_bytes().decode("utf-8")
+    place %= len(text)
+    changed = text[:place] + new + text[place + instead :]
+    path.write_bytes(changed.encode("utf-8"))
+    try:
+        split = load_or_make_split(path, files, prints={})
+    except InputError:
+        return
+    assert split.parts == parts
+
+
 def test_classes_and_hashes_are_written_where_known(tmp_path: Path) -> None:
     path, files = tmp_path / "split.csv", [CellFile("a", "aa"), CellFile("b", "bb")]
     parts = {"a": "train", "b": "test"}
