@@ -9,7 +9,13 @@ import pytest
 
 from napari_cytodino.core.batch import FORMATS
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.export import SUFFIXES, export, formula_safe, outlines
+from napari_cytodino.core.export import (
+    SUFFIXES,
+    export,
+    formula_safe,
+    notes_path,
+    outlines,
+)
 from napari_cytodino.core.provenance import Provenance
 
 NOTES = Provenance("a.png", "demo", "00", True, {"min_confidence": 0.9})
@@ -104,3 +110,16 @@ def test_what_callers_take_from_here(make_field):
     field = make_field()
     assert set(outlines(field.labels, field.cells)) == set(field.cells.label)
     assert formula_safe(pd.DataFrame({"a": ["=1"]}))["a"][0] == "'=1"
+
+
+def test_notes_that_cannot_be_written_leave_the_old_table(table, tmp_path):
+    path = tmp_path / "cells.csv"
+    table.attrs["provenance"] = {"image": "first"}
+    export(table, path)
+    before = path.read_bytes()
+    table.attrs["provenance"] = {"image": "again"}
+    notes_path(path).unlink()
+    notes_path(path).mkdir()
+    with pytest.raises(InputError):
+        export(table.iloc[:1], path)
+    assert path.read_bytes() == before

@@ -88,9 +88,11 @@ def export(
                 f"{path} cannot be written, a text in the table is not valid ({error});"
                 " rename the image."
             ) from error
-    if suffix == ".csv" and notes:
-        with whole_file(notes_path(path)) as temporary:
-            temporary.write_text(json.dumps(notes, indent=2), encoding="utf-8")
+        if suffix == ".csv" and notes:
+            # before the table takes its place: a full disk must not leave it with the
+            # notes of another
+            with whole_file(notes_path(path)) as beside:
+                beside.write_text(json.dumps(notes, indent=2), encoding="utf-8")
     return path
 
 
