@@ -58,6 +58,8 @@ def listening():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_killed_worker_costs_no_result(tmp_path):
     import cloudpickle
+    import dask
+    from dask.utils import parse_timedelta
 
     kinds = ["a", "killed once", "deadly", "raises", "b", "c", "d"]
     calls = [(kind, tmp_path / kind) for kind in kinds]
@@ -68,6 +70,9 @@ def test_a_killed_worker_costs_no_result(tmp_path):
         with local_cluster(2, threads=1) as client:
             # none of what it opens can be reached from another machine
             assert set(listening()) == {"127.0.0.1"}
+            # dask reads it when a worker is lost, not when the cluster starts
+            lost = dask.config.get("distributed.deploy.lost-worker-timeout")
+            assert parse_timedelta(lost) >= 300
             found = dict(spread(client, worker, calls))
     finally:
         cloudpickle.unregister_pickle_by_value(module)

@@ -35,6 +35,9 @@ _SETTINGS = {
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
+    # A killed worker is started again by its nanny; where that takes longer than this
+    # (15 s by default, on a busy machine too little), dask gives the place up for good.
+    "distributed.deploy.lost-worker-timeout": "300s",
 }
 
 
@@ -74,16 +77,17 @@ def local_cluster(workers: int, threads: int = 0) -> Iterator[Any]:
         name: given if threads else os.environ.get(name, given) for name in _THREADS
     }
     with ExitStack() as stack:
-        with dask.config.set(_SETTINGS):
-            cluster = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                # None would open port 8787 to the network
-                dashboard_address="127.0.0.1:0",
-                host="127.0.0.1",
-                silence_logs="ERROR",
-                env=environment,
-            )
+        # some are read when a worker is lost
+        stack.enter_context(dask.config.set(_SETTINGS))
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            # None would open port 8787 to the network
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            silence_logs="ERROR",
+            env=environment,
+        )
         stack.callback(cluster.close)
         client = distributed.Client(cluster, set_as_default=False)
         stack.callback(client.close)
