@@ -63,6 +63,7 @@ def test_set_reaches_nested_and_new_tables() -> None:
         ("fit", "key=value"),
         ("size.x=1", "size is a value"),
         ("size=30", "no multiple of"),
+        ("model.patch=0", "no multiple of"),
         ("split=x.csv", "exactly one"),
         ("emphasis.BLA=-1", r"emphasis of -1\.0"),
         ("emphasis.BLA=much", "emphasis.BLA is 'much'"),

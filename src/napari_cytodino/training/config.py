@@ -173,7 +173,7 @@ class Recipe:
                 f"start_share = {self.start_share} with start = '{self.start}': use 0 "
                 "to 1, and above 0 only with a start."
             )
-        if self.size % self.model.patch:
+        if self.model.patch < 1 or self.size % self.model.patch:
             raise InputError(
                 f"size = {self.size} is no multiple of model.patch = "
                 f"{self.model.patch}: change one of them."
