@@ -79,15 +79,21 @@ class Runner:
         RuntimeError
             When another one runs.
         """
-        from napari.qt.threading import create_worker
+        from napari.qt.threading import GeneratorWorker
+        from superqt.utils import create_worker
 
         if self.busy:
             raise RuntimeError("a worker is running; cancel it first")
         token = self._token = threading.Event()
         link = _Link(steps, on_step, on_error, self._ender(token, on_end))
         self._link = link
+        # napari's create_worker lists each worker in the window and keeps it for good
         worker = create_worker(
-            link.generate, token.is_set, _start_thread=False, _ignore_errors=True
+            link.generate,
+            token.is_set,
+            _start_thread=False,
+            _worker_class=GeneratorWorker,
+            _ignore_errors=True,
         )
         worker.yielded.connect(link.step)
         worker.errored.connect(link.error)
