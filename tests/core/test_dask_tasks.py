@@ -22,10 +22,17 @@ from napari_cytodino.core.errors import InputError
 pytest.importorskip("distributed", reason="extra 'scale' is not installed")
 
 
-def worker(kind, place):
-    """Return what a worker runs; not by the name of this module, which it lacks."""
+def make_worker():
+    """Return what a worker runs: made here, so that it is sent whole.
+
+    A function of this module would be sent by its name, which a worker cannot import
+    where pytest is called as a command.
+    """
 
     def work(kind, place):
+        import os
+        import signal
+
         if kind == "killed once" and not place.exists():
             place.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -37,7 +44,7 @@ def worker(kind, place):
             raise ValueError("no such thing")
         return kind, os.environ["OMP_NUM_THREADS"]
 
-    return work(kind, place)
+    return work
 
 
 def listening():
@@ -57,25 +64,18 @@ def listening():
 @pytest.mark.filterwarnings("default::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_killed_worker_costs_no_result(tmp_path):
-    import cloudpickle
     import dask
     from dask.utils import parse_timedelta
 
     kinds = ["a", "killed once", "deadly", "raises", "b", "c", "d"]
     calls = [(kind, tmp_path / kind) for kind in kinds]
-    # workers cannot import this file
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        with local_cluster(2, threads=1) as client:
-            # none of what it opens can be reached from another machine
-            assert set(listening()) == {"127.0.0.1"}
-            # dask reads it when a worker is lost, not when the cluster starts
-            lost = dask.config.get("distributed.deploy.lost-worker-timeout")
-            assert parse_timedelta(lost) >= 300
-            found = dict(spread(client, worker, calls))
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
+    with local_cluster(2, threads=1) as client:
+        # none of what it opens can be reached from another machine
+        assert set(listening()) == {"127.0.0.1"}
+        # dask reads it when a worker is lost, not when the cluster starts
+        lost = dask.config.get("distributed.deploy.lost-worker-timeout")
+        assert parse_timedelta(lost) >= 300
+        found = dict(spread(client, make_worker(), calls))
     assert sorted(found) == list(range(len(kinds)))
     for number, kind in enumerate(kinds):
         if kind == "deadly":
