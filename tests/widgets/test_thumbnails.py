@@ -150,7 +150,8 @@ class Broken:
 
     def __init__(self, source: Any, fault: Exception, bad: set[int]) -> None:
         self._source, self._fault, self._bad = source, fault, bad
-        self.shape = source.shape
+        self.shape, self.is_rgb8 = source.shape, source.is_rgb8
+        self.edges = source.edges
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Any:
         block = self._source.read(top, left, bottom, right)

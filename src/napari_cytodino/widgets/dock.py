@@ -62,7 +62,7 @@ class CytoDinoDock(QWidget):
         self._add_shortcuts()
         self._shown: int | None = None
         self._folder: FolderDialog | None = None
-        self.run.folder.clicked.connect(lambda: self.classify_folder())
+        self.run.folder.clicked.connect(self.classify_folder)
         self.controller.clicks.crop.connect(self._show_card)
         self.controller.nearest.found.connect(self._scroll_to_card)
         controller = self.controller
