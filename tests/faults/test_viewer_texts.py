@@ -142,7 +142,9 @@ def test_no_name_is_markup_in_any_dock(
     assert seen_evil(dock, review, gallery, dialog) > 40
     dialog.deleteLater()
     for widget in QApplication.topLevelWidgets():
-        seen_evil(widget)
+        # how napari itself shows a layer's name is not ours to say
+        if type(widget).__module__.startswith("napari_cytodino"):
+            seen_evil(widget)
 
 
 @pytest.mark.parametrize("error", [InputError(EVIL), RuntimeError(EVIL)])
