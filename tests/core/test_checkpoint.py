@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from napari_cytodino.core import calibration_file
 from napari_cytodino.core.checkpoint import (
     list_checkpoints,
     load_checkpoint,
@@ -154,3 +155,21 @@ def test_without_a_calibration_for_a_type_every_cell_goes_to_review(
     assert "not calibrated for bfloat16" in other.policy.uncalibrated
     assert other.policy.temperature == loaded.policy.temperature
     assert loaded.at("float32") == loaded
+
+
+@pytest.mark.parametrize(("name", "times"), [("demo", 0), ("starter", 1)])
+def test_weights_are_hashed_at_most_once_to_know_the_types(
+    name: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, hashed = load_checkpoint(name), []
+    real = calibration_file.sha256
+
+    def counted(path: Path) -> str:
+        hashed.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(calibration_file, "sha256", counted)
+    # a click on a cell asks as often as a run does
+    for _ in range(3):
+        assert ("bfloat16" in loaded.calibrated) == bool(times)
+    assert hashed.count(WEIGHTS) == times

@@ -122,7 +122,7 @@ def test_thresholds_are_those_of_the_type_computed_in(
     demo: Any, reading: CellsReading, gains: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # as if the checkpoint had been calibrated in bfloat16 too
-    monkeypatch.setattr(type(demo), "calibrated", ("float32", "bfloat16"))
+    monkeypatch.setitem(vars(demo), "calibrated", ("float32", "bfloat16"))
     monkeypatch.setattr(precision, "gains_by_bfloat16", lambda kind: gains)
     models = work.Models()
     opened = next(iter(work.classify_steps(request(demo, reading), models)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from napari_cytodino.core.backbone import Base, read_base
 from napari_cytodino.core.calibration_file import (
     DTYPE,
     OTHERS,
+    calibration_name,
     read_calibration,
 )
 from napari_cytodino.core.checkpoint_files import (
@@ -167,11 +169,14 @@ class Checkpoint:
         except InputError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
 
-    @property
+    @cached_property
     def calibrated(self) -> tuple[str, ...]:
-        """The number types that its thresholds were measured in."""
-        measured = (t for t in OTHERS if self.at(t).calibration is not None)
-        return (DTYPE, *measured)
+        """The number types that its thresholds were measured in.
+
+        Kept, as it takes a hash of the weights and is asked before every run.
+        """
+        stored = (t for t in OTHERS if (self.folder / calibration_name(t)).is_file())
+        return (DTYPE, *(t for t in stored if self.at(t).calibration is not None))
 
     def at(self, dtype: str) -> Checkpoint:
         """Return the checkpoint with the thresholds that hold for a number type.
