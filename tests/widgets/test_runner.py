@@ -54,10 +54,16 @@ def test_steps_arrive_in_order_on_the_main_thread(qtbot: Any, log: Log) -> None:
     assert not runner.busy
 
 
-def test_an_error_ends_the_run_and_the_next_one_starts(qtbot: Any, log: Log) -> None:
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, MemoryError])
+@pytest.mark.filterwarnings("ignore:RuntimeError in aborted thread:RuntimeWarning")
+def test_an_error_ends_the_run_and_the_next_one_starts(
+    qtbot: Any, log: Log, kind: type[Exception]
+) -> None:
+    """A RuntimeError too, where a warning is only a warning, as for a user."""
+
     def broken(cancelled: Callable[[], bool]) -> Iterator[int]:
         yield 1
-        raise ValueError("no such thing")
+        raise kind("no such thing")
 
     runner = Runner()
     log.start(runner, broken)

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+@dataclass(frozen=True)
+class _Broken:
+    """An error that ended the steps, handed over like one of them.
+
+    Raised through the worker, a RuntimeError (all that torch raises) would be taken by
+    superqt for the worker's own removal: it would never say that it had finished.
+    """
+
+    error: BaseException
+
+
 @dataclass
 class _Link:
     """What a worker and its signals may reach.
@@ -25,16 +36,19 @@ class _Link:
 
     def generate(self, cancelled: Callable[[], bool]) -> Iterator[Any]:
         steps, self.steps = self.steps, None
-        if steps is not None:
+        if steps is None:
+            return
+        try:
             yield from steps(cancelled)
+        except Exception as error:
+            yield _Broken(error)
 
     def step(self, what: Any) -> None:
-        if self.on_step is not None:
+        if isinstance(what, _Broken):
+            if self.on_error is not None:
+                self.on_error(what.error)
+        elif self.on_step is not None:
             self.on_step(what)
-
-    def error(self, error: BaseException) -> None:
-        if self.on_error is not None:
-            self.on_error(error)
 
     def clear(self) -> None:
         self.steps = self.on_step = self.on_error = self.on_end = None
@@ -96,7 +110,6 @@ class Runner:
             _ignore_errors=True,
         )
         worker.yielded.connect(link.step)
-        worker.errored.connect(link.error)
         worker.finished.connect(lambda: link.on_end and link.on_end(token.is_set()))
         self._worker = worker
         worker.start()
