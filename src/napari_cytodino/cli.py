@@ -203,7 +203,7 @@ def classify(
             unfamiliar = _classify_crops([t.image for t in tasks], images, run)
         else:
             unfamiliar = _classify_all(tasks, run, workers=workers, scheduler=scheduler)
-        typer.echo(_promise(known, risk, *unfamiliar))
+        typer.echo(known.promise_on(unfamiliar, risk))
 
 
 def _classify_crops(
@@ -220,19 +220,6 @@ def _classify_crops(
         f"Table: {run.out / f'cells.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
     return done.unfamiliar
-
-
-def _promise(checkpoint: Any, risk: float | None, strange: int, told: int) -> str:
-    """Say what accepted cells are promised, unless all images together are foreign."""
-    from napari_cytodino.core.evidence import surely_foreign
-
-    if surely_foreign(strange, told) > checkpoint.policy_at(risk).max_foreign:
-        return (
-            f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the training "
-            "cells: these images are of another kind than the calibration's. Look at "
-            "every cell, accepted or not, or calibrate on your own (docs/doubt.md)."
-        )
-    return f"Accepted cells: {checkpoint.promise(risk)}"
 
 
 def _classify_all(

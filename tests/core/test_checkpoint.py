@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -173,3 +174,13 @@ def test_weights_are_hashed_at_most_once_to_know_the_types(
     for _ in range(3):
         assert ("bfloat16" in loaded.calibrated) == bool(times)
     assert hashed.count(WEIGHTS) == times
+
+
+def test_no_promise_for_images_of_another_kind() -> None:
+    loaded = load_checkpoint("starter")
+    policy = replace(loaded.policy, max_foreign=0.2)
+    loaded = replace(loaded, policy=policy)
+    near = loaded.promise_on((5, 500))
+    assert near == f"Accepted cells: {loaded.promise()}"
+    far = loaded.promise_on((300, 500))
+    assert far.startswith("NO PROMISE HOLDS HERE: 300 of 500")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # pytest imports test files by their path: their folder is on no path
 sys.path.insert(0, str(Path(__file__).parent))
 import benches
+from layouts import locked, spread
 
 bench = benches.bench
 classifier = benches.classifier
@@ -38,21 +39,6 @@ no_case_of_the_users = benches.no_case_of_the_users
 pytestmark = pytest.mark.filterwarnings(benches.NAPARIS_OWN)
 
 PIXELS = some.unsigned_integer_dtypes() | some.integer_dtypes() | some.floating_dtypes()
-
-
-def spread(array: np.ndarray) -> np.ndarray:
-    """Return the same values with gaps in memory, from the last to the first."""
-    wide = np.zeros(tuple(2 * n for n in array.shape), array.dtype)
-    view = wide[tuple([slice(None, None, -2)] * array.ndim)]
-    view[...] = array
-    return view
-
-
-def locked(array: np.ndarray) -> np.ndarray:
-    """Return the same values where nobody may write."""
-    copy = array.copy()
-    copy.setflags(write=False)
-    return copy
 
 
 LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {

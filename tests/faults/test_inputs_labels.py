@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -17,24 +19,13 @@ from napari_cytodino.core.errors import CytoDinoError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# pytest imports test files by their path: their folder is on no path
+sys.path.insert(0, str(Path(__file__).parent))
+from layouts import locked, spread
+
 WIDTHS = "1248"
 WHOLE = [order + kind + width for order in "<>" for kind in "iu" for width in WIDTHS]
 LAST = 2**63 - 1
-
-
-def spread(array: np.ndarray) -> np.ndarray:
-    """Return the same values with gaps in memory, from the last to the first."""
-    wide = np.zeros((2 * array.shape[0], 3 * array.shape[1]), array.dtype)
-    view = wide[::-2, ::-3]
-    view[...] = array
-    return view
-
-
-def locked(array: np.ndarray) -> np.ndarray:
-    """Return the same values where nobody may write."""
-    copy = array.copy()
-    copy.setflags(write=False)
-    return copy
 
 
 LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {

@@ -121,6 +121,7 @@ class FakeClassifier:
     """Answers at once, or one batch for each `release` when it is held."""
 
     classes: int = 21
+    batch_size: int = 8
     held: bool = False
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     calls: int = 0
@@ -161,6 +162,7 @@ def classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
 
     def stand_in(self: Any, checkpoint: Checkpoint, *args: Any) -> FakeClassifier:
         fake.classes = len(checkpoint.taxonomy)
+        fake.batch_size = args[1] or 8
         return fake
 
     monkeypatch.setattr(work.Models, "classifier", stand_in)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_cytodino.widgets import controller as controllers
 from napari_cytodino.widgets.controller import NONE_FLAGGED, NOT_YET
 from napari_cytodino.widgets.drawing import CLASSES, FOUND, REVIEW
 from napari_cytodino.widgets.export_panel import whole_table
@@ -44,6 +45,15 @@ def test_a_grey_image_is_told(bench: Any, smear: Any, told: list[str]) -> None:
     bench.wait()
     assert "grey" in told[-1]
     assert len(bench.viewer.layers) == 1
+
+
+@pytest.mark.parametrize(("set_to", "asked"), [(0, None), (3, 3)])
+def test_the_device_chooses_the_batch_size_unless_the_user_did(
+    chosen: Any, monkeypatch: pytest.MonkeyPatch, set_to: int, asked: int | None
+) -> None:
+    preferences = Preferences(batch_size=set_to)
+    monkeypatch.setattr(controllers, "read_preferences", lambda: preferences)
+    assert chosen.controller._request(None).batch_size == asked
 
 
 def test_a_missing_checkpoint_is_told(chosen: Any, told: list[str]) -> None:

@@ -19,7 +19,6 @@ from napari_cytodino.widgets.folder_work import (
     find_images,
     folder_steps,
     out_for,
-    promise,
     source_of,
     words,
 )
@@ -134,13 +133,3 @@ def test_words(tmp_path: Path, demo: Any) -> None:
     assert part.startswith("Stopped after 2 of 4 images; start again to go on.")
     crops = words(replace(plan, crops=True), Tally(), stopped=True)
     assert "no table is written" in crops
-
-
-def test_no_promise_for_images_of_another_kind(demo: Any, calibrated: Any) -> None:
-    checkpoint = calibrated(demo)
-    policy = replace(checkpoint.policy, max_foreign=0.2)
-    checkpoint = replace(checkpoint, policy=policy)
-    near = promise(checkpoint, None, Tally(cells=500, unfamiliar=(5, 500)))
-    assert near.startswith("Accepted cells: ")
-    far = promise(checkpoint, None, Tally(cells=500, unfamiliar=(300, 500)))
-    assert far.startswith("NO PROMISE HOLDS HERE: 300 of 500")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_the_real_model_answers_every_cell(demo: Any, reading: CellsReading) -> 
     rows = np.concatenate([batch.rows for batch in steps[2:]])
     assert sorted(rows.tolist()) == list(range(len(reading.cells)))
     assert np.isfinite(steps[2].logits).all()
+
+
+def test_batches_are_of_the_size_that_the_classifier_chose(
+    demo: Any, reading: CellsReading, classifier: Any
+) -> None:
+    """Asked for none, it takes what suits its device (8 on a CPU); 4 stay 4."""
+    for asked, first in ((None, min(8, len(reading.cells))), (4, 4)):
+        made = replace(request(demo, reading), batch_size=asked)
+        steps = list(work.classify_steps(made, work.Models()))
+        assert len(steps[1].rows) == first
 
 
 @pytest.mark.usefixtures("classifier")

@@ -35,6 +35,7 @@ from napari_cytodino.core.checkpoint_tensors import (
     verified_tensors,
 )
 from napari_cytodino.core.errors import CheckpointError, InputError
+from napari_cytodino.core.evidence import surely_foreign
 from napari_cytodino.core.familiarity import Familiarity
 from napari_cytodino.core.hub import HUB_ID, fetch
 
@@ -152,6 +153,24 @@ class Checkpoint:
                 f"uncalibrated, every cell goes to review: {self.policy.uncalibrated}"
             )
         return "no guarantee: thresholds were set by hand"
+
+    def promise_on(self, unfamiliar: tuple[int, int], risk: float | None = None) -> str:
+        """Say what accepted cells are promised, unless all images together are foreign.
+
+        Parameters
+        ----------
+        unfamiliar
+            How many cells are unlike the training cells, and of how many.
+        """
+        strange, told = unfamiliar
+        if surely_foreign(strange, told) > self.policy_at(risk).max_foreign:
+            return (
+                f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the "
+                "training cells: these images are of another kind than the "
+                "calibration's. Look at every cell, accepted or not, or calibrate on "
+                "your own (docs/doubt.md)."
+            )
+        return f"Accepted cells: {self.promise(risk)}"
 
     def familiarity(self) -> Familiarity | None:
         """Read the training cells to compare with, None where there are none.

@@ -231,7 +231,7 @@ class Controller:
             session.checkpoint,
             session.field_of_view,
             preferences.device,
-            preferences.batch_size,
+            preferences.batch_size or None,
             session.clicked,
             None if rows is None else tuple(rows),
         )

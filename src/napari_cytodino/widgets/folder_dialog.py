@@ -196,7 +196,7 @@ class FolderDialog(QDialog):
                 self.crops.isChecked(),
                 session.field_of_view,
                 preferences.device,
-                preferences.batch_size,
+                preferences.batch_size or None,
                 session.risk,
             )
         )

@@ -9,7 +9,7 @@ from psygnal import Signal
 from superqt.utils import ensure_main_thread
 
 from napari_cytodino.widgets import notices
-from napari_cytodino.widgets.folder_work import Ready, Tally, folder_steps, promise
+from napari_cytodino.widgets.folder_work import Ready, Tally, folder_steps
 from napari_cytodino.widgets.requests import Progress, RunState
 from napari_cytodino.widgets.runner import Runner
 
@@ -55,7 +55,7 @@ class FolderRun:
         """What the accepted cells are promised; empty before there are any."""
         if self.plan is None or self._checkpoint is None or not self.tally.cells:
             return ""
-        return promise(self._checkpoint, self.plan.risk, self.tally)
+        return self._checkpoint.promise_on(self.tally.unfamiliar, self.plan.risk)
 
     def start(self, plan: FolderPlan) -> None:
         """Start a run; there must be none.

@@ -47,7 +47,7 @@ class FolderPlan:
     crops: bool = False
     field_of_view: float | None = None
     device: str = "auto"
-    batch_size: int = 8
+    batch_size: int | None = None
     risk: float | None = None
 
 
@@ -243,17 +243,3 @@ def words(plan: FolderPlan, tally: Tally, *, stopped: bool) -> str:
 
 def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count:,} images"
-
-
-def promise(checkpoint: Checkpoint, risk: float | None, tally: Tally) -> str:
-    """Say what accepted cells are promised, unless all images together are foreign."""
-    from napari_cytodino.core.evidence import surely_foreign
-
-    strange, told = tally.unfamiliar
-    if surely_foreign(strange, told) > checkpoint.policy_at(risk).max_foreign:
-        return (
-            f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the training "
-            "cells: these images are of another kind than the calibration's. Look at "
-            "every cell, accepted or not."
-        )
-    return f"Accepted cells: {checkpoint.promise(risk)}"

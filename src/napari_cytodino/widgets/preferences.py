@@ -17,7 +17,7 @@ class Preferences:
     device
         auto, cpu, cuda or mps.
     batch_size
-        Cells at a time; halved when memory runs out.
+        Cells at a time; 0 takes what suits the device. Halved when memory runs out.
     default_checkpoint
         Name, folder or Hub id; empty takes the first that ships with the plugin.
     min_confidence
@@ -32,7 +32,7 @@ class Preferences:
     """
 
     device: str = "auto"
-    batch_size: int = 8
+    batch_size: int = 0
     default_checkpoint: str = ""
     min_confidence: float = 0.0
     review_costs: str = ""

@@ -68,6 +68,8 @@ class ClassifyRequest:
         Side of the crop in image pixels; None takes the checkpoint's.
     clicked
         Cells that were clicked by hand; they follow those of `reading`.
+    batch_size
+        Cells at a time; None takes what suits the device.
     rows
         Classify these rows of all cells only; None means all.
     """
@@ -77,7 +79,7 @@ class ClassifyRequest:
     checkpoint: Checkpoint | str
     field_of_view: float | None
     device: str
-    batch_size: int
+    batch_size: int | None
     clicked: Cells | None = None
     rows: tuple[int, ...] | None = None
 

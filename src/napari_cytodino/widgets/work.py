@@ -40,18 +40,22 @@ class Models:
     """Keeps the last classifier and what it said, so that nothing is done twice."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, str, str, int] | None = None
+        self._key: tuple[str, str, str, int | None] | None = None
         self._classifier: Any = None
         self._answers: Answers | None = None
 
-    def answers(self, checkpoint: Checkpoint, device: str, batch_size: int) -> Answers:
+    def answers(
+        self, checkpoint: Checkpoint, device: str, batch_size: int | None
+    ) -> Answers:
         """Return a classifier of this checkpoint that remembers what it said."""
         classifier = self.classifier(checkpoint, device, batch_size)
         if self._answers is None or self._answers.classifier is not classifier:
             self._answers = Answers(classifier)
         return self._answers
 
-    def classifier(self, checkpoint: Checkpoint, device: str, batch_size: int) -> Any:
+    def classifier(
+        self, checkpoint: Checkpoint, device: str, batch_size: int | None
+    ) -> Any:
         """Return a classifier of this checkpoint."""
         from napari_cytodino.core.inference import Classifier
 
@@ -111,7 +115,7 @@ def classify_steps(
     if request.rows is not None:
         rows = np.array(request.rows, np.int64)
     answers = models.answers(checkpoint, request.device, request.batch_size)
-    crops = crop_batches(reading, cells, rows, side, request.batch_size)
+    crops = crop_batches(reading, cells, rows, side, answers.classifier.batch_size)
     for batch in answers.run(crops, cancelled):
         yield replace(batch, rows=rows[batch.rows])
 
