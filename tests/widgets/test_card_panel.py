@@ -94,6 +94,7 @@ def test_bars_are_painted_in_the_colour_of_their_class(chosen: Any, qtbot: Any) 
     assert gap.min() <= 2
 
 
+@pytest.mark.usefixtures("qapp")
 def test_pixels_keep_their_colour_and_shares_are_honest() -> None:
     pixels = np.zeros((3, 5, 3), np.uint8)
     pixels[1, 2] = (250, 10, 20)

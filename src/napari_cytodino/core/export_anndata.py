@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,22 @@ def write_anndata(
         uns={"provenance": json.dumps(notes), "classes": np.array(codes, object)}
         | colours,
     )
-    data.write_h5ad(path)
+    path.write_bytes(_as_hdf5(data))
+
+
+def _as_hdf5(data: Any) -> bytes:
+    """Return the file's bytes, made in memory.
+
+    HDF5 that meets a full disk cannot close the file any more, and brings the process
+    down at the next file it closes, or at its end.
+    """
+    import h5py
+    from anndata.io import write_elem
+
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        write_elem(file, "/", data)
+    return memory.getvalue()
 
 
 def _obs(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
