@@ -96,6 +96,9 @@ def needs_window(item: pytest.Item) -> bool:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Let the tests that need no window run where none can open."""
+    if session.config.getoption("dist", "no") != "no":
+        # it runs no test: the workers of pytest-xdist do, each on a display of its own
+        return
     if sys.platform.startswith("linux") and no_window():
         # Qt aborts the whole process when it finds no platform
         os.environ["QT_QPA_PLATFORM"] = "offscreen"

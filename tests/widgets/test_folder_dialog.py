@@ -133,7 +133,7 @@ def test_escape_stops_and_a_closed_window_lets_it_go_on(
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert dialog.isVisible(), "Escape closed the dialogue instead of stopping"
     assert not dialog.cancel.isEnabled()
-    assert "Stopping after the image under way" in dialog.status.text()
+    assert "Stopping after the cells under way" in dialog.status.text()
     slow.release()
     qtbot.waitUntil(lambda: not dialog._run.busy, timeout=60_000)
     shutil.rmtree(folder / "cytodino")

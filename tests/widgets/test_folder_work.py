@@ -70,9 +70,19 @@ def test_each_image_gets_results_and_a_second_run_skips_them(folder: Path) -> No
     assert set(found) == set(plan.images)
 
 
-def test_cancelled_after_the_image_under_way(folder: Path) -> None:
-    steps = folder_steps(plan_of(folder), print, lambda: True)
-    assert [type(step) for step in steps] == [Ready, Outcome]
+def test_cancelled_within_an_image_it_leaves_nothing_of_it(folder: Path) -> None:
+    plan = plan_of(folder)
+    good = replace(plan, images=tuple(i for i in plan.images if i.stem != "bad"))
+    assert len(list(folder_steps(good, print, lambda: True))) == 1
+    assert list(plan.out.iterdir()) == []
+
+
+def test_cancelled_between_images_those_that_are_done_stay(folder: Path) -> None:
+    plan, done = plan_of(folder), []
+    for step in folder_steps(plan, print, done.__len__):
+        done += [step] if isinstance(step, Outcome) and not step.error else []
+    _, *again = folder_steps(plan, print, never)
+    assert [o.skipped for o in again if not o.error] == [True, False]
 
 
 def test_crops_have_one_table_and_the_unreadable_are_named(folder: Path) -> None:

@@ -29,7 +29,12 @@ from napari_cytodino.core.batch_record import (
 )
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.dask_tasks import Lost, connected, local_cluster, spread
-from napari_cytodino.core.errors import CheckpointError, CytoDinoError, InputError
+from napari_cytodino.core.errors import (
+    CheckpointError,
+    CytoDinoError,
+    InputError,
+    StoppedError,
+)
 from napari_cytodino.core.inference import DEVICES, Classifier, Job
 from napari_cytodino.core.precision import DTYPES
 
@@ -127,15 +132,27 @@ def classifier_for(
     return held
 
 
-def process(task: ImageTask, stem: str, run: Run) -> Outcome:
+def process(
+    task: ImageTask,
+    stem: str,
+    run: Run,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
     """Classify one image and write its results, then its record, unless it is done.
 
     Faults are told, not raised.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of cells done and of all; may raise `StoppedError`.
     """
     try:
         # However many threads dask has: memory holds one model and one image.
         with _WORKING:
-            return _process(task, stem, run)
+            return _process(task, stem, run, progress)
+    except StoppedError:
+        raise
     except Exception as error:
         # Whatever is wrong with one image must not stop the others.
         return Outcome(task.image, error=reason(error))
@@ -153,13 +170,21 @@ def reason(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {text}; please report it"
 
 
-def _process(task: ImageTask, stem: str, run: Run) -> Outcome:
+def _process(
+    task: ImageTask, stem: str, run: Run, progress: Callable[[int, int], None]
+) -> Outcome:
     classifier = _classifier(run)
     files = {"image": task.image, "labels": task.labels, "points": task.points}
 
     def work() -> pd.DataFrame:
         return process_image(
-            task, classifier, run.out, stem=stem, job=run.job, formats=run.formats
+            task,
+            classifier,
+            run.out,
+            stem=stem,
+            job=run.job,
+            formats=run.formats,
+            progress=progress,
         )
 
     return _recorded(task.image, stem, files, run, classifier, work)
@@ -304,7 +329,12 @@ def _record(
 
 
 def process_all(
-    tasks: Sequence[ImageTask], run: Run, *, workers: int = 0, scheduler: str = ""
+    tasks: Sequence[ImageTask],
+    run: Run,
+    *,
+    workers: int = 0,
+    scheduler: str = "",
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each image as it is done, or was done before.
 
@@ -319,6 +349,9 @@ def process_all(
     scheduler
         Of a running dask cluster, instead of local processes: its address, or the file
         it wrote.
+    progress
+        Called with the number of cells done and of all of each image, where the work is
+        done in this process; may raise `StoppedError`, which ends it all.
 
     Raises
     ------
@@ -330,7 +363,10 @@ def process_all(
     names = stems([task.image for task in tasks])
     calls = [(task, names[task.image], run) for task in tasks]
     failed = {}
-    with closing(_outcomes(calls, run, workers, scheduler)) as outcomes:
+    here = (process(*call, progress) for call in calls)
+    spread_out = workers or scheduler
+    chosen = _outcomes(calls, run, workers, scheduler) if spread_out else here
+    with closing(chosen) as outcomes:
         for outcome in outcomes:
             if outcome.error:
                 failed[outcome.image] = outcome.error
@@ -351,10 +387,6 @@ def failures_path(run: Run) -> Path:
 def _outcomes(
     calls: Sequence[tuple[ImageTask, str, Run]], run: Run, workers: int, scheduler: str
 ) -> Generator[Outcome, None, None]:
-    if not workers and not scheduler:
-        for call in calls:
-            yield process(*call)
-        return
     # told at once, and so that no worker takes another checkpoint of the same name
     sha256 = load_checkpoint(run.checkpoint).sha256
     # a worker elsewhere was started in another folder

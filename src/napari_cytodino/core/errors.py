@@ -22,6 +22,10 @@ class CytoDinoError(Exception):
         )
 
 
+class StoppedError(Exception):
+    """Raised by a caller's `progress` to stop; nothing half done is written."""
+
+
 class InputError(CytoDinoError):
     """An image, segmentation, table or option that cannot be used as it is."""
 

@@ -92,7 +92,9 @@ class FolderDialog(QDialog):
         self.crops.setToolTip("Ready-made crops: one table for all, sub-folders kept.")
         self.formats = {suffix[1:]: _format(suffix[1:]) for suffix in SUFFIXES}
         self.start, self.cancel = QPushButton("&Start"), QPushButton("C&ancel")
-        self.cancel.setToolTip("Stop after the image under way (Escape).")
+        self.cancel.setToolTip(
+            "Stop after the cells under way; images that are done stay (Escape)."
+        )
         self.open = QPushButton("O&pen folder")
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Images done")
@@ -299,7 +301,7 @@ def status(run: FolderRun) -> str:
     """Return how far a run is, or what came of it."""
     progress = run.progress
     if run.state is RunState.STOPPING:
-        return f"Stopping after the image under way, {progress.done} done …"
+        return f"Stopping after the cells under way, {progress.done} images done …"
     if run.state is RunState.CLASSIFYING:
         left = progress.seconds_left
         tail = f", {duration(left)} left" if left is not None else ""

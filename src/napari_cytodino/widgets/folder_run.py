@@ -76,7 +76,7 @@ class FolderRun:
         self._set(RunState.OPENING, Progress(0, len(plan.images)))
 
     def cancel(self) -> None:
-        """Stop after the image under way; what is done stays."""
+        """Stop after the cells under way; images that are done stay."""
         if self.busy:
             self._runner.cancel()
             self._set(RunState.STOPPING, self.progress)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.errors import InputError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,10 +96,6 @@ class Ready:
     checkpoint: Checkpoint = field(repr=False)
 
 
-class _StoppedError(Exception):
-    """Raised between two batches of crops, to leave without a result."""
-
-
 def source_of(checkpoint: Checkpoint | str) -> str:
     """Return what opens a checkpoint again, in another place."""
     if isinstance(checkpoint, str):
@@ -162,13 +159,21 @@ def folder_steps(
     yield Ready(classifier.checkpoint)
     job = Job(plan.field_of_view, plan.device, plan.batch_size, plan.risk)
     run = Run(plan.checkpoint, plan.out, job, plan.formats)
-    if plan.crops:
-        yield from _crops(plan, run, progress, cancelled)
-        return
-    for outcome in process_all([ImageTask(image) for image in plan.images], run):
-        yield outcome
-        if cancelled():
+    with suppress(StoppedError):
+        if plan.crops:
+            yield from _crops(plan, run, progress, cancelled)
             return
+        tasks = [ImageTask(image) for image in plan.images]
+        for outcome in process_all(tasks, run, progress=lambda *_: _stop(cancelled)):
+            yield outcome
+            # an image without cells, or done before, tells of no progress
+            _stop(cancelled)
+
+
+def _stop(cancelled: Callable[[], bool]) -> None:
+    """Leave between two batches of cells, without a result of the image under way."""
+    if cancelled():
+        raise StoppedError
 
 
 def _crops(
@@ -181,13 +186,9 @@ def _crops(
 
     def tell(done: int, total: int) -> None:
         progress(done, total)
-        if cancelled():
-            raise _StoppedError
+        _stop(cancelled)
 
-    try:
-        outcome = process_all_crops(plan.images, run, folders=plan.paths, progress=tell)
-    except _StoppedError:
-        return
+    outcome = process_all_crops(plan.images, run, folders=plan.paths, progress=tell)
     failed = _unreadable(plan)
     count = len(plan.images)
     yield Tally(
