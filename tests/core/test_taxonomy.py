@@ -6,9 +6,89 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.core.taxonomy import ME_SIDES, RISKS, Taxonomy
+
+PLAIN = st.sampled_from(["a", "größe", "赤血球", "می\u200cخواهم", 'x"y', "&lt;", "'1"])
+COLOURS = st.sampled_from(["#000000", "#aBcDeF"])
+CODES = st.sampled_from(["a", "A", "0", "-", "_x", "x" * 16])
+JUNK = st.sampled_from(
+    (None, True, -1, 2**70, 1e308, float("nan"), "", "a\0b", "x" * 9000)
+) | st.sampled_from(
+    ([], {}, [[]], [{}], [None], [1, "a"], ["a"] * 300, {"a": {"b": []}}, {"": None})
+)
+
+
+@st.composite
+def contents(draw):
+    """Draw the plain values of a taxonomy without a fault."""
+    groups = draw(st.lists(PLAIN, min_size=1, max_size=3, unique=True))
+    codes = draw(st.lists(CODES, min_size=2, max_size=4, unique=True))
+    lineage = st.fixed_dictionaries(
+        {"title": PLAIN, "colour": COLOURS, "sequential": st.booleans()}
+    )
+    cell = st.fixed_dictionaries(
+        {
+            "name": PLAIN,
+            "lineage": st.sampled_from(groups),
+            "stage": st.sampled_from([0, 7, 99]),
+            "risk": st.sampled_from(RISKS),
+            "colour": COLOURS,
+            "counted": st.booleans(),
+            "me_ratio": st.sampled_from(ME_SIDES),
+        }
+    )
+    return {
+        "name": draw(PLAIN),
+        "title": draw(PLAIN),
+        "classes": [{"code": code} | draw(cell) for code in codes],
+        "lineages": [{"name": name} | draw(lineage) for name in groups],
+    }
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(good=contents())
+def test_any_taxonomy_comes_back_from_its_file(tmp_path_factory, good):
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_text("\n".join(f"{k} = {toml(v)}" for k, v in good.items()), "utf-8")
+    read = Taxonomy.load(path)
+    plain = json.loads(json.dumps(read.to_dict()))
+    assert plain == good
+    assert Taxonomy.from_dict(plain) == read
+
+
+def kinds(plain):
+    return {
+        tuple((name, type(value)) for name, value in sorted(record.items()))
+        for record in [*plain["classes"], *plain["lineages"]]
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(good=contents(), junk=JUNK, dice=st.data())
+def test_junk_anywhere_in_a_taxonomy_is_told(good, junk, dice):
+    before = kinds(good)
+    at = dice.draw(st.sampled_from([good, *good["classes"], *good["lineages"]]))
+    at[dice.draw(st.sampled_from([*at, "tree", "costs", "other"]))] = junk
+    try:
+        read = Taxonomy.from_dict(good)
+    except InputError as error:
+        assert len(str(error)) < 5000  # noqa: PT017 - most junk is refused, not all
+        return
+    # what is taken is of the kind it replaced
+    assert kinds(read.to_dict()) <= before
+    assert Taxonomy.from_dict(json.loads(json.dumps(read.to_dict()))) == read
 
 
 @pytest.fixture
