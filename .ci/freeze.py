@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("all", "export", "scale", "train", "test")
+EXTRAS = ("all", "export", "openvino", "scale", "train", "test")
 SMOKE = {"pyside6-essentials": "6.12.0"}
 HEADER = """\
 # Versions tested together (Python 3.11, Debian 12), written by .ci/freeze.py.

@@ -117,7 +117,7 @@ def noticed(module: str, tree: ast.Module, tests: str) -> bool:
         subprocess.run = lambda *_, **__: SimpleNamespace(returncode=0)  # type: ignore[assignment]
         import pytest
 
-        no = ["-pno:cacheprovider", "-pno:pytest-qt", "--no-xvfb"]
+        no = ["-pno:cacheprovider", "-pno:pytest-qt", "--no-xvfb", "-n0"]
         quiet = ["-x", "-q", "--assert=plain", "-W", "ignore::pytest.PytestWarning"]
         os._exit(min(pytest.main([*quiet, *no, str(ROOT / "tests" / tests)]), 1))
     return os.waitpid(child, 0)[1] != 0

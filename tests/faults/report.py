@@ -75,7 +75,7 @@ def run(nodes: Iterable[str]) -> Tally:
     """Run these tests in this process."""
     tally = Tally()
     named = [str(TESTS / node) for node in dict.fromkeys(nodes)]
-    pytest.main(["-q", "-p", "no:cacheprovider", *named], plugins=[tally])
+    pytest.main(["-q", "-n0", "-p", "no:cacheprovider", *named], plugins=[tally])
     return tally
 
 
