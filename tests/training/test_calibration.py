@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy.special import softmax
+from scipy.stats import beta
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
@@ -30,6 +31,7 @@ from napari_cytodino.training.calibration import (
     measure,
     select_threshold,
 )
+from napari_cytodino.training.card import decisions_block
 
 if TYPE_CHECKING:
     from napari_cytodino.core.familiarity import Familiarity
@@ -314,6 +316,70 @@ def test_the_laxest_check_that_misses_few_enough_is_taken() -> None:
     assert lax.missed.bound == pytest.approx(float(upper_bound(30, 1000, 0.05 / 3)))
 
 
+def of_patients(
+    whose: np.ndarray, missed: np.ndarray, mistaken: np.ndarray | None = None
+) -> Answers:
+    """Return critical cells of patients, each missed, mistaken or rightly called."""
+    n = len(whose)
+    called = np.where(missed, SIX.index("NGS"), SIX.index("BLA"))
+    if mistaken is not None:
+        called = np.where(mistaken, SIX.index("PMO"), called)
+    p = np.full((n, 6), 1e-9)
+    p[np.arange(n), called] = 1.0
+    return Answers(
+        np.log(p).astype(np.float32),
+        np.random.default_rng(0).normal(size=(n, WIDTH)).astype(np.float32),
+        np.full(n, SIX.index("BLA")),
+        np.full(n, "lab"),
+        whose.astype(str),
+    )
+
+
+def test_missed_cells_of_one_patient_are_not_independent() -> None:
+    train, part_a = answers(200, 1), answers(500, 2)
+    whose = np.repeat(np.arange(120), 25)
+    # all cells of 2 of 120 patients: 25 cells of a patient are worth one
+    made, _ = measure(train, part_a, of_patients(whose, whose < 2), SIX)
+    assert made.missed is not None
+    assert (made.missed.missed, made.missed.cells) == (50, 3000)
+    k, n = 2 * 119 / 120, 119.0
+    exact = beta.ppf(1 - 0.05 / 3, k + 1, n - k)
+    assert made.missed.bound == pytest.approx(exact)
+    assert exact > 2.5 * float(upper_bound(50, 3000, 0.05 / 3))
+    # the same share, dealt to patients at random, is as good as independent
+    chance = np.random.default_rng(1).permutation(whose < 2)
+    made, _ = measure(train, part_a, of_patients(whose, chance), SIX)
+    assert made.missed is not None
+    plain = float(upper_bound(50, 3000, 0.05 / 3))
+    assert plain <= made.missed.bound < 1.35 * plain
+    # none missed: that whole patients are mistaken shows how alike their cells are
+    quiet = of_patients(whose, np.zeros(3000, bool), whose < 2)
+    made, _ = measure(train, part_a, quiet, SIX)
+    assert made.missed is not None
+    assert made.missed.missed == 0
+    assert made.missed.bound == pytest.approx(1 - (0.05 / 3) ** (1 / n))
+
+
+def test_few_patients_with_critical_cells_bound_nothing() -> None:
+    train, part_a = answers(200, 1), answers(500, 2)
+    many = answers(3000, 3, patients=120)
+    for patients in (29, 30):
+        whose = np.arange(3000) % patients
+        cells = of_patients(whose, np.zeros(3000, bool))
+        part_b = Answers(
+            np.concatenate([many.logits, cells.logits]),
+            np.concatenate([many.embeddings, cells.embeddings]),
+            np.concatenate([np.full(3000, SIX.index("LYT")), cells.targets]),
+            np.concatenate([many.sources, cells.sources]),
+            np.concatenate([np.char.add("m", many.patients), cells.patients]),
+        )
+        made, _ = measure(train, part_a, part_b, SIX)
+        assert made.word == "guaranteed"
+        assert made.missed is not None
+        assert (made.missed.cells, made.missed.missed) == (3000, 0)
+        assert (made.missed.bound == 1.0) == (patients < 30)
+
+
 def test_without_critical_classes_nothing_is_missed() -> None:
     cells = [answers(n, n, classes=3) for n in (100, 300, 2000)]
     made, _ = measure(*cells, SAFE)
@@ -321,28 +387,54 @@ def test_without_critical_classes_nothing_is_missed() -> None:
 
 
 def test_rare_classes_are_those_with_fewer_than_19_cells() -> None:
-    part_b = answers(4000, 3)
-    of_each = np.flatnonzero(part_b.targets == 2), np.flatnonzero(part_b.targets == 4)
+    part_a, part_b = answers(4000, 3), answers(500, 2)
+    of_each = np.flatnonzero(part_a.targets == 2), np.flatnonzero(part_a.targets == 4)
     drop = np.concatenate([of_each[0][18:], of_each[1][19:]])
     keep = np.setdiff1d(np.arange(4000), drop)
-    made, _ = measure(answers(200, 1), answers(500, 2), rearranged(part_b, keep), SIX)
+    made, _ = measure(answers(200, 1), rearranged(part_a, keep), part_b, SIX)
     assert made.rare == (SIX.codes[2],)
     assert made.policy().rare == made.rare
     # a class without any cell is rare as well
-    none = keep[part_b.targets[keep] != 0]
-    made, _ = measure(answers(200, 1), answers(500, 2), rearranged(part_b, none), SIX)
+    none = keep[part_a.targets[keep] != 0]
+    made, _ = measure(answers(200, 1), rearranged(part_a, none), part_b, SIX)
     assert made.rare == (SIX.codes[0], SIX.codes[2])
-    assert made.counts[SIX.codes[0]] == 0
+    assert made.counts[SIX.codes[0]] == (part_b.targets == 0).sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_answers_of_part_b_choose_nothing_that_part_b_tests(seed: int) -> None:
+    """Whatever part B's true classes are, the same cells reach the thresholds."""
+    part_a, part_b = answers(2000, 2), answers(3000, 3)
+    few = np.flatnonzero(part_a.targets == 2)[18:]
+    part_a = rearranged(part_a, np.setdiff1d(np.arange(2000), few))
+    rng = np.random.default_rng(seed)
+    # class 4 becomes rare in part B, and the others come in any order
+    other = np.where(rng.random(3000) < 0.003, 4, rng.choice([0, 1, 2, 3, 5], 3000))
+    one, two = (
+        measure(answers(200, 1), part_a, replace(part_b, targets=targets), SIX)[0]
+        for targets in (part_b.targets, other)
+    )
+    assert one.rare == two.rare == (SIX.codes[2],)
+    assert one.set_limits == two.set_limits
+    assert (one.temperature, one.max_critical) == (two.temperature, two.max_critical)
+    for mine, theirs in (
+        (one.curve, two.curve),
+        (one.lineage_curve, two.lineage_curve),
+    ):
+        assert np.array_equal(mine.thresholds, theirs.thresholds)
+        assert np.array_equal(mine.accepted, theirs.accepted)
+        assert not np.array_equal(mine.wrong, theirs.wrong)
+    # a class that is rare stops cells, or this would prove nothing
+    assert one.curve.accepted[-1] < 2900
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_sets_hold_the_true_class_as_often_as_they_say(level: float) -> None:
     held = []
     for seed in range(12):
-        part_b = answers(1500, 50 + seed)
-        made, _ = measure(
-            answers(60, 1), answers(400, 2), part_b, SIX, Aims(set_level=level)
-        )
+        # the temperature is fitted on the very cells the limits are quantiles of
+        part_a, part_b = answers(1500, 50 + seed), answers(400, 2)
+        made, _ = measure(answers(60, 1), part_a, part_b, SIX, Aims(set_level=level))
         new = answers(8000, 90 + seed)
         p = weigh(as_predictions(new.logits), SIX, made.temperature).p
         least = np.array([1 - made.set_limits[c.lineage] for c in SIX.classes])
@@ -353,6 +445,23 @@ def test_sets_hold_the_true_class_as_often_as_they_say(level: float) -> None:
     mean = np.mean(held, axis=0)
     assert (mean >= level - 0.02).all()
     assert (mean <= level + 0.03).all()
+
+
+def test_part_b_tells_how_often_sets_hold_the_true_class(
+    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+) -> None:
+    made, part_b = measured[0], parts[2]
+    scaled = part_b.logits.astype(np.float64) / made.temperature
+    own = softmax(scaled, axis=1)[np.arange(12_000), part_b.targets]
+    limits = [made.set_limits[SIX.classes[t].lineage] for t in part_b.targets]
+    held = int((own >= 1 - np.array(limits)).sum())
+    assert made.facts["sets"]["cells"] == 12_000
+    assert made.facts["sets"]["held"] == pytest.approx(held, abs=3)
+    assert held / 12_000 == pytest.approx(0.95, abs=0.015)
+    assert f"{made.facts['sets']['held']} of 12000 on part B" in decisions_block(made)
+    # files of before tell nothing of it, and their cards stay as they are
+    older = replace(made, facts={})
+    assert "95% of cells of each lineage.\n" in decisions_block(older) + "\n"
 
 
 def test_known_cells_are_familiar_and_strange_ones_are_not(

@@ -11,7 +11,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from napari_cytodino.core.calibration import RISKS, TESTS, Calibration, Missed
+from napari_cytodino.core.calibration import (
+    RISKS,
+    SOME_PATIENTS,
+    TESTS,
+    Calibration,
+    Missed,
+)
 from napari_cytodino.core.decisions import DecisionPolicy, decide
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.evidence import weigh
@@ -22,7 +28,11 @@ from napari_cytodino.core.familiarity import (
 )
 from napari_cytodino.core.predictions import Predictions
 from napari_cytodino.core.provenance import versions
-from napari_cytodino.core.risk_bounds import check_share, upper_bound
+from napari_cytodino.core.risk_bounds import (
+    check_share,
+    design_effect,
+    upper_bound,
+)
 from napari_cytodino.core.selection import (
     SelectionCurve,
     curve_of,
@@ -51,8 +61,9 @@ CHECKS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 """Probabilities of a critical class that are tried as the most a safe call may keep."""
 
 METHOD = (
-    "temperature, familiarity and the critical check from calibration-a; thresholds by "
-    "learn-then-test with fixed-sequence testing on calibration-b"
+    "temperature, familiarity, the critical check, rare classes and sets from "
+    "calibration-a; thresholds by learn-then-test with fixed-sequence testing on "
+    "calibration-b"
 )
 """What `measure` does, in words."""
 
@@ -158,9 +169,10 @@ def measure(
 ) -> tuple[Calibration, Familiarity]:
     """Return what a model may promise, and the training cells to compare with.
 
-    Part A gives the temperature, the limits of familiarity and the check for critical
-    cells; part B, which nothing was chosen on, tests thresholds and missed critical
-    cells.
+    Part A gives the temperature, the limits of familiarity, the check for critical
+    cells, the sets of possible classes and which classes are too rare: all that decides
+    which cells reach a threshold. Part B, which nothing was chosen on, tests thresholds
+    and missed critical cells, and counts how often the sets hold the true class.
 
     Parameters
     ----------
@@ -184,40 +196,55 @@ def measure(
             raise InputError(
                 f"Calibration part {name} has no cells: give more of them."
             )
-    temperature = fit_temperature(part_a.logits, part_a.targets)
     familiarity = _familiarity(training, part_a, aims, keep_limits)
-    evidence = _weighed(part_a, taxonomy, temperature)
-    check = _critical_check(evidence, part_a.targets, taxonomy, aims)
-    evidence = _weighed(part_b, taxonomy, temperature, familiarity)
+    policy = _proposed(part_a, taxonomy, aims)
+    evidence = _weighed(part_b, taxonomy, policy.temperature, familiarity)
     targets, patients = part_b.targets, part_b.patients
     counts = np.bincount(targets, minlength=len(taxonomy))
-    fewest = round(1 / (1 - aims.set_level)) - 1
-    rare = tuple(c for c, n in zip(taxonomy.codes, counts, strict=True) if n < fewest)
-    limits = _set_limits(evidence, targets, taxonomy, aims.set_level)
-    policy = DecisionPolicy(max_critical=check, rare=rare, set_limits=limits)
     curve, lineage_curve = _curves(part_b, taxonomy, policy, evidence)
     sources = sorted(Counter(part_b.sources).items())
+    own = {"sets": _held(evidence, targets, taxonomy, policy.set_limits)}
     calibration = Calibration(
-        temperature=temperature,
+        temperature=policy.temperature,
         risk=aims.risk,
         delta=aims.delta,
         classes=taxonomy.codes,
         counts=dict(zip(taxonomy.codes, map(int, counts), strict=True)),
         curve=curve,
         lineage_curve=lineage_curve,
-        missed=_missed(evidence, targets, taxonomy, check, aims),
-        max_critical=check,
-        rare=rare,
+        missed=_missed(evidence, part_b, taxonomy, policy.max_critical, aims),
+        max_critical=policy.max_critical,
+        rare=policy.rare,
         set_level=aims.set_level,
-        set_limits=limits,
+        set_limits=policy.set_limits,
         familiar=aims.familiar,
         patients=None if patients is None else len(np.unique(patients)),
         data=", ".join(f"{name} {n}" for name, n in sources),
         date=datetime.now(UTC).date().isoformat(),
         made_for={},
-        facts={"method": METHOD, "versions": versions(), **(facts or {})},
+        facts={"method": METHOD, "versions": versions(), **own, **(facts or {})},
     )
     return _attainable(calibration), familiarity
+
+
+def _proposed(part_a: Answers, taxonomy: Taxonomy, aims: Aims) -> DecisionPolicy:
+    """Return all that decides which cells reach a threshold, from part A alone.
+
+    Had part B a say in it, it would choose the cells its own errors are counted on.
+    """
+    targets = part_a.targets
+    temperature = fit_temperature(part_a.logits, targets)
+    evidence = _weighed(part_a, taxonomy, temperature)
+    counts = np.bincount(targets, minlength=len(taxonomy))
+    fewest = round(1 / (1 - aims.set_level)) - 1
+    return DecisionPolicy(
+        temperature,
+        max_critical=_critical_check(evidence, targets, taxonomy, aims),
+        rare=tuple(
+            code for code, n in zip(taxonomy.codes, counts, strict=True) if n < fewest
+        ),
+        set_limits=_set_limits(evidence, targets, taxonomy, aims.set_level),
+    )
 
 
 def _curves(
@@ -307,17 +334,29 @@ def _critical_check(
 
 
 def _missed(
-    evidence: Evidence,
-    targets: NDArray[np.int64],
-    taxonomy: Taxonomy,
-    check: float,
-    aims: Aims,
+    evidence: Evidence, part_b: Answers, taxonomy: Taxonomy, check: float, aims: Aims
 ) -> Missed | None:
+    """Count critical cells of part B called harmless, and bound their share.
+
+    Where cells name their patients, cells of one patient are not taken as independent;
+    too few patients with critical cells bound nothing.
+    """
+    targets, patients = part_b.targets, part_b.patients
     missed = _called_harmless(evidence, targets, taxonomy, check)
     if not taxonomy.critical_mask.any() or not taxonomy.safe_mask.any():
         return None
-    wrong, cells = int(missed.sum()), len(missed)
-    bound = float(upper_bound(wrong, cells, aims.delta / TESTS))
+    wrong, cells, effect = int(missed.sum()), len(missed), 1.0
+    if patients is not None:
+        critical = taxonomy.critical_mask[targets]
+        if len(np.unique(patients[critical])) < SOME_PATIENTS:
+            return Missed(cells, wrong, aims.critical_risk, 1.0)
+        effect = (
+            design_effect(missed, patients[critical], np.ones_like(missed))
+            if wrong
+            # none was missed: other errors show how alike a patient's cells are
+            else design_effect(evidence.best != targets, patients, critical)
+        )
+    bound = float(upper_bound(wrong / effect, cells / effect, aims.delta / TESTS))
     return Missed(cells, wrong, aims.critical_risk, bound)
 
 
@@ -331,7 +370,8 @@ def _set_limits(
 
     Conformal quantile of 1 minus the probability of the true class (Sadinle et al.
     2019, arXiv 1609.00451), by lineage of the truth; that of all cells where a lineage
-    has too few.
+    has too few. The temperature was fitted on the same cells, which is one number: what
+    that costs, the count of `_held` on part B shows.
     """
     score = 1 - evidence.p[np.arange(len(targets)), targets].astype(np.float64)
     lineage = taxonomy.lineage_index[targets]
@@ -341,6 +381,19 @@ def _set_limits(
         )
         for i, group in enumerate(taxonomy.lineages)
     }
+
+
+def _held(
+    evidence: Evidence,
+    targets: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    limits: Mapping[str, float],
+) -> dict[str, int]:
+    """Return how many sets of possible classes hold the true one, of how many cells."""
+    least = np.array([1 - limits[group.name] for group in taxonomy.lineages])
+    own = evidence.p[np.arange(len(targets)), targets]
+    held = own >= least[taxonomy.lineage_index[targets]]
+    return {"cells": len(targets), "held": int(held.sum())}
 
 
 def _conformal(scores: NDArray[np.float64], level: float, *, default: float) -> float:

@@ -192,11 +192,17 @@ def _statements(calibration: Calibration) -> list[str]:
             f"({1 - calibration.share:.1%} sure; the aim of {missed.risk:.0%} is "
             f"{kept})."
         )
+    sets = calibration.facts.get("sets")
+    checked = (
+        f" (part A's quantiles; {sets['held']} of {sets['cells']} on part B)"
+        if sets
+        else ""
+    )
     lines.append(
         f"Cells farther from the training cells than {calibration.familiar:.0%} of "
         "calibration part A go to review; that is a quantile, no guarantee. Sets of "
         f"possible classes hold the true one for {calibration.set_level:.0%} of cells "
-        "of each lineage."
+        f"of each lineage{checked}."
     )
     if calibration.rare:
         lines.append(

@@ -59,8 +59,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DRAWN = {"calibration-b": 5}
-"""Of cells drawn in code there may be more of this part than a split would leave."""
+DRAWN = {"calibration-a": 2, "calibration-b": 5}
+"""Of cells drawn in code there may be more of these parts than a split would leave: of
+120 a class, part A would else have 15, too few for any class to be calibrated."""
 
 WATCH_EVERY = 1000
 """Steps between two looks at the calibration cells."""
