@@ -13,9 +13,11 @@ from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export import export
 from napari_cytodino.core.predictions import PredictionBatch, Predictions
+from napari_cytodino.core.reviews import NOT_A_CELL, ReviewLog
 from napari_cytodino.core.table import build_table, file_table
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.data import CellFile, read_crop
+from napari_cytodino.training.layouts import read_cells
 from napari_cytodino.training.tables import DataFolder, images_below, read_table
 
 if TYPE_CHECKING:
@@ -83,6 +85,31 @@ def test_reviewed_cells_of_a_field_come_back(tmp_path: Path, suffix: str) -> Non
         CellFile("slide.png", CODES[3], "slide.png", tmp_path.name, (3.0, 10.5)),
     ]
     assert read_crop(found[1], tmp_path, 16).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_a_reader_called_no_cell_is_left_out_and_told(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    image(tmp_path / "slide.png")
+    cells = cells_from_points(POINTS, (60, 80), diameter=8)
+    with ReviewLog.open(tmp_path / "case.review", image="0" * 64) as log:
+        log.attach(cells)
+        log.record([0, 1], [CODES[2], NOT_A_CELL], reviewer="A. Reader")
+        said = {
+            int(cells.label[row]): (verdict.cell_class, verdict.reviewer, verdict.at)
+            for row, verdict in log.settled().items()
+        }
+    table = exported(cells, "slide.png", said)
+    path = export(table, tmp_path / f"slide.cells{suffix}")
+    assert [c.code for c in read_table(path)] == [CODES[2]]
+    assert "1 judged to be no cell are left out" in caplog.text
+    found = read_cells(path, TAXONOMY, complete=False)
+    assert [(c.code, c.place) for c in found] == [(CODES[2], (30.0, 40.0))]
+    both = [c.code for c in read_table(path, reviewed_only=False)]
+    assert both == [CODES[2], CODES[1]]
+    with pytest.raises(InputError, match=r"None of the 2 cells .* that is a class"):
+        read_table(export(table.iloc[1:].copy(), tmp_path / f"b.cells{suffix}"))
 
 
 def test_predicted_classes_count_only_when_asked_for(tmp_path: Path) -> None:

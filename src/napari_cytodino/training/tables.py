@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from functools import cached_property
@@ -18,6 +19,8 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 """File types that `read_table` reads."""
 
 Row = dict[str, str]
+
+logger = logging.getLogger(__name__)
 
 
 class DataFolder:
@@ -133,7 +136,7 @@ def read_table(
         The data folder; the table's own without one.
     reviewed_only : bool
         Of an exported table take only the cells a person gave a class; else every
-        cell with a ``final_class``.
+        cell with a ``final_class``. What a person called no cell has none.
 
     Raises
     ------
@@ -203,12 +206,17 @@ def _reviewed(
     rows: list[Row], table: Path, folder: DataFolder, *, reviewed_only: bool
 ) -> list[CellFile]:
     column = "reviewed_class" if reviewed_only else "final_class"
-    kept = [row for row in rows if row[column]]
+    judged = [row for row in rows if row[column]]
+    # what a person called no cell is reviewed and has no class
+    kept = [row for row in judged if row["final_class"]]
     if not kept:
         raise InputError(
-            f"None of the {len(rows)} cells of {table} has a {column}: review some "
-            "cells and export the table again."
+            f"None of the {len(rows)} cells of {table} has a {column} that is a class: "
+            "review some cells and export the table again."
         )
+    if len(kept) < len(judged):
+        left = len(judged) - len(kept)
+        logger.warning("%s: %d judged to be no cell are left out.", table, left)
     images = _unescaped([row["image"] for row in kept])
     codes = _unescaped([row["final_class"] for row in kept])
     cells = []
