@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pandas as pd
 
@@ -47,6 +49,7 @@ def write_excel(table: pd.DataFrame, path: Path, notes: dict[str, Any]) -> None:
     """
     try:
         import openpyxl
+        from openpyxl.writer.excel import ExcelWriter
     except ImportError as error:
         raise missing() from error
     sheets = {CELLS: table}
@@ -56,7 +59,32 @@ def write_excel(table: pd.DataFrame, path: Path, notes: dict[str, Any]) -> None:
     book = openpyxl.Workbook(write_only=True)
     for name, frame in sheets.items():
         _write_sheet(book.create_sheet(name), in_decimals(formula_safe(frame)))
-    book.save(path)
+    archive = _Archive()
+    ExcelWriter(book, archive).save()
+    path.write_bytes(archive.content.getvalue())
+
+
+class _Archive:
+    """The zip that a workbook is, as openpyxl fills it, in memory and without dates.
+
+    A zip notes dates in local time; the workbook itself says in UTC when it was made.
+    """
+
+    def __init__(self) -> None:
+        self.content = io.BytesIO()
+        self._zip = ZipFile(self.content, "w")
+
+    def write(self, sheet: io.BytesIO, name: str) -> None:
+        self.writestr(name, sheet.getbuffer())
+
+    def writestr(self, name: str, content: Any) -> None:
+        self._zip.writestr(ZipInfo(name), content, ZIP_DEFLATED)
+
+    def namelist(self) -> list[str]:
+        return self._zip.namelist()
+
+    def close(self) -> None:
+        self._zip.close()
 
 
 def missing() -> InputError:
@@ -76,6 +104,7 @@ def _write_sheet(sheet: Any, frame: pd.DataFrame) -> None:
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet._writer import WorksheetWriter
 
     if len(frame) > _ROWS:
         raise InputError(
@@ -105,6 +134,11 @@ def _write_sheet(sheet: Any, frame: pd.DataFrame) -> None:
         made.font = Font(bold=True)
     # before anything is written, so that a refusal leaves no half-written sheet
     columns = [[_held(v) for v in frame[name].tolist()] for name in frame.columns]
+    # in memory: by itself openpyxl writes sheets into the system's temporary folder,
+    # and where that is full it says so in no way that names a remedy
+    sheet._writer = WorksheetWriter(sheet, io.BytesIO())
+    sheet._writer.cleanup = lambda: None
+    sheet._writer.write_top()
     sheet.append(head)
     for row in zip(*columns, strict=True):
         sheet.append([cell(value) for value in row])
