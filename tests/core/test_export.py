@@ -1,7 +1,9 @@
 """The door: one call for all formats, whole files, a word where it cannot be."""
 
+import errno
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -112,6 +114,31 @@ def test_what_callers_take_from_here(make_field):
     assert formula_safe(pd.DataFrame({"a": ["=1"]}))["a"][0] == "'=1"
 
 
+@pytest.mark.parametrize("lock", [True, False], ids=["locked", "folder"])
+def test_a_table_that_stays_keeps_its_notes(table, tmp_path, monkeypatch, lock):
+    path = tmp_path / "cells.csv"
+    table.attrs["provenance"] = {"image": "first"}
+    export(table, path)
+    if not lock:
+        path.unlink()
+        path.mkdir()
+    before = {p.name: p.is_dir() or p.read_bytes() for p in tmp_path.iterdir()}
+    stock = Path.replace
+
+    def replace(source, target):
+        # as Windows does while Excel shows the table
+        if lock and target == path:
+            raise PermissionError(errno.EACCES, "Access is denied", str(target))
+        return stock(source, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    table.attrs["provenance"] = {"image": "again"}
+    words = "close the program that has it open, or" if lock else "is a folder, so"
+    with pytest.raises(InputError, match=rf"s\.csv cannot .*{words} choose another"):
+        export(table, path)
+    assert {p.name: p.is_dir() or p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 def test_notes_that_cannot_be_written_leave_the_old_table(table, tmp_path):
     path = tmp_path / "cells.csv"
     table.attrs["provenance"] = {"image": "first"}
@@ -120,6 +147,6 @@ def test_notes_that_cannot_be_written_leave_the_old_table(table, tmp_path):
     table.attrs["provenance"] = {"image": "again"}
     notes_path(path).unlink()
     notes_path(path).mkdir()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"cells\.provenance\.json is a folder"):
         export(table.iloc[:1], path)
     assert path.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ def export(
             f"'{path.suffix}' is no export format; use one of {', '.join(SUFFIXES)}."
         )
     notes = provenance.to_dict() if provenance else table.attrs.get("provenance", {})
-    with whole_file(path) as temporary:
+    with _with_notes(path, notes if suffix == ".csv" else {}) as temporary:
         try:
             writers[suffix](table, temporary, notes)
         except UnicodeError as error:
@@ -88,12 +89,31 @@ def export(
                 f"{path} cannot be written, a text in the table is not valid ({error});"
                 " rename the image."
             ) from error
-        if suffix == ".csv" and notes:
-            # before the table takes its place: a full disk must not leave it with the
-            # notes of another
-            with whole_file(notes_path(path)) as beside:
-                beside.write_text(json.dumps(notes, indent=2), encoding="utf-8")
     return path
+
+
+@contextmanager
+def _with_notes(path: Path, notes: dict[str, Any]) -> Iterator[Path]:
+    """Give a temporary path as `whole_file` does, and write notes beside, if any.
+
+    A table must not lie beside the notes of another. So the notes are whole on the disk
+    before the table takes its place, and take theirs only when it did: a spreadsheet
+    may hold it open.
+    """
+    if not notes:
+        with whole_file(path) as temporary:
+            yield temporary
+        return
+    beside = notes_path(path)
+    if beside.is_dir():
+        raise InputError(
+            f"{beside} is a folder, where the notes of the table belong; choose "
+            "another name."
+        )
+    with whole_file(beside) as held:
+        held.write_text(json.dumps(notes, indent=2), encoding="utf-8")
+        with whole_file(path) as temporary:
+            yield temporary
 
 
 def notes_path(path: Path) -> Path:

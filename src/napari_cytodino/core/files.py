@@ -55,12 +55,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         if not why:
             raise
         raise InputError(
-            f"{path} cannot be written ({why}); free space on the disk or "
-            "choose another folder."
+            f"{path} cannot be written ({why}); {_remedy(error)}."
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case PermissionError():
+            # as Windows refuses while a spreadsheet shows the old file
+            return "close the program that has it open, or choose another name"
+        case IsADirectoryError():
+            return "that is a folder, so choose another name"
+    return "free space on the disk or choose another folder"
 
 
 def _said_by_system(error: Exception) -> str:
