@@ -1,5 +1,7 @@
 """Inference gives each cell its own answer, once, whatever the batches and memory."""
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -12,7 +14,10 @@ from napari_cytodino.core.crops import CropStack, iter_crops
 from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.images import ImageSource
 from napari_cytodino.core.inference import (
+    CPU_BATCH,
+    LARGEST_BATCH,
     Classifier,
+    Device,
     Job,
     classify,
     collect,
@@ -65,6 +70,67 @@ def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch):
     np.testing.assert_allclose(got.logits, want.logits, atol=1e-4)
     assert sum(seen) == 13
     assert classifier.batch_size <= fits
+
+
+@pytest.fixture
+def small_card(checkpoint, monkeypatch):
+    """Return a function that makes a classifier on a card for so many cells."""
+    for name, value in {
+        "memory_allocated": 0,
+        "max_memory_allocated": 800,
+        "reset_peak_memory_stats": None,
+        "mem_get_info": (10**9, 10**9),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    real = Classifier._forward
+
+    def make(room, message="CUDA out of memory. Tried to allocate 2.00 GiB"):
+        def forward(self, pixels):
+            seen.append(len(pixels))
+            if len(pixels) > room:
+                raise torch.OutOfMemoryError(message)
+            self.device = replace(self.device, kind="cpu")
+            try:
+                return real(self, pixels)
+            finally:
+                self.device = replace(self.device, kind="cuda")
+
+        seen = []
+        classifier = Classifier(checkpoint, "cpu", 8)
+        classifier.device = Device("cuda", "Small Card")
+        monkeypatch.setattr(Classifier, "_forward", forward)
+        return classifier, seen
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("room", "tried"), [(1, [8, 4, 2, 1]), (5, [8, 4]), (8, [8])], ids=str
+)
+def test_a_card_for_a_few_cells_gets_a_few(small_card, room, tried):
+    classifier, seen = small_card(room)
+    fits = classifier._fitting()
+    assert seen == tried
+    assert fits == (LARGEST_BATCH if room >= CPU_BATCH else tried[-1])
+
+
+def test_a_card_too_small_for_one_cell_is_one_sentence(small_card):
+    classifier, _ = small_card(0)
+    with pytest.raises(CytoDinoError, match="Small Card ran out on a single cell"):
+        classifier._fitting()
+    classifier, seen = small_card(0, "shapes do not fit")
+    with pytest.raises(RuntimeError, match="shapes"):
+        classifier._fitting()
+    assert seen == [CPU_BATCH]
+
+
+def test_a_card_too_small_for_the_model_is_one_sentence(checkpoint, monkeypatch):
+    def cast(self, device, dtype):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("napari_cytodino.core.engine.FusedModel.cast", cast)
+    with pytest.raises(CytoDinoError, match="ran out on the model; close"):
+        Classifier(checkpoint, "cpu")
 
 
 def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch):
@@ -132,6 +198,14 @@ def test_shrinking_does_not_alias(checkpoint):
     stripes[:, :, ::2] = 255
     values = preprocess(stripes, checkpoint)[0, 0, 4:-4, 4:-4]
     assert values.abs().max() < 0.3
+
+
+def test_an_apple_gpu_is_given_what_the_cpu_would_be(checkpoint, on_apple_gpu):
+    side = checkpoint.preprocessing.size + 20
+    pixels = np.random.default_rng(2).integers(0, 256, (2, side, side, 3), np.uint8)
+    values = preprocess(pixels, checkpoint, "mps")
+    assert values.device.type == "mps"
+    assert torch.equal(values.cpu(), preprocess(pixels, checkpoint))
 
 
 def test_labels_in_table_out(checkpoint):

@@ -137,7 +137,10 @@ class Classifier:
             from napari_cytodino.core.openvino_model import OpenVinoModel
 
             return OpenVinoModel(model, self.checkpoint.preprocessing.size, self.dtype)
-        return model.cast(self.device.kind, self.dtype)
+        try:
+            return model.cast(self.device.kind, self.dtype)
+        except RuntimeError as error:
+            raise self._told("the model", error) from error
 
     def _fitting(self) -> int:
         """Return how many cells at a time suit the device."""
@@ -146,11 +149,18 @@ class Classifier:
         import torch
 
         side = self.checkpoint.preprocessing.size
+        tried, count = np.zeros((CPU_BATCH, side, side, 3), np.uint8), 0
         before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        self._forward(np.zeros((CPU_BATCH, side, side, 3), np.uint8))
-        need = (torch.cuda.max_memory_allocated() - before) / CPU_BATCH
-        return fitting_batch(need, torch.cuda.mem_get_info()[0])
+        while not count:
+            torch.cuda.reset_peak_memory_stats()
+            try:
+                count = len(self._forward(tried)[0])
+            except RuntimeError as error:
+                tried = tried[: self._fewer(len(tried), error)]
+        need = (torch.cuda.max_memory_allocated() - before) / count
+        fits = fitting_batch(need, torch.cuda.mem_get_info()[0])
+        # more than what ran out of memory just now never fit
+        return fits if count == CPU_BATCH else min(fits, count)
 
     def run(
         self,
@@ -195,20 +205,27 @@ class Classifier:
             try:
                 parts.append(self._forward(pixels[start : start + size]))
             except RuntimeError as error:
-                # torch.OutOfMemoryError is one; CPU and MPS raise plain RuntimeErrors.
-                if "memory" not in str(error).lower():
-                    raise
-                if size == 1:
-                    raise CytoDinoError(
-                        f"Memory of {self.device.name} ran out on a single cell; close "
-                        "other programs or choose the device 'cpu'."
-                    ) from error
-                self.batch_size = max(1, size // 2)
+                self.batch_size = self._fewer(size, error)
                 continue
             start += size
         return (
             np.concatenate([part[0] for part in parts]),
             np.concatenate([part[1] for part in parts]),
+        )
+
+    def _fewer(self, size: int, error: RuntimeError) -> int:
+        """Return how many cells to try where memory ran out on `size`, or raise."""
+        if size == 1 or not _no_memory(error):
+            raise self._told("a single cell", error) from error
+        return size // 2
+
+    def _told(self, what: str, error: RuntimeError) -> CytoDinoError:
+        """Return the error in words where it is of memory, else raise it as it is."""
+        if not _no_memory(error):
+            raise error
+        return CytoDinoError(
+            f"Memory of {self.device.name} ran out on {what}; close other programs or "
+            "choose the device 'cpu'."
         )
 
     def _forward(
@@ -224,6 +241,12 @@ class Classifier:
             logits.float().cpu().numpy(),
             embeddings.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16),
         )
+
+
+def _no_memory(error: RuntimeError) -> bool:
+    # torch.OutOfMemoryError is one; CPU, MPS and cuBLAS raise plain RuntimeErrors.
+    text = str(error).lower()
+    return "memory" in text or "alloc_failed" in text
 
 
 def fitting_batch(need: float, free: float) -> int:
@@ -254,16 +277,16 @@ def preprocess(
     """
     import torch
 
+    from napari_cytodino.core.resizing import resize
+
     want = checkpoint.preprocessing
     values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
     # channels first in memory too, and in place: half the time on a CPU
     values = values.contiguous().float()
-    if values.shape[-1] != want.size:
-        values = torch.nn.functional.interpolate(
-            values, (want.size, want.size), mode="bilinear", antialias=True
-        )
-    mean = torch.tensor(want.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(want.std, device=device).view(1, 3, 1, 1)
+    values = resize(values, want.size)
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1).to(device) for v in (want.mean, want.std)
+    )
     return values.div_(255).sub_(mean).div_(std)
 
 
