@@ -108,6 +108,18 @@ def test_manifest_covers_every_file(tmp_path: Path) -> None:
     assert verify_files(tmp_path) == sha256(tmp_path / MANIFEST)
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_file_managers_leave_is_no_part_of_it(tmp_path: Path, name: str) -> None:
+    for file in FILES:
+        (tmp_path / file).write_text(file, encoding="utf-8")
+    write_manifest(tmp_path)
+    (tmp_path / name).write_bytes(b"\0")
+    assert verify_files(tmp_path) == sha256(tmp_path / MANIFEST)
+    (tmp_path / f"{name}.txt").write_bytes(b"\0")
+    with pytest.raises(CheckpointError, match=rf"{name}\.txt, which its manifest"):
+        verify_files(tmp_path)
+
+
 def test_training_cells_may_be_listed_but_no_other_file(tmp_path: Path) -> None:
     for name in (*FILES, FAMILIARITY):
         (tmp_path / name).write_text(name, encoding="utf-8")

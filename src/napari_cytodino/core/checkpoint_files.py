@@ -53,6 +53,9 @@ OPTIONAL = ("calibration.bfloat16.json", FAMILIARITY)
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 """Files that can run code when they are read; a folder with one is refused."""
 
+CLUTTER = (".DS_Store", ".gitattributes", "Thumbs.db", "desktop.ini")
+"""What file managers and git leave in any folder; none of it is ever read."""
+
 LARGEST_JSON = 4_000_000
 """Bytes; a longer description is not read."""
 
@@ -203,8 +206,10 @@ def verify_files(folder: Path) -> str:
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder; give a checkpoint's folder.")
     present = {
-        str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()
-    } - {".gitattributes"}
+        str(p.relative_to(folder))
+        for p in folder.rglob("*")
+        if not p.is_dir() and p.name not in CLUTTER
+    }
     for name in sorted(present):
         if Path(name).suffix.lower() in UNSAFE:
             raise CheckpointError(

@@ -21,6 +21,7 @@ from napari_cytodino.core.checkpoint_files import (
     ADAPTER_CONFIG,
     ADAPTER_FILES,
     ADAPTER_WEIGHTS,
+    CLUTTER,
     FAMILIARITY,
     FILES,
     MANIFEST,
@@ -242,7 +243,7 @@ def _parts_of(
 def _refuse_foreign(folder: Path) -> None:
     """Keep a folder that holds anything but a checkpoint from being replaced."""
     names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
-    foreign = sorted(names - {*FILES, *ADAPTER_FILES, *OPTIONAL, MANIFEST})
+    foreign = sorted(names - {*FILES, *ADAPTER_FILES, *OPTIONAL, *CLUTTER, MANIFEST})
     if foreign:
         raise CheckpointError(
             f"{folder} holds {foreign[0]}, which is no part of a checkpoint; "
