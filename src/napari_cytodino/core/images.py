@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_cytodino.core.blocks import Edges, chunk_edges, finest
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.pieces import read_units
-from napari_cytodino.core.tiff_files import read_tiff
+from napari_cytodino.core.tiff_files import read_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,7 +281,7 @@ def read_image(path: Path | str) -> ImageSource:
         )
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
-            return ImageSource(read_tiff(path))
+            return ImageSource(read_colours(path))
         with Image.open(path) as picture:
             if picture.mode in ("1", "I", "I;16", "L", "F"):
                 return ImageSource(np.asarray(picture))

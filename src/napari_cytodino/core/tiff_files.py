@@ -26,6 +26,23 @@ _UNPACKED = 10_000
 _LINES = 3
 """What tifffile says of one file is passed on up to here."""
 
+_RGB, _PALETTE, _YCBCR = 2, 3, 6
+_OTHER_COLOURS = (5, _YCBCR, 8, 9, 10)
+"""PhotometricInterpretation: CMYK, YCbCr, and the three kinds of L*a*b*."""
+
+_JPEG = (6, 7)
+"""Compressions whose YCbCr is unpacked as RGB."""
+
+_PRIMARY: dict[object, int] = {
+    0xFF0000: 0,
+    0x00FF00: 1,
+    0x0000FF: 2,
+    "red": 0,
+    "green": 1,
+    "blue": 2,
+}
+"""What OME says of a channel, and its place in RGB."""
+
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
 
 
@@ -33,7 +50,8 @@ def read_tiff(path: Path) -> npt.NDArray[Any]:
     """Read the first series of a TIFF file, as `tifffile.imread` does.
 
     That follows directories without end and fills in pixels that a file only declares;
-    both are refused here.
+    both are refused here. Compressed single pages that it leaves to the package
+    imagecodecs, as LZW and JPEG, are read by Pillow.
 
     Parameters
     ----------
@@ -51,13 +69,129 @@ def read_tiff(path: Path) -> npt.NDArray[Any]:
         When its directories form a ring or overlap, when pixels are missing, or when
         it unpacks to 10,000 times its size and more than 256 MiB.
     """
+    with _opened(path) as tiff:
+        return _values(tiff, path)
+
+
+def read_colours(path: Path) -> npt.NDArray[Any]:
+    """Read a TIFF file as `read_tiff` does, with its colours on the last axis.
+
+    Only what the file declares is taken for colours: samples of a pixel that are red,
+    green and blue, wherever they lie; OME channels that are said to be these; indices
+    into a colour map, which are looked up.
+
+    Returns
+    -------
+    ndarray
+        (..., Y, X) of a grey image, else (..., Y, X, 3 or 4).
+
+    Raises
+    ------
+    InputError
+        As `read_tiff` does, and where the colours are others, or not said to be any.
+    """
+    with _opened(path) as tiff:
+        values = _values(tiff, path)
+        if not tiff.pages:
+            return values
+        page, axes = tiff.series[0].keyframe, tiff.series[0].axes
+        if page.photometric == _PALETTE and page.colormap is not None:
+            return _looked_up(values, page.colormap)
+        if "S" in axes:
+            unpacked = page.photometric == _YCBCR and page.compression in _JPEG
+            if page.photometric in _OTHER_COLOURS and not unpacked:
+                raise InputError(
+                    f"its colours are stored as {page.photometric.name}; save it as RGB"
+                )
+            if page.photometric == _RGB or unpacked:
+                return np.moveaxis(values, axes.index("S"), -1)
+        elif axes.count("C") == 1:
+            order = _declared_order(tiff)
+            if values.shape[axes.index("C")] != len(order):
+                raise InputError(
+                    f"its {values.shape[axes.index('C')]} channels are not said to be "
+                    "red, green and blue; save it as RGB"
+                )
+            return np.moveaxis(values, axes.index("C"), -1)[..., order]
+        return values
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import tifffile
 
     _check_directories(path)
     with _few_lines(), tifffile.TiffFile(path) as tiff:
         if tiff.pages:
             _check_pixels(tiff.series[0], path.stat().st_size)
+        yield tiff
+
+
+def _values(tiff: Any, path: Path) -> npt.NDArray[Any]:
+    try:
         return np.asarray(tiff.asarray())
+    except ValueError as error:
+        series = tiff.series[0]
+        single = len(series.pages) == 1 and series.keyframe.index == 0
+        if "imagecodecs" not in str(error) or not single:
+            raise
+        return _by_pillow(path, series)
+
+
+def _by_pillow(path: Path, series: Any) -> npt.NDArray[Any]:
+    """Read the first page, or refuse what would come out as other values."""
+    from PIL import Image
+
+    page, most = series.keyframe, Image.MAX_IMAGE_PIXELS
+    how = page.compression.name
+    if most is not None and page.imagewidth * page.imagelength > most:
+        raise InputError(f"it has more than {most} pixels compressed as {how}")
+    # Pillow would turn the one upright and invert the other
+    if page.tags.valueof("Orientation", default=1) != 1 or not page.photometric:
+        raise InputError(f"it is turned or inverted, and compressed as {how}")
+    with Image.open(path) as picture:
+        values = np.asarray(picture)
+    if "S" in series.axes:
+        values = np.moveaxis(values, -1, series.axes.index("S"))
+    same = values.dtype.newbyteorder("=") == series.dtype.newbyteorder("=")
+    if values.shape != series.shape or not same:
+        raise InputError(f"its {series.dtype} values are compressed as {how}")
+    return values
+
+
+def _looked_up(
+    indices: npt.NDArray[Any], colours: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.uint8]:
+    """Return what a colour map, (3, N), says of indices; a grey one gives (..., Y, X).
+
+    It has 16 bits; old programs wrote 8.
+    """
+    colours = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+    if (colours == colours[0]).all():
+        return np.asarray(colours[0][indices])
+    return np.ascontiguousarray(colours.T)[indices]
+
+
+def _declared_order(tiff: Any) -> list[int]:
+    """Return where red, green and blue are among OME channels; empty if not said."""
+    import tifffile
+
+    if not tiff.ome_metadata:
+        return []
+    image = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
+    image = image[0] if isinstance(image, list) else image
+    channels = image["Pixels"].get("Channel", [])
+    channels = channels if isinstance(channels, list) else [channels]
+    for told in ("Color", "Name"):
+        words = [_PRIMARY.get(_word(channel.get(told))) for channel in channels]
+        if sorted(words, key=str) == [0, 1, 2]:
+            return [words.index(colour) for colour in range(3)]
+    return []
+
+
+def _word(told: object) -> object:
+    # OME writes red, green, blue and opacity as one signed number of 32 bits
+    return told >> 8 & 0xFFFFFF if isinstance(told, int) else str(told).strip().lower()
 
 
 def _check_directories(path: Path) -> None:
