@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from napari_cytodino.core import export_crops as module
 from napari_cytodino.core.crops import CropStack, iter_crops
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export_crops import _quoted, cell_of, export_crops
@@ -124,6 +125,38 @@ def test_progress_and_cancel(tmp_path, field, source):
     assert seen == [(1, 3), (2, 3)]
     assert not done.finished
     assert len(written(tmp_path)) == sum(done.counts.values()) == 2
+
+
+@pytest.mark.parametrize("how", ["cancelled", "full disk"])
+def test_an_export_cut_short_loses_no_picture(
+    tmp_path, field, source, make_field, how, monkeypatch
+):
+    save(source, field, tmp_path)
+    changed = make_field(
+        reviews={7: (B, "R", "t"), 13: (A, "R", "t"), 22: (NOT_A_CELL, "R", "t")}
+    )
+    asked = []
+    if how == "full disk":
+        write = module._write
+
+        def full(pixels, path):
+            if "cell13" in path.name:
+                raise InputError("full")
+            write(pixels, path)
+
+        monkeypatch.setattr(module, "_write", full)
+        with pytest.raises(InputError, match="full"):
+            save(source, changed, tmp_path, batch_size=1)
+    else:
+        once = {"cancelled": lambda: len(asked) == 1 or asked.append(1)}
+        assert not save(source, changed, tmp_path, batch_size=1, **once).finished
+    found = {cell_of(Path(p).name)[1]: Path(p).parent.name for p in written(tmp_path)}
+    assert found == {7: B, 13: B, 22: A}
+    assert len(written(tmp_path)) == 3
+    monkeypatch.undo()
+    save(source, changed, tmp_path)
+    found = {cell_of(Path(p).name)[1]: Path(p).parent.name for p in written(tmp_path)}
+    assert found == {7: B, 13: A}
 
 
 def test_cells_that_cannot_be_read_are_named(tmp_path, field):

@@ -23,7 +23,7 @@ from napari_cytodino.core.files import whole_file
 from napari_cytodino.core.images import ImageSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
     import pandas as pd
@@ -69,7 +69,8 @@ def export_crops(
     """Write one lossless PNG for each cell into the folder of its class.
 
     A folder may hold many cases. Pictures of this case that an earlier export put
-    into a class which the cell no longer has are removed, for a cell has one class.
+    into a class which the cell no longer has are removed, for a cell has one class:
+    when its new picture is there, or at the end for a cell that gets none.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def export_crops(
         int(row): folder / classes[int(cells.label[row])] / _name(case, cells, int(row))
         for row in rows
     }
-    _clear(folder, case, set(paths.values()))
+    old = _earlier(folder, case, set(paths.values()))
     counts: Counter[str] = Counter()
     unreadable: list[int] = []
     done, finished = 0, True
@@ -119,10 +120,13 @@ def export_crops(
             if readable:
                 _write(pixels, paths[int(row)])
                 counts[paths[int(row)].parent.name] += 1
+                _remove(old.pop(int(cells.label[row]), []))
             else:
                 unreadable.append(int(cells.label[row]))
         done += len(batch.rows)
         progress(done, len(rows))
+    if finished:
+        _remove(path for paths_left in old.values() for path in paths_left)
     return CropsWritten(dict(counts), tuple(sorted(unreadable)), finished)
 
 
@@ -168,14 +172,22 @@ def _quoted(case: str) -> str:
     return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted
 
 
-def _clear(folder: Path, case: str, wanted: set[Path]) -> None:
-    for path in list(folder.glob("*/*.png")):
+def _earlier(folder: Path, case: str, wanted: set[Path]) -> dict[int, list[Path]]:
+    """Return the pictures of a case that an export does not write, by label."""
+    earlier: dict[int, list[Path]] = {}
+    for path in folder.glob("*/*.png"):
         found = _NAME.fullmatch(path.name)
         if found and found["case"] == _quoted(case) and path not in wanted:
-            path.unlink()
-            # training takes a class folder without a picture for a mistake
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
+            earlier.setdefault(int(found["label"]), []).append(path)
+    return earlier
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+        # training takes a class folder without a picture for a mistake
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _batches(
