@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cells", type=int, default=60)
     parser.add_argument("--few", type=int, default=16)
-    parser.add_argument("--side", type=int, default=1200)
+    parser.add_argument("--side", type=int, default=1600)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)

@@ -15,6 +15,7 @@ from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.engine import fused_model
 from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.given_layers import ONEDNN, Linear
 from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
 from napari_cytodino.core.taxonomy import Taxonomy
 
@@ -119,3 +120,17 @@ def test_a_head_that_cannot_be_is_told(tmp_path, field, value, word):
     write_manifest(checkpoint.folder, tuple(listed["sha256"]))
     with pytest.raises(CheckpointError, match=word):
         fused_model(load_checkpoint(checkpoint.folder))
+
+
+@pytest.mark.parametrize(("dtype", "body"), [("float32", True), ("bfloat16", False)])
+def test_float32_on_a_cpu_goes_by_onednn(dtype, body):
+    """And nothing else: neither bfloat16, which has it anyway, nor what is not cast."""
+    model = fused_model(load_checkpoint("demo"))
+
+    def by_onednn(part):
+        return {m.onednn for m in part.modules() if isinstance(m, Linear)}
+
+    assert by_onednn(model) == {False}
+    model.cast("cpu", dtype)
+    assert by_onednn(model.body) == {body and ONEDNN}
+    assert by_onednn(model.head) == {ONEDNN}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cytodino.core.given_layers import Linear, Norm, below
+from napari_cytodino.core.given_layers import ONEDNN, Linear, Norm, below
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -19,6 +19,20 @@ def test_a_projection_is_that_of_torch(bias):
     with torch.no_grad():
         theirs.weight.zero_()
     assert own.weight.abs().sum() > 0
+
+
+@pytest.mark.skipif(not ONEDNN, reason="this torch has no oneDNN")
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("shape", [(2, 7, 64), (64,), (0, 64), (1, 1, 64)])
+def test_onednn_gives_the_same(shape, bias):
+    theirs = nn.Linear(64, 48, bias=bias).requires_grad_(False)
+    own = Linear(theirs.weight, theirs.bias)
+    own.onednn = True
+    x = torch.randn(shape)
+    torch.testing.assert_close(own(x), theirs(x))
+    # as attention hands it on: heads and tokens exchanged, so not in order of memory
+    turned = torch.randn(64, 3).T
+    torch.testing.assert_close(own(turned), theirs(turned))
 
 
 def test_a_norm_is_that_of_torch():

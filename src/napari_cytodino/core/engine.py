@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_cytodino.core.dinov3 import DinoV3, DinoV3Shape
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.fast_head import FastHead, HeadShape
-from napari_cytodino.core.given_layers import below
+from napari_cytodino.core.given_layers import ONEDNN, Linear, below
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,10 @@ class FusedModel(nn.Module):
         """Move to a device, and the backbone to a number type; return itself."""
         self.to(kind)
         self.body.to(getattr(torch, dtype))
+        for layer in self.modules():
+            if isinstance(layer, Linear):
+                plain = layer.weight.dtype is torch.float32
+                layer.onednn = ONEDNN and kind == "cpu" and plain
         return self.eval().requires_grad_(False)
 
     def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:

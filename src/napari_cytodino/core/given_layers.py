@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+ONEDNN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+"""Whether this torch can multiply float32 by oneDNN, as its compiler has it do.
+
+Otherwise it takes MKL, which uses no AVX-512 on processors that are not Intel's: less
+than half the rate on an AMD EPYC (benchmarks/README.md).
+"""
 
 
 class Linear(nn.Module):
@@ -23,10 +32,16 @@ class Linear(nn.Module):
         (outputs, inputs); copied.
     bias : Tensor, optional
         (outputs,); copied.
+
+    Attributes
+    ----------
+    onednn : bool
+        Multiply by oneDNN: on a CPU, in float32, without gradients, where `ONEDNN`.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
+        self.onednn = False
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
@@ -37,6 +52,11 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Project the last axis."""
+        if self.onednn:
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(
+                x, self.weight, self.bias, "none", [], ""
+            )
+            return out
         return F.linear(x, self.weight, self.bias)
 
 

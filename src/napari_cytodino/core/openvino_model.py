@@ -77,7 +77,9 @@ class OpenVinoModel:
 
     def __init__(self, model: FusedModel, size: int, dtype: str) -> None:
         openvino = _openvino()
-        graph = _converted(model.cast("cpu", "float32"), torch.zeros(2, 3, size, size))
+        graph = _converted(
+            model.eval().requires_grad_(False), torch.zeros(2, 3, size, size)
+        )
         hints = {
             "INFERENCE_PRECISION_HINT": _HINTS[dtype],
             "PERFORMANCE_HINT": "LATENCY",
