@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+import json
+import re
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.config import build, read_recipe, recipe_folder
 from napari_cytodino.training.finetune_config import FinetuneRecipe, RunPlan
+from napari_cytodino.training.finetune_model import backbone_of, config_of
+from napari_cytodino.training.ranges import FINETUNE
 from napari_cytodino.training.splits import PUBLISHED
 
 if TYPE_CHECKING:
@@ -106,11 +112,88 @@ def test_set_reaches_every_table() -> None:
         ("augmentation.flip=2", r"augmentation\.flip is 2"),
         ("size=4", "size is 4"),
         ("calibration.risk=2", "risk is 2"),
+        ("head.heads=5", r"head\.heads is 5.* width of 24.* 1, 2, 3, 4, 6, 8, 12, 24"),
+        ("head.layers=0", r"head\.layers is 0: use a value from 1 to 64"),
+        ("backbone.random.heads=4", r"random\.heads is 4.* width of 24 in parts of 4"),
+        ("backbone.random.width=7", r"a width of 7 .*change the width"),
+        ("optim.weight_decay=-1", r"optim\.weight_decay is -1\.0: .* from 0 to 1\."),
+        ("optim.lr_end=0.1", r"lr_end is 0\.1: .* optim\.lr = 0\.003"),
+        ("std=[0, 0.2, 0.2]", r"std is \[0\.0, 0\.2, 0\.2\]: .* from 0\.001 to 1"),
+        ("augmentation.blur=[3, 0.5]", r"blur is \[3\.0, 0\.5\]: put the lower first"),
+        ("size=40", "size is 40: use a multiple of backbone.random.patch = 16"),
+        ("seed=-1", "seed is -1: use a value from 0 to 2147483647"),
+        (f"optim.lr=1{'0' * 400}", "lr is a whole number of 1329 bits"),
+        (f"run.epochs=1{'0' * 5000}", "epochs is '1000"),
     ],
 )
 def test_faulty_changes_are_named(change: str, word: str) -> None:
     with pytest.raises(InputError, match=word):
         load("finetune-smoke", change)
+
+
+JUNK: list[Any] = [None, True, "", "a\0b", [], [[]], {}, {"": 0}, 2**70, 10**400]
+JUNK += [-1, 0, 0.5, 1, 3, 7, 1e9, 1e308, -1e-9, float("nan"), float("inf")]
+
+
+def fault(content: dict[str, Any]) -> str:
+    """Return how a recipe is refused; empty where it describes a model."""
+    try:
+        recipe = build(FinetuneRecipe, content, "x.toml")
+        shape, _ = backbone_of(recipe.backbone, recipe.size)
+        assert config_of(recipe, shape).head_heads == recipe.head.heads
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def table_of(content: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """Return the table that holds a key such as optim.lr, and the key's last part."""
+    *tables, last = key.split(".")
+    for name in tables:
+        content = content[name]
+    return content, last
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    key=st.sampled_from(sorted(FINETUNE)), junk=st.sampled_from(JUNK), dice=st.data()
+)
+def test_junk_is_refused_in_one_sentence_or_there_is_a_model(
+    key: str, junk: Any, dice: st.DataObject
+) -> None:
+    content = json.loads(json.dumps(asdict(load("finetune-smoke"))))
+    table, last = table_of(content, key)
+    if isinstance(table[last], list) and dice.draw(st.booleans()):
+        table[last][dice.draw(st.integers(0, len(table[last]) - 1))] = junk
+    else:
+        table[last] = junk
+    told = fault(content)
+    if told:
+        assert told.endswith(".")
+        assert "\n" not in told
+        assert last in told
+
+
+@pytest.mark.parametrize("key", sorted(FINETUNE))
+def test_the_ends_of_a_range_are_taken_and_what_lies_beyond_is_not(key: str) -> None:
+    content = json.loads(json.dumps(asdict(load("finetune-smoke"))))
+    table, last = table_of(content, key)
+    before = table[last]
+    low, high = FINETUNE[key]
+    step = 1 if type(before) is int else (high - low) / 1000
+
+    def told_of(value: float) -> str:
+        several = isinstance(before, list)
+        table[last] = [float(value)] * len(before) if several else type(before)(value)
+        return fault(content)
+
+    for value in (low, high):
+        # what hangs on another value may still be wrong
+        assert re.search(r"^$|width of|multiple of|optim\.lr =", told_of(value))
+    for value in (low - step, high + step):
+        told = told_of(value)
+        assert told.startswith(f"{key} is ")
+        assert told.endswith(f": use a value from {low} to {high}.")
 
 
 def test_recipes_are_frozen_and_every_field_is_documented() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.errors import CheckpointError, InputError
 from napari_cytodino.training.config import build, read_recipe
 from napari_cytodino.training.finetune_config import (
     BackbonePlan,
@@ -103,6 +103,16 @@ def test_a_folder_gives_the_weights(
     fields = model.config.backbone_config
     assert fields["model_type"] == kind
     assert fields.get("pos_embed_rescale") == (1.5 if kind == "dinov3_vit" else None)
+
+
+def test_heads_that_do_not_divide_the_width_of_a_folder_are_told(
+    tmp_path: Path, recipe: FinetuneRecipe
+) -> None:
+    # the recipe alone cannot know the width
+    plan = BackbonePlan(source=str(backbone_folder(tmp_path / "base")))
+    wrong = replace(recipe, backbone=plan, head=replace(recipe.head, heads=5))
+    with pytest.raises(InputError, match=r"head\.heads is 5.* width of 24: use one of"):
+        new_model(wrong)
 
 
 def test_the_positions_are_scaled_only_while_training(recipe: FinetuneRecipe) -> None:

@@ -25,6 +25,7 @@ from napari_cytodino.training.augmentation import Augmentation
 from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.distillation import DistillPlan
 from napari_cytodino.training.loop import FitPlan  # noqa: TC001 the reader resolves it
+from napari_cytodino.training.ranges import STUDENT, check_heads, check_ranges
 from napari_cytodino.training.strange import Strangeness
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+BITS = 64
+"""Of whole numbers; Python reads longer ones, but cannot always show them."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,13 @@ class Recipe:
                 f"size = {self.size} is no multiple of model.patch = "
                 f"{self.model.patch}: change one of them."
             )
+        check_ranges(self, STUDENT)
+        shape = self.model
+        if shape.turns not in (1, 2, 4):
+            raise InputError(f"model.turns is {shape.turns}: use 1, 2 or 4.")
+        # positions turn pairs of values along two axes
+        check_heads("model.heads", shape.heads, shape.width, parts=4)
+        check_heads("model.head_heads", shape.head_heads, shape.width)
 
     @property
     def classes_in_order(self) -> Taxonomy:
@@ -248,7 +259,8 @@ def _apply(content: dict[str, Any], change: str) -> None:
         raise InputError(f"--set {change} is not key=value, such as fit.steps=100.")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
+        # not TOML, or a number of more digits than Python reads
         parsed = value
     *tables, last = key.strip().split(".")
     for table in tables:
@@ -284,6 +296,7 @@ def build(kind: type[T], content: dict[str, Any], where: str) -> T:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     """Check one value against its type and convert tables, lists and whole floats."""
+    _check_bits(value, where)
     if get_origin(hint) in (Union, types.UnionType):
         if value is None:
             return None
@@ -306,4 +319,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint and hint is not float:
         return value
-    raise InputError(f"{where} is {value!r}, but must be of the kind {hint}.")
+    kind = hint.__name__ if isinstance(hint, type) else hint
+    raise InputError(f"{where} is {value!r}, but must be of the kind {kind}.")
+
+
+def _check_bits(value: Any, where: str) -> None:
+    if type(value) is int and value.bit_length() > BITS:
+        raise InputError(
+            f"{where} is a whole number of {value.bit_length()} bits: use at most "
+            f"{BITS}, as TOML has them."
+        )

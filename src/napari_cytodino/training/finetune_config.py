@@ -8,6 +8,7 @@ from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.paper_augmentation import PaperAugmentation
+from napari_cytodino.training.ranges import FINETUNE, check_heads, check_ranges
 from napari_cytodino.training.splits import PROTOCOLS
 
 VARIANTS = ("published", "maturation", "cross-entropy")
@@ -28,13 +29,6 @@ def _one_of(field_name: str, value: str, known: tuple[str, ...]) -> None:
         raise InputError(f"{field_name} is '{value}': use one of {', '.join(known)}.")
 
 
-def _within(field_name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(
-            f"{field_name} is {value}: use a value from {low:g} to {high:g}."
-        )
-
-
 @dataclass(frozen=True)
 class RandomBackbone:
     """Shape of a DINOv3 ViT with random weights, for tests and smoke runs.
@@ -53,6 +47,11 @@ class RandomBackbone:
     feed_forward: int = 48
     patch: int = 16
     registers: int = 1
+
+    def __post_init__(self) -> None:
+        check_ranges(self, FINETUNE, "backbone.random.")
+        # positions turn pairs of values along two axes
+        check_heads("backbone.random.heads", self.heads, self.width, parts=4)
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class BackbonePlan:
                 f"backbone has source = '{self.source}' and random = {self.random}: "
                 "set exactly one of them."
             )
-        _within("backbone.pos_embed_rescale", self.pos_embed_rescale, 1, 16)
+        check_ranges(self, FINETUNE, "backbone.")
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,7 @@ class LoraPlan:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        _within("lora.rank", self.rank, 1, 4096)
-        _within("lora.alpha", self.alpha, 1, 65536)
-        _within("lora.dropout", self.dropout, 0, 0.95)
+        check_ranges(self, FINETUNE, "lora.")
 
 
 @dataclass(frozen=True)
@@ -120,6 +117,9 @@ class HeadPlan:
     heads: int = 4
     ff_ratio: int = 2
     dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_ranges(self, FINETUNE, "head.")
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class DataPlan:
 
     def __post_init__(self) -> None:
         _one_of("data.protocol", self.protocol, tuple(PROTOCOLS))
-        _within("data.synthetic", self.synthetic, 0, 10**6)
+        check_ranges(self, FINETUNE, "data.")
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,7 @@ class LossPlan:
     def __post_init__(self) -> None:
         _one_of("loss.variant", self.variant, VARIANTS)
         _one_of("loss.class_weights", self.class_weights, CLASS_WEIGHTS)
+        check_ranges(self, FINETUNE, "loss.")
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,7 @@ class SamplingPlan:
     multiplier: int = 2
 
     def __post_init__(self) -> None:
-        _within("sampling.power", self.power, 0, 2)
-        _within("sampling.multiplier", self.multiplier, 1, 100)
+        check_ranges(self, FINETUNE, "sampling.")
 
 
 @dataclass(frozen=True)
@@ -231,10 +231,12 @@ class OptimPlan:
 
     def __post_init__(self) -> None:
         _one_of("optim.schedule", self.schedule, SCHEDULES)
-        _within("optim.lr", self.lr, 1e-8, 1)
-        _within("optim.clip", self.clip, 1e-6, 1e6)
-        _within("optim.period", self.period, 1, 10**6)
-        _within("optim.warmup", self.warmup, 0, 0.9)
+        check_ranges(self, FINETUNE, "optim.")
+        if self.lr_end > self.lr:
+            raise InputError(
+                f"optim.lr_end is {self.lr_end}: use a value from 0 to optim.lr = "
+                f"{self.lr}."
+            )
 
 
 @dataclass(frozen=True)
@@ -276,10 +278,7 @@ class RunPlan:
 
     def __post_init__(self) -> None:
         _one_of("run.precision", self.precision, PRECISIONS)
-        for name in ("epochs", "patience", "batch", "eval_batch", "log_steps"):
-            _within(f"run.{name}", getattr(self, name), 1, 10**9)
-        _within("run.save_steps", self.save_steps, 0, 10**9)
-        _within("run.workers", self.workers, 0, 1024)
+        check_ranges(self, FINETUNE, "run.")
 
     def accumulation(self, processes: int) -> int:
         """Return the batches behind one step, on one of some processes.
@@ -345,8 +344,16 @@ class FinetuneRecipe:
     run: RunPlan = field(default_factory=RunPlan)
 
     def __post_init__(self) -> None:
-        _within("size", self.size, 8, 4096)
-        _within("field_of_view", self.field_of_view, 8, 4096)
+        check_ranges(self, FINETUNE)
+        shape = self.backbone.random
+        if shape is None:
+            return
+        check_heads("head.heads", self.head.heads, shape.width)
+        if self.size % shape.patch:
+            raise InputError(
+                f"size is {self.size}: use a multiple of backbone.random.patch = "
+                f"{shape.patch}."
+            )
 
     @property
     def classes_in_order(self) -> Taxonomy:

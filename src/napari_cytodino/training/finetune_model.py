@@ -8,7 +8,12 @@ import torch
 
 from napari_cytodino.core.adapter import add_lora
 from napari_cytodino.core.backbone import find_backbone, load_backbone
-from napari_cytodino.core.model import CytoDinoConfig, CytoDinoForImageClassification
+from napari_cytodino.core.model import (
+    CytoDinoConfig,
+    CytoDinoForImageClassification,
+    build_backbone_config,
+)
+from napari_cytodino.training.ranges import check_heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,17 +59,25 @@ def backbone_of(
     return fields, weights
 
 
-def new_model(recipe: FinetuneRecipe) -> PeftModel:
-    """Build backbone, adapters and head; all that is fresh comes from the seed.
+def config_of(recipe: FinetuneRecipe, fields: dict[str, Any]) -> CytoDinoConfig:
+    """Describe the model of a recipe on a backbone.
+
+    Parameters
+    ----------
+    recipe
+        Names classes and head.
+    fields
+        The backbone's configuration, from `backbone_of`.
 
     Raises
     ------
-    CytoDinoError
-        When the backbone cannot be had or has no projection to adapt.
+    InputError
+        When the head's attention does not divide the backbone's width.
     """
-    torch.manual_seed(recipe.seed)
-    fields, weights = backbone_of(recipe.backbone, recipe.size)
-    config = CytoDinoConfig(
+    check_heads(
+        "head.heads", recipe.head.heads, build_backbone_config(fields).hidden_size
+    )
+    return CytoDinoConfig(
         backbone_config=fields,
         taxonomy=recipe.classes_in_order.to_dict(),
         head_layers=recipe.head.layers,
@@ -73,6 +86,20 @@ def new_model(recipe: FinetuneRecipe) -> PeftModel:
         head_dropout=recipe.head.dropout,
         synthetic=bool(recipe.data.synthetic),
     )
+
+
+def new_model(recipe: FinetuneRecipe) -> PeftModel:
+    """Build backbone, adapters and head; all that is fresh comes from the seed.
+
+    Raises
+    ------
+    CytoDinoError
+        When the backbone cannot be had, has no projection to adapt, or has a width that
+        the heads do not divide.
+    """
+    torch.manual_seed(recipe.seed)
+    fields, weights = backbone_of(recipe.backbone, recipe.size)
+    config = config_of(recipe, fields)
     model = CytoDinoForImageClassification(config)
     if weights:
         model.backbone.load_state_dict(weights)
