@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from napari_cytodino.training.sealing import (
     last_sealed,
     seal,
     versions,
+    write_whole_json,
 )
 
 FACTS = {
@@ -117,6 +120,55 @@ def test_files_reach_the_disk_before_the_seal(
     assert order[3:] == [str(made), str(tmp_path)]
 
 
+class Windows:
+    """The `os` of a Windows, as far as it refuses what others allow."""
+
+    name = "nt"
+    O_RDONLY = os.O_RDONLY
+
+    @staticmethod
+    def open(path: Path, *flags: int) -> int:
+        if path.is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        return os.open(path, *flags)
+
+    @staticmethod
+    def fsync(handle: int) -> None:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+        os.fsync(handle)
+
+    @staticmethod
+    def close(handle: int) -> None:
+        os.close(handle)
+
+
+def test_a_state_is_sealed_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = state(tmp_path, 4, sealed=False)
+    monkeypatch.setattr(sealing, "os", Windows)
+    seal(made)
+    assert last_sealed(tmp_path) == made
+
+
+def test_json_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_whole_json(path, {"größe": 1})
+    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.json cannot be written"):
+            write_whole_json(path, {"much": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_whole_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_new_folder_takes_the_facts_and_the_same_facts_agree(tmp_path: Path) -> None:
     assert not check_fingerprint(tmp_path, FACTS)
     assert json.loads((tmp_path / FINGERPRINT).read_text("utf-8")) == FACTS
@@ -156,8 +208,9 @@ def test_other_last_bits_have_to_be_allowed(
     assert "versions.torch was '2.6', is '2.7'" in caplog.text
 
 
-def test_a_damaged_fingerprint_is_no_new_run(tmp_path: Path) -> None:
-    (tmp_path / FINGERPRINT).write_text("{", "utf-8")
+@pytest.mark.parametrize("content", ["{", "", "[1]", "7"])
+def test_a_damaged_fingerprint_is_no_new_run(tmp_path: Path, content: str) -> None:
+    (tmp_path / FINGERPRINT).write_text(content, "utf-8")
     with pytest.raises(InputError, match="cannot be read"):
         check_fingerprint(tmp_path, FACTS)
 

@@ -41,12 +41,35 @@ class TrainingError(CytoDinoError):
 
 
 def _sync(path: Path) -> None:
-    """Force a file or a folder's entries to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Force a file to the disk; Windows does so only where it could be written."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a folder's entries to the disk; Windows cannot open a folder."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_whole_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write indented JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    ValueError
+        When a number is not finite.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    with whole_file(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -63,10 +86,9 @@ def seal(folder: Path) -> None:
     for path in _files(folder):
         _sync(path)
         hashes[path.relative_to(folder).as_posix()] = sha256(path)
-    with whole_file(folder / SEAL) as part:
-        part.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
-    _sync(folder)
-    _sync(folder.parent)
+    write_whole_json(folder / SEAL, hashes)
+    _sync_folder(folder)
+    _sync_folder(folder.parent)
 
 
 def fault_of(folder: Path) -> str:
@@ -149,12 +171,11 @@ def check_fingerprint(
     path = folder / FINGERPRINT
     plain = json.loads(json.dumps(facts))
     if not path.is_file():
-        with whole_file(path) as part:
-            part.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        write_whole_json(path, plain)
         return False
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        stored = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read ({error}): choose an empty folder."
         ) from error
