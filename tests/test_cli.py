@@ -123,6 +123,8 @@ def test_find(tmp_path, picture):
         (["classify", "IMAGE", "--shard", "3/2"], "names no shard"),
         (["classify", "IMAGE", "--device", "cuda9"], "'cuda9' is no device"),
         (["classify", "IMAGE", "--crops", "--points", "p.csv"], "not several"),
+        (["classify", "IMAGE", "--crops", "--workers", "2"], "leave out --workers"),
+        (["classify", "IMAGE", "--crops", "--scheduler", "x"], "leave out --workers"),
         (["classify", "IMAGE", "--labels", "a", "--labels", "b"], "2 label images"),
         (["classify", "IMAGE", "--labels", "gone.npy"], "no label image gone.npy"),
         (["classify", "IMAGE", "--field-of-view", "1"], "1 image pixels"),
@@ -225,6 +227,22 @@ def test_shards_make_the_whole(whole, tmp_path, folder, tiny_checkpoint):
         last = invoke(*line)
     assert told_digest(last.output) == told_digest(whole[1].output)
     assert len(list((tmp_path / "parts").glob("failed-*-of-2.csv"))) <= 1
+
+
+def test_shards_of_crops_each_keep_their_table(tmp_path, folder, tiny_checkpoint):
+    line = line_for(folder, tmp_path, tiny_checkpoint, "--crops", "--shard")
+    words = [invoke(*line, f"{i}/9").output for i in range(1, 10)]
+    tables = sorted(tmp_path.glob("cells-*-of-9.csv"))
+    images = [name for path in tables for name in pd.read_csv(path)["image"]]
+    assert sorted(images) == sorted(path.name for path in folder.iterdir())
+    told = [path for path in tables if any(f"Table: {path}\n" in w for w in words)]
+    assert told == tables
+    assert sum("No cell is in part" in w for w in words) == 9 - len(tables) > 0
+    for path in tables:
+        rows = pd.read_csv(path.with_suffix(".differential.csv"))
+        assert rows["count"].sum() == pd.read_csv(path)["final_class"].count()
+        number = path.stem.split("-")[1]
+        assert "done before" in invoke(*line, f"{number}/9").output
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")

@@ -190,6 +190,11 @@ def classify(
     with _one_sentence():
         if sum((bool(labels), points is not None, crops)) > 1:
             raise InputError("Give one of --labels, --points and --crops, not several.")
+        if crops and (workers or scheduler):
+            raise InputError(
+                "With --crops one process writes one table; leave out --workers and "
+                "--scheduler, or share the cells out with --shard."
+            )
         job = Job(field_of_view, device, batch_size, risk, dtype)
         part = (shard or "").replace("/", "-of-")
         run = cluster.Run(
@@ -210,14 +215,17 @@ def _classify_crops(
     files: list[Path], folders: list[Path], run: Any
 ) -> tuple[int, int]:
     """Classify single cells; return how many are unfamiliar, and of how many."""
-    from napari_cytodino.core.cluster import process_all_crops
+    from napari_cytodino.core.cluster import crops_stem, process_all_crops
 
+    if not files:
+        typer.echo(f"No cell is in part {run.part}; nothing is written.")
+        return 0, 0
     with _bar("crops") as progress:
         done = process_all_crops(files, run, folders=folders, progress=progress)
     typer.echo(
         f"{done.cells} cells, {done.flagged} of them flagged for an expert"
         f"{'; done before and skipped' if done.skipped else ''}. "
-        f"Table: {run.out / f'cells.{run.formats[0]}'}\n{RESEARCH_USE}"
+        f"Table: {run.out / f'{crops_stem(run)}.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
     return done.unfamiliar
 

@@ -24,7 +24,12 @@ from napari_cytodino.core.cluster import (
     process_all_crops,
     reason,
 )
-from napari_cytodino.core.errors import CheckpointError, CytoDinoError, InputError
+from napari_cytodino.core.errors import (
+    CheckpointError,
+    CytoDinoError,
+    InputError,
+    StoppedError,
+)
 from napari_cytodino.core.inference import Job
 from napari_cytodino.core.synthetic import synthetic_smear
 
@@ -330,6 +335,38 @@ def test_one_way_of_working_at_a_time(tmp_path):
         list(process_all([], run, workers=1, scheduler="tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match="No dask scheduler answers"):
         list(process_all([], run, scheduler="nonsense://x"))
+
+
+@pytest.mark.parametrize("how", ["closed", "stopped", "refused", "no file"])
+def test_a_run_that_is_stopped_lists_its_own_failures(tmp_path, tasks, serial, how):
+    run = replace(serial[0], out=tmp_path)
+    old = b"image,reason\nanother.png,of an earlier run\n"
+    (tmp_path / "failed.csv").write_bytes(old)
+    if how == "refused":
+        with pytest.raises(InputError, match="No dask scheduler"):
+            list(process_all(tasks, run, scheduler="nonsense://x"))
+        assert (tmp_path / "failed.csv").read_bytes() == old
+        return
+    if how == "no file":
+        (tmp_path / "failed.csv").unlink()
+        (tmp_path / "failed.csv").mkdir()
+
+    def stop(done, total):
+        raise StoppedError
+
+    outcomes = process_all(tasks, run, progress=stop)
+    assert next(outcomes).image == tasks[0].image
+    if how == "stopped":
+        with pytest.raises(StoppedError):
+            next(outcomes)
+    else:
+        outcomes.close()
+    if how != "no file":
+        assert failures(tmp_path)["image"].tolist() == [str(tasks[0].image)]
+        outcomes = process_all(tasks[1:], run)
+        next(outcomes)
+        outcomes.close()
+        assert failures(tmp_path) is None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")

@@ -79,8 +79,12 @@ def test_cancelled_within_an_image_it_leaves_nothing_of_it(folder: Path) -> None
 
 def test_cancelled_between_images_those_that_are_done_stay(folder: Path) -> None:
     plan, done = plan_of(folder), []
+    plan.out.mkdir()
+    (plan.out / "failed.csv").write_text("image,reason\nold.png,old\n")
     for step in folder_steps(plan, print, done.__len__):
         done += [step] if isinstance(step, Outcome) and not step.error else []
+    failed = pd.read_csv(plan.out / "failed.csv")["image"].tolist()
+    assert failed == [str(i) for i in plan.images if i.stem == "bad"]
     _, *again = folder_steps(plan, print, never)
     assert [o.skipped for o in again if not o.error] == [True, False]
 

@@ -99,6 +99,25 @@ def test_it_stops_between_steps(qtbot: Any, log: Log, how: str) -> None:
     assert len(seen) < 10_000
 
 
+def test_steps_that_are_cancelled_put_away_before_the_end(qtbot: Any, log: Log) -> None:
+    put_away: list[tuple[bool, bool]] = []
+
+    def endless(cancelled: Callable[[], bool]) -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            main = threading.current_thread() is threading.main_thread()
+            put_away.append((log.ends == [], main))
+
+    runner = Runner()
+    log.start(runner, endless)
+    qtbot.waitUntil(lambda: len(log.steps) > 0)
+    runner.cancel()
+    qtbot.waitUntil(lambda: log.ends == [True])
+    assert put_away == [(True, False)]
+
+
 def test_nothing_is_kept_alive(qtbot: Any) -> None:
     runner, ghosts = Runner(), []
 

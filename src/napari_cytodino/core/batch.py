@@ -34,6 +34,9 @@ OVERLAY = ".overlay.png"
 FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
 """What `process_image` can write the cell table as."""
 
+CROPS = "cells"
+"""Stem of the result of many single-cell images."""
+
 _MAGIC = frozenset("*?[")
 
 
@@ -230,7 +233,8 @@ def process_image(
     found_by = str(task.labels or task.points or "find_cells")
     table.attrs["provenance"]["settings"]["cells"] = found_by
     polygons = {} if labels is None else outlines(labels, cells)
-    written = _write_tables(table, out, f"{stem}.", formats, polygons)
+    names = f"{stem}.cells", f"{stem}.differential"
+    written = _write_tables(table, out, names, formats, polygons)
     boxes = table[list(BOX_COLUMNS)].to_numpy(float)
     write_overlay(out / f"{stem}{OVERLAY}", source, table, boxes)
     table.attrs["files"] = [*written, f"{stem}{OVERLAY}"]
@@ -240,18 +244,24 @@ def process_image(
 def _write_tables(
     table: pd.DataFrame,
     out: Path,
-    prefix: str,
+    names: tuple[str, str],
     formats: Sequence[str],
     polygons: Mapping[int, Polygon] | None = None,
 ) -> list[str]:
-    """Write the cells in each format, and the differential; return the names."""
+    """Write the cells in each format, and the differential; return all file names.
+
+    Parameters
+    ----------
+    names
+        Of the cells and of the differential, without suffix.
+    """
     written = []
     for suffix in formats:
-        path = export(table, out / f"{prefix}cells.{suffix}", polygons=polygons)
+        path = export(table, out / f"{names[0]}.{suffix}", polygons=polygons)
         written.append(path.name)
         if suffix == "csv":
             written.append(notes_path(path).name)
-    written.append(f"{prefix}differential.csv")
+    written.append(f"{names[1]}.csv")
     write_differential(table, out / written[-1])
     return written
 
@@ -376,11 +386,17 @@ def process_crops(
     job: Job,
     folders: Sequence[Path] = (),
     formats: Sequence[str] = ("csv",),
+    stem: str = CROPS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Classify single-cell images and write one table for all, and its differential.
 
     The column `image` holds the path relative to the one of `folders` it lies in.
+
+    Parameters
+    ----------
+    stem
+        Of the table, and, where it is another than `CROPS`, of the differential.
     """
     table = classify(
         CropFolder(files),
@@ -392,7 +408,8 @@ def process_crops(
         progress=progress,
     )
     table["image"] = [relative(file, folders) for file in files]
-    table.attrs["files"] = _write_tables(table, out, "", formats)
+    names = stem, "differential" if stem == CROPS else f"{stem}.differential"
+    table.attrs["files"] = _write_tables(table, out, names, formats)
     return table
 
 

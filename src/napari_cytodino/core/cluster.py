@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cytodino import __version__
 from napari_cytodino.core.batch import (
+    CROPS,
     ImageTask,
     process_crops,
     process_image,
@@ -39,15 +40,12 @@ from napari_cytodino.core.inference import DEVICES, Classifier, Job
 from napari_cytodino.core.precision import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from napari_cytodino.core.checkpoint import Checkpoint
-
-CROPS = "cells"
-"""Stem of the result of many single-cell images."""
 
 _WORKING = threading.Lock()
 _LOADING = threading.Lock()
@@ -72,7 +70,8 @@ class Run:
     sha256
         Hash of the checkpoint, where a process must not take another one.
     part
-        Of a job array, as in ``1-of-4``: it gets its own list of what failed.
+        Of a job array, as in ``1-of-4``: it gets its own list of what failed, and its
+        own table of single cells.
     """
 
     checkpoint: str
@@ -204,7 +203,7 @@ def process_all_crops(
     CytoDinoError
         When checkpoint or options cannot be used.
     """
-    classifier = _classifier(run)
+    classifier, stem = _classifier(run), crops_stem(run)
 
     def work() -> pd.DataFrame:
         return process_crops(
@@ -214,14 +213,20 @@ def process_all_crops(
             job=run.job,
             folders=folders,
             formats=run.formats,
+            stem=stem,
             progress=progress,
         )
 
     named = {f"{number} {relative(f, folders)}": f for number, f in enumerate(files)}
     try:
-        return _recorded(run.out / CROPS, CROPS, named, run, classifier, work)
+        return _recorded(run.out / stem, stem, named, run, classifier, work)
     except (OSError, MemoryError) as error:
         raise CytoDinoError(reason(error)) from error
+
+
+def crops_stem(run: Run) -> str:
+    """Return the stem of the result of a run over single-cell images."""
+    return f"{CROPS}-{run.part}" if run.part else CROPS
 
 
 def _classifier(run: Run) -> Classifier:
@@ -335,11 +340,11 @@ def process_all(
     workers: int = 0,
     scheduler: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Yield the outcome of each image as it is done, or was done before.
 
-    What fails is listed at the end in `batch_record.FAILED` in the folder of results,
-    where there was more than one image.
+    What failed is listed at the end in `batch_record.FAILED` in the folder of results,
+    where there was more than one image; also when it is stopped, by closing it.
 
     Parameters
     ----------
@@ -366,16 +371,21 @@ def process_all(
     here = (process(*call, progress) for call in calls)
     spread_out = workers or scheduler
     chosen = _outcomes(calls, run, workers, scheduler) if spread_out else here
-    with closing(chosen) as outcomes:
-        for outcome in outcomes:
-            if outcome.error:
-                failed[outcome.image] = outcome.error
-            yield outcome
-    if len(tasks) > 1:
-        listed = [(t.image, failed[t.image]) for t in tasks if t.image in failed]
-        # each was told already; a full disk may be why they failed
-        with suppress(CytoDinoError):
-            write_failures(failures_path(run), listed)
+    begun = not spread_out
+    try:
+        with closing(chosen) as outcomes:
+            for outcome in outcomes:
+                begun = True
+                if outcome.error:
+                    failed[outcome.image] = outcome.error
+                yield outcome
+    finally:
+        # also where it was stopped: the list is of this run, not of an earlier one
+        if begun and len(tasks) > 1:
+            listed = [(t.image, failed[t.image]) for t in tasks if t.image in failed]
+            # each was told already; a full disk may be why they failed
+            with suppress(CytoDinoError, OSError):
+                write_failures(failures_path(run), listed)
 
 
 def failures_path(run: Run) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -164,10 +164,14 @@ def folder_steps(
             yield from _crops(plan, run, progress, cancelled)
             return
         tasks = [ImageTask(image) for image in plan.images]
-        for outcome in process_all(tasks, run, progress=lambda *_: _stop(cancelled)):
-            yield outcome
-            # an image without cells, or done before, tells of no progress
-            _stop(cancelled)
+        # closed at once, which lists what failed
+        with closing(
+            process_all(tasks, run, progress=lambda *_: _stop(cancelled))
+        ) as outcomes:
+            for outcome in outcomes:
+                yield outcome
+                # an image without cells, or done before, tells of no progress
+                _stop(cancelled)
 
 
 def _stop(cancelled: Callable[[], bool]) -> None:
@@ -203,7 +207,7 @@ def _crops(
 
 def _unreadable(plan: FolderPlan) -> tuple[tuple[Path, str], ...]:
     """Return the crops that the table calls unreadable, if it can be read back."""
-    from napari_cytodino.core.cluster import CROPS
+    from napari_cytodino.core.batch import CROPS
     from napari_cytodino.core.table_reading import READABLE, read_table
 
     written = (f".{name}" for name in plan.formats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,17 @@ class _Link:
 
     def generate(self, cancelled: Callable[[], bool]) -> Iterator[Any]:
         steps, self.steps = self.steps, None
-        if steps is None:
+        if steps is None or cancelled():
             return
         try:
-            yield from steps(cancelled)
+            under_way = steps(cancelled)
+            for step in under_way:
+                yield step
+                if cancelled():
+                    break
+            # what it has to put away it does here in the worker, and before the end
+            if isinstance(under_way, Generator):
+                under_way.close()
         except Exception as error:
             yield _Broken(error)
 
@@ -131,9 +139,8 @@ class Runner:
 
     def cancel(self) -> None:
         """Ask the worker to stop after the batch under way."""
+        # not its own quit(), which would leave the steps half way, never closed
         self._token.set()
-        if self._worker is not None:
-            self._worker.quit()
 
     def abandon(self) -> None:
         """Stop the worker and hear nothing of it any more."""
