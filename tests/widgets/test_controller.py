@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_cytodino.widgets.export_panel import whole_table
 from napari_cytodino.widgets.preferences import Preferences
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -94,6 +96,30 @@ def test_export_equals_the_screen(
         assert shown == exported.loc[label, "final_class"]
         assert features.loc[label, "status"] == exported.loc[label, "status"]
     assert features.loc[ids[0], "theirs"] == "a"
+
+
+@pytest.mark.parametrize("which", ["painted", "deleted"])
+def test_a_layer_that_changes_does_not_stop_what_is_saved(
+    judged: Any, which: str
+) -> None:
+    labels, go = judged.session.cells_layer, threading.Event()
+
+    def steps(cancelled: Callable[[], bool]) -> Iterator[str]:
+        yield "begun"
+        go.wait(20)
+        yield f"cancelled: {cancelled()}"
+
+    judged.controller.attempt(lambda: judged.controller.save(steps, str))
+    if which == "painted":
+        labels.data_setitem((np.array([0]), np.array([0])), 9)
+        assert "Layer 'cells' changed; press Classify" in judged.session.stale
+    else:
+        judged.viewer.layers.remove(labels)
+        assert judged.session.cells_layer is None
+    go.set()
+    judged.wait()
+    assert judged.messages[-2:] == ["begun", "cancelled: False"]
+    assert not any("dropped" in message for message in judged.messages)
 
 
 def test_closing_lets_go_of_the_viewer(chosen: Any) -> None:

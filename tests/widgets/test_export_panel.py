@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.widgets import export_panel
 from napari_cytodino.widgets.export_panel import (
     ExportPanel,
     provenance,
@@ -68,6 +71,32 @@ def test_geojson_holds_outlines(
     rings = [f["geometry"]["coordinates"][0] for f in content["features"]]
     assert len(rings) == 6
     assert min(len(ring) for ring in rings) > 20
+
+
+def test_painting_meanwhile_does_not_reach_the_file(
+    chosen: Any, panel: ExportPanel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen.classify()
+    panel.save_table(tmp_path / "before.geojson")
+    chosen.wait()
+    stock, go = export_panel.rings, threading.Event()
+
+    def late(reading: Any) -> Any:
+        go.wait(20)
+        return stock(reading)
+
+    monkeypatch.setattr(export_panel, "rings", late)
+    panel.save_table(tmp_path / "cells.geojson")
+    labels = chosen.session.cells_layer
+    y, x = np.argwhere(labels.data == 1)[:40].T
+    labels.data_setitem((y, x), 0)
+    go.set()
+    chosen.wait()
+    written = [
+        [f["geometry"] for f in json.loads(path.read_text())["features"]]
+        for path in (tmp_path / "before.geojson", tmp_path / "cells.geojson")
+    ]
+    assert written[0] == written[1]
 
 
 def test_clicked_cells_are_exported_too(

@@ -285,7 +285,8 @@ class Controller:
             return
         if session.reading is None and not session.busy:
             return
-        busy = session.busy
+        # a file being saved is of what was on the screen when that began
+        busy = session.busy and session.state is not RunState.SAVING
         dropped = "answers under way are dropped; " if busy else ""
         why = (
             f"Layer '{layer.name}' changed; {dropped}press Classify to bring results "
@@ -299,7 +300,7 @@ class Controller:
         session = self.session
         if layer is not session.image and layer is not session.cells_layer:
             return
-        if session.busy:
+        if session.busy and session.state is not RunState.SAVING:
             self.run.drop(
                 f"Layer '{layer.name}' was deleted; answers under way are dropped."
             )

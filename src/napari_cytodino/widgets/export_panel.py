@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,7 @@ class ExportPanel(QWidget):
         def start() -> None:
             frame, notes = whole_table(session), provenance(session)
             points = embeddings(session)
+            held = own_labels(reading) if path.suffix == ".geojson" else None
 
             def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
                 # Excel sheets and outlines of many cells take seconds
@@ -71,7 +72,7 @@ class ExportPanel(QWidget):
                     frame,
                     path,
                     provenance=notes,
-                    polygons=rings(reading) if path.suffix == ".geojson" else None,
+                    polygons=rings(held),
                     embeddings=points,
                 )
 
@@ -174,6 +175,13 @@ def embeddings(session: Session) -> npt.NDArray[np.float16]:
     """Return the embedding of each line of the table."""
     assert session.predictions is not None
     return session.predictions.embeddings[session.predictions.done]
+
+
+def own_labels(reading: CellsReading | None) -> CellsReading | None:
+    """Return the reading with labels that painting in the layer does not change."""
+    if reading is None or reading.labels is None:
+        return reading
+    return replace(reading, labels=reading.labels.copy())
 
 
 def rings(reading: CellsReading | None) -> dict[int, list[list[float]]]:
