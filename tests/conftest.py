@@ -215,3 +215,40 @@ def make_familiarity() -> Callable[..., Familiarity]:
         return learn_familiarity(own, np.arange(cells) % 4, other, quantile=0.9)
 
     return make
+
+
+@pytest.fixture
+def on_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """Return what makes a tensor say that it lies on an Apple GPU; none is here.
+
+    It refuses what torch 2.6 lacks there, and to be mixed with tensors of the CPU.
+    """
+    import torch
+
+    class OnAppleGpu(torch.Tensor):
+        device = property(lambda self: torch.device("mps"))
+
+        def cpu(self, *_: Any, **__: Any) -> torch.Tensor:
+            with torch._C.DisableTorchFunctionSubclass():
+                return self.as_subclass(torch.Tensor)
+
+        @classmethod
+        def __torch_function__(
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if func.__name__ in ("interpolate", "index_copy", "poisson"):
+                raise NotImplementedError(f"{func.__name__} on an Apple GPU")
+            if any(type(value) is torch.Tensor and value.ndim for value in args):
+                raise RuntimeError("Expected all tensors to be on the same device")
+            plain: Any = super().__torch_function__
+            return plain(func, types, args, kwargs or {})
+
+    stock = torch.Tensor.to
+
+    def to(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if any(isinstance(a, torch.device | str) and "mps" in str(a) for a in args):
+            return self.as_subclass(OnAppleGpu)
+        return stock(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    return lambda tensor: tensor.to("mps")

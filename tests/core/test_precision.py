@@ -76,4 +76,50 @@ def test_a_torch_without_the_private_question_means_float32(monkeypatch):
 def test_a_gpu_is_asked_itself(supported, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
     assert gains_by_bfloat16("cuda") is supported
-    assert gains_by_bfloat16("mps")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Let a product be asked of an Apple GPU; there is none here, so the CPU answers.
+
+    The list holds what the GPU is to answer with, and takes up what it was asked.
+    """
+    answers, questions, stock = [], [], torch.ones
+
+    def ones(*size, dtype, device):
+        questions.append((device, dtype))
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return stock(*size, dtype=dtype) * answers[0]
+
+    monkeypatch.setattr(torch, "ones", ones)
+    precision._multiplies.cache_clear()
+    yield answers, questions
+    precision._multiplies.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("answer", "gains"),
+    [
+        (1, True),
+        # a product that comes out wrong
+        (0, False),
+        # macOS 13, as torch 2.6 words it, and a torch that knows no such device
+        (TypeError("BFloat16 is not supported on MPS"), False),
+        (RuntimeError("MPS bfloat type is supported on MacOS 14.0 or newer."), False),
+    ],
+)
+def test_an_apple_gpu_is_asked_once_to_multiply(asked, answer, gains):
+    answers, questions = asked
+    answers.append(answer)
+    assert [gains_by_bfloat16("mps") for _ in range(3)] == [gains] * 3
+    assert questions == [("mps", torch.bfloat16)]
+    assert pick_dtype("auto", "mps") == ("bfloat16" if gains else "float32")
+    # thresholds that were never measured in it are no matter of the device
+    assert pick_dtype("auto", "mps", ("float32",)) == "float32"
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="for a torch without it")
+def test_a_torch_without_apple_gpus_means_float32():
+    precision._multiplies.cache_clear()
+    assert not gains_by_bfloat16("mps")

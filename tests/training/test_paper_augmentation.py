@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from napari_cytodino.training.paper_augmentation import (
     speckled,
     uniforms,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OFF = PaperAugmentation(flip=0, turn=0, colour=0, degrade=0, equalise=0)
 ALL = PaperAugmentation(flip=1, turn=1, colour=1, degrade=1, equalise=1)
@@ -64,6 +67,16 @@ def test_a_cell_looks_the_same_in_any_batch_and_again() -> None:
     assert torch.equal(together, torch.cat(halves))
     assert together.min() >= 0
     assert together.max() <= 1
+
+
+def test_an_apple_gpu_gets_the_views_of_the_cpu(
+    on_apple_gpu: Callable[[Any], Any],
+) -> None:
+    pixels = cells()
+    expected = augment(pixels, KEYS, ALL, seed=3)
+    found = augment(on_apple_gpu(pixels), KEYS, ALL, seed=3)
+    assert found.device.type == "mps"
+    assert torch.equal(found.cpu(), expected)
 
 
 def test_epoch_position_and_seed_change_the_view() -> None:
@@ -204,7 +217,12 @@ def test_equalisation_spreads_the_lightness_and_keeps_the_hue() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"border": "wrap"}, "'wrap'"), ({"turn": 1.5}, r"turn is 1")],
+    [
+        ({"border": "wrap"}, "'wrap'"),
+        ({"turn": 1.5}, r"turn is 1\.5: .* from 0 to 1"),
+        ({"blur": (3.0, 0.5)}, r"blur is \[3\.0, 0\.5\]: put the lower first"),
+        ({"quality": (0.0, 50.0)}, r"quality is \[0\.0, 50\.0\]: .* from 1 to 100"),
+    ],
 )
 def test_faulty_settings_are_named(settings: Any, word: str) -> None:
     with pytest.raises(InputError, match=word):

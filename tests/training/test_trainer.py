@@ -34,6 +34,7 @@ from napari_cytodino.training.trainer import (
 from napari_cytodino.training.trainer_states import load_adapter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 STILL = (
@@ -109,6 +110,15 @@ def test_cells_are_resized_as_for_inference() -> None:
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (want.mean, want.std))
     assert torch.allclose((own - mean) / std, expected, atol=1e-5)
     assert own.shape == (2, 3, 32, 32)
+
+
+def test_an_apple_gpu_gets_the_views_of_the_cpu(
+    on_apple_gpu: Callable[[Any], Any],
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 50, 50, 3), np.uint8)
+    there = to_views(on_apple_gpu(torch.from_numpy(pixels)), 32)
+    assert there.device.type == "mps"
+    assert torch.equal(there.cpu(), to_views(torch.from_numpy(pixels), 32))
 
 
 def gradients(trainer: FinetuneTrainer) -> list[torch.Tensor]:

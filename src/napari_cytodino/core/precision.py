@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from napari_cytodino.core.errors import InputError
@@ -47,15 +48,29 @@ def gains_by_bfloat16(kind: str) -> bool:
     """Return whether bfloat16 is faster than float32 on this device.
 
     A processor without units for it emulates it, at 0.4 of the speed of float32
-    (performance reference, 2).
+    (performance reference, 2). An Apple GPU is asked to multiply, since macOS 13 has no
+    bfloat16; whether it gains was not measured.
     """
     import torch
 
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if kind == "mps":
-        return True
+        return _multiplies("mps")
     return _allowed() and _units()
+
+
+@cache
+def _multiplies(device: str) -> bool:
+    """Return whether a small product in bfloat16 comes out right; asked once."""
+    import torch
+
+    try:
+        ones = torch.ones((16, 16), dtype=torch.bfloat16, device=device)
+        return bool(((ones @ ones).float().cpu() == 16).all())
+    except (RuntimeError, TypeError):
+        # torch says so with either, by its version and that of macOS
+        return False
 
 
 def _units() -> bool:

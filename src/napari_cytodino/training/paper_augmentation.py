@@ -12,6 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.resizing import off_apple_gpu
+from napari_cytodino.training.ranges import FINETUNE, check_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,11 +100,7 @@ class PaperAugmentation:
                 f"augmentation.border is '{self.border}': use one of "
                 f"{', '.join(BORDERS)}."
             )
-        for name in ("flip", "turn", "colour", "degrade", "equalise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"augmentation.{name} is {getattr(self, name)}: a chance is 0 to 1."
-                )
+        check_ranges(self, FINETUNE, "augmentation.")
 
 
 def uniforms(keys: Sequence[Sequence[int]], seed: int) -> Uniforms:
@@ -320,10 +318,12 @@ def augment(
     Returns
     -------
     Tensor
-        (B, 3, S, S) float32 in 0..1.
+        (B, 3, S, S) float32 in 0..1, on the same device; drawn on the CPU where that is
+        an Apple GPU, which lacks some of the operations.
     """
+    home, pixels = pixels.device, off_apple_gpu(pixels)
     u = uniforms(keys, seed)
     pixels = pose(pixels, u, settings)
     pixels = colour(pixels, u, settings)
     pixels = degrade(pixels, u, settings)
-    return equalise(pixels, u, settings)
+    return equalise(pixels, u, settings).to(home)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch.nn import functional as F
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.core.resizing import resize
 from napari_cytodino.training.finetune_data import CellDataset, EpochSampler
 from napari_cytodino.training.metrics import confusion, f1_scores
 from napari_cytodino.training.paper_augmentation import augment
@@ -80,10 +80,7 @@ def rate_factor(step: int, steps_per_epoch: int, steps: int, plan: OptimPlan) ->
 
 def to_views(pixels: Tensor, size: int) -> Tensor:
     """Resize uint8 crops (B, S, S, 3) as inference does: (B, 3, size, size) in 0..1."""
-    values = pixels.permute(0, 3, 1, 2).float()
-    if values.shape[-1] != size:
-        values = F.interpolate(values, (size, size), mode="bilinear", antialias=True)
-    return values / 255
+    return resize(pixels.permute(0, 3, 1, 2).float(), size) / 255
 
 
 def macro_f1_of_all(answers: tuple[Any, Any]) -> dict[str, float]:
