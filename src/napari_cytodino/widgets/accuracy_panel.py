@@ -14,7 +14,7 @@ from napari_cytodino.widgets.bars import Bars, Row, percent
 from napari_cytodino.widgets.card import STATUS_WORDS
 from napari_cytodino.widgets.marks import SIGNS
 from napari_cytodino.widgets.outlook import FAR, Outlook, other_mix, outlook
-from napari_cytodino.widgets.review_queue import FLAGGED, place_in, queue
+from napari_cytodino.widgets.review_queue import place_in, queue
 from napari_cytodino.widgets.risk_chart import RiskChart, curve
 from napari_cytodino.widgets.standing import (
     PER_CENT,
@@ -65,6 +65,7 @@ class AccuracyPanel(QWidget):
         self.toggle = ui.disclosure()
         self.chart = RiskChart()
         self._folded: bool | None = None
+        self._flagged = 0
         self._lay_out()
         self._connect(controller)
         self.refresh()
@@ -116,7 +117,10 @@ class AccuracyPanel(QWidget):
         self.headline.setText(f"{'✓' if now.promised else '!'} {now.headline}")
         self.detail.setText(now.detail)
         self._show_chart()
-        self._show_cells(now)
+        # counting 50,000 words takes a while: once for all that is shown
+        out = outlook(self._session) if len(self._session.table) else None
+        self._flagged = out.flagged if out else 0
+        self._show_cells(now, out)
         self._show_place()
 
     def _show_control(self, now: Standing) -> None:
@@ -149,14 +153,11 @@ class AccuracyPanel(QWidget):
         self._folded = not self._folded
         self._show_chart()
 
-    def _show_cells(self, now: Standing) -> None:
-        there = len(self._session.table) > 0
+    def _show_cells(self, now: Standing, out: Outlook | None) -> None:
         for widget in (self.bars, self.errors, self.reasons, self.mix):
-            widget.setVisible(there)
-        self.next.setEnabled(there)
-        if not there:
+            widget.setVisible(out is not None)
+        if out is None:
             return
-        out = outlook(self._session)
         self.bars.show_rows(rows(out))
         self.errors.setText(errors(out, now))
         self.reasons.setText(reasons(out))
@@ -167,15 +168,12 @@ class AccuracyPanel(QWidget):
             self.mix.setText(mix(far))
 
     def _show_place(self) -> None:
-        session = self._session
-        status = session.table["status"]
-        flagged = int(sum((status == name).sum() for name in FLAGGED))
-        place = None
+        session, flagged, place = self._session, self._flagged, None
         if session.selected_row is not None and flagged:
             place = place_in(queue(session), session.selected_row)
         self.next.setEnabled(flagged > 0)
         if place is None:
-            self.place.setText(f"{flagged:,} flagged" if len(status) else "")
+            self.place.setText(f"{flagged:,} flagged" if len(session.table) else "")
         else:
             self.place.setText(f"{place + 1:,} of {flagged:,}, costliest first")
 

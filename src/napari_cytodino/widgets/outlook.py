@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cytodino.widgets.review_queue import FLAGGED
 from napari_cytodino.widgets.standing import asked
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Outlook:
     def cells(self) -> int:
         """All of them."""
         return sum(self.status.values())
+
+    @property
+    def flagged(self) -> int:
+        """Those for an expert."""
+        return sum(self.status.get(name, 0) for name in FLAGGED)
 
 
 def outlook(session: Session) -> Outlook:
