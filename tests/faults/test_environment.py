@@ -7,6 +7,8 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from napari_cytodino.core.reviews import ReviewLog
 PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow", ".h5ad": "anndata"}
 
 EXPORT = """
-import hashlib, json, locale, pickle, sys
+import hashlib, json, locale, pickle, re, sys, zipfile
 from pathlib import Path
 for name in ("", "de_DE.UTF-8", "tr_TR.UTF-8"):
     try:
@@ -41,12 +43,19 @@ notes = Provenance("a.png", "demo", "00", True, {"min": 0.9}, versions={}, creat
 found = {}
 for name in sys.argv[3:]:
     path = export(table, Path(sys.argv[2]) / f"cells{name}", provenance=notes)
-    found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-text = case_report(CaseReport("1", table, Taxonomy.load("mll21"), notes))
+    content = path.read_bytes()
+    if name == ".xlsx":
+        book = zipfile.ZipFile(path)
+        dates = repr([part.date_time for part in book.infolist()]).encode()
+        content = b"".join(book.read(part) for part in book.infolist())
+        content = dates + re.sub(rb">....-..-..T..:..:..Z</dcterms:", b"", content)
+    found[name] = hashlib.sha256(content).hexdigest()
+report = CaseReport("1", table, Taxonomy.load("mll21"), notes, created=made)
+text = case_report(report)
 found["report"] = hashlib.sha256(text.encode()).hexdigest()
-print(json.dumps(found))
+print(json.dumps([found, locale.localeconv()["decimal_point"]]))
 """
-"""Tables and the report as bytes; Excel and HDF5 note the time of day by themselves."""
+"""Tables and the report as bytes; Excel notes its own time of day, in UTC."""
 
 PLACES = (
     {"LC_ALL": "C", "TZ": "UTC", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -55,31 +64,48 @@ PLACES = (
 )
 
 
+def make_locales(folder: Path) -> bool:
+    """Make locales with a decimal comma, where the system has their sources."""
+    folder.mkdir()
+    command = ["localedef", "-f", "UTF-8"]
+    with suppress(OSError):
+        return not any(
+            subprocess.run(
+                [*command, "-i", name, str(folder / f"{name}.UTF-8")],
+                capture_output=True,
+            ).returncode
+            for name in ("de_DE", "tr_TR")
+        )
+    return False
+
+
 def test_files_are_the_same_bytes_everywhere(tmp_path: Path, many_cells: Any) -> None:
     stored = tmp_path / "table.pickle"
     stored.write_bytes(pickle.dumps(many_cells.table))
+    commas = make_locales(tmp_path / "locales")
+    here = {"LOCPATH": str(tmp_path / "locales")} if commas else {}
+    there = [s for s in SUFFIXES if s not in PACKAGES or find_spec(PACKAGES[s])]
     found = []
     for number, place in enumerate(PLACES):
-        folder = tmp_path / str(number)
+        # anndata takes seconds to import
+        wanted = [s for s in there if number < 2 or s != ".h5ad"]
         done = subprocess.run(
             [
-                sys.executable,
-                "-c",
-                EXPORT,
-                str(stored),
-                str(folder),
-                ".csv",
-                ".geojson",
+                *(sys.executable, "-c", EXPORT),
+                *(str(stored), str(tmp_path / str(number)), *wanted),
             ],
-            env=os.environ | place,
+            env=os.environ | place | here,
             capture_output=True,
             text=True,
             timeout=300,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        found.append(json.loads(done.stdout))
-    assert found[0] == found[1] == found[2]
-    assert len(found[0]) == 3
+        digests, point = json.loads(done.stdout)
+        assert point == ("," if commas and number else point)
+        found.append(digests)
+    assert found[0] == found[1]
+    assert found[0].items() >= found[2].items()
+    assert len(found[2]) >= 3
     back = pd.read_csv(tmp_path / "1" / "cells.csv")
     np.testing.assert_allclose(
         back["confidence"], many_cells.table["confidence"], atol=1e-6

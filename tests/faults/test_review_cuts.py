@@ -118,7 +118,7 @@ def test_cut_at_the_ends_of_pages(killed: Killed) -> None:
     assert found[-2:] == [7, 8]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(share=st.floats(0, 1), way=st.sampled_from(["cut", "flip", "zeros"]))
 def test_torn_at_any_byte(killed: Killed, share: float, way: str) -> None:
     log, size = killed.log, len(killed.log)
