@@ -1,4 +1,4 @@
-"""Names that look like markup: nothing in the viewer renders them."""
+"""Names that look like markup or turn their line: nothing in the viewer obeys them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QLabel, QTreeWidget, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QLabel,
+    QPlainTextEdit,
+    QTreeWidget,
+    QWidget,
+)
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.widgets import notices, ui
@@ -68,13 +75,21 @@ def hostile(checkpoint: Checkpoint) -> Checkpoint:
 def shown(widget: QWidget) -> Iterator[tuple[str, bool]]:
     """Yield the texts of a widget, and whether Qt renders them as rich text."""
     texts = [widget.toolTip(), widget.statusTip(), widget.whatsThis()]
+    yield widget.windowTitle(), False
     if isinstance(widget, QTreeWidget):
         items = [widget.invisibleRootItem()]
         while items:
             item = items.pop()
             items += [item.child(i) for i in range(item.childCount())]
-            texts += [item.toolTip(column) for column in range(widget.columnCount())]
+            for column in range(widget.columnCount()):
+                texts.append(item.toolTip(column))
+                yield item.text(column), False
+        head = widget.headerItem()
+        yield " ".join(head.text(i) for i in range(widget.columnCount())), False
+    if isinstance(widget, QPlainTextEdit):
+        yield widget.toPlainText(), False
     if isinstance(widget, QComboBox):
+        yield "\n".join(widget.itemText(i) for i in range(widget.count())), False
         tip = Qt.ItemDataRole.ToolTipRole
         texts += [widget.itemData(i, tip) or "" for i in range(widget.count())]
     for text in texts:
@@ -89,13 +104,14 @@ def shown(widget: QWidget) -> Iterator[tuple[str, bool]]:
 
 
 def seen_evil(*roots: QWidget) -> int:
-    """Return how many texts hold a hostile name; fail where one is rendered."""
+    """Return how many texts hold a hostile name; fail where one has its way."""
     count = 0
     for root in roots:
         for widget in [root, *root.findChildren(QWidget)]:
             for text, rich in shown(widget):
                 if "evil" in text:
                     assert not rich, (widget, text)
+                    assert TURN not in text, (widget, text)
                     count += 1
     return count
 
@@ -135,7 +151,7 @@ def test_no_name_is_markup_in_any_dock(
         review.review.start.click()
     labels.translate = (0, 1)
     qtbot.wait(50)
-    assert EVIL in dock.run.status.text()
+    assert ui.visible(EVIL) in dock.run.status.text()
     words = gallery.gallery.model.words(2) if hasattr(gallery, "gallery") else ""
     assert not Qt.mightBeRichText(ui.literal(words))
     dialog = card_dialog(session.opened, dock)

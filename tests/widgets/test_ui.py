@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
@@ -33,6 +34,18 @@ def test_hints_wrap_instead_of_widening(qtbot: Any) -> None:
     assert label.wordWrap()
     assert label.minimumSizeHint().width() < 300
     assert label.heightForWidth(200) > label.heightForWidth(800)
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\x1b", "\u2028"])
+def test_no_label_lets_a_name_turn_its_line(qtbot: Any, mark: str) -> None:
+    for make in (ui.hint, ui.heading):
+        label = make(f"<b>a{mark}b")
+        qtbot.addWidget(label)
+        first = label.text()
+        label.setText(f"ä\u200d{mark}\n")
+        assert (mark in first + label.text(), "\\" in first) == (False, True)
+        assert label.text().startswith("ä\u200d\\")
+        assert label.textFormat() == Qt.TextFormat.PlainText
 
 
 def test_swatches_have_the_colour_and_an_edge() -> None:

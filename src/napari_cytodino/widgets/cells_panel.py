@@ -104,7 +104,7 @@ class CellsPanel(QWidget):
             if none or not entries:
                 combo.addItem(empty, None)
             for name, value in entries:
-                combo.addItem(name, value)
+                combo.addItem(ui.visible(name), value)
             values = [combo.itemData(i) for i in range(combo.count())]
             place = next((i for i, v in enumerate(values) if v is chosen), 0)
             combo.setCurrentIndex(place)

@@ -93,7 +93,7 @@ class CheckpointPanel(QWidget):
         with signals_blocked(self.picker):
             place = self.picker.findText(name)
             if place < 0 and name:
-                self.picker.insertItem(0, name, name)
+                self.picker.insertItem(0, ui.visible(name), name)
                 place = 0
             self.picker.setCurrentIndex(place)
         self.about.setText(about(opened) if opened else "Not open yet.")
@@ -134,7 +134,7 @@ def about(checkpoint: Checkpoint) -> str:
 def card_dialog(checkpoint: Checkpoint, parent: QWidget) -> QDialog:
     """Return a window with the model card; its text is never run as HTML."""
     dialog = QDialog(parent)
-    dialog.setWindowTitle(f"Model card of {checkpoint.name}")
+    dialog.setWindowTitle(ui.visible(f"Model card of {checkpoint.name}"))
     text = QTextBrowser()
     text.setAccessibleName("Model card")
     text.document().setMarkdown(

@@ -273,7 +273,7 @@ class FolderDialog(QDialog):
             self.failed.clear()
             shown = 0
         for image, why in failed[shown:]:
-            self.failed.appendPlainText(left_out(image, why))
+            self.failed.appendPlainText(ui.visible(left_out(image, why)))
 
     def _ask_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of images")

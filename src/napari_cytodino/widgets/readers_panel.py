@@ -81,7 +81,7 @@ class ReadersPanel(QWidget):
             before = self.pair.currentData()
             self.pair.clear()
             for first, second in pairs:
-                self.pair.addItem(f"{first} and {second}", (first, second))
+                self.pair.addItem(ui.visible(f"{first} and {second}"), (first, second))
             self.pair.setCurrentIndex(max(0, self.pair.findData(before)))
         blind = reviewing.blind
         for part in (self.pair, self.list, self.refresh_button):
@@ -115,7 +115,8 @@ class ReadersPanel(QWidget):
         if more > 0:
             said.append(f"The first {MOST} of {MOST + more:,} cells are listed.")
         self.words.setText("\n".join(said))
-        self.list.setHeaderLabels(["Cell", found.first, found.second, "Settled"])
+        names = (ui.visible(name) for name in (found.first, found.second))
+        self.list.setHeaderLabels(["Cell", *names, "Settled"])
         log = self._reviewing.log
         settled = log.settled() if log is not None else {}
         for entry in found.disagreements[:MOST]:

@@ -35,27 +35,44 @@ _NOTHING = "\u2060"
 """A mark that is not drawn; behind it Qt sees no tag."""
 
 
-def literal(text: str) -> str:
-    """Return a text that tooltips and notices show as it is, never as markup.
+def visible(text: str) -> str:
+    """Return a text with what would steer its line shown as its code.
 
-    Names come from files of others, and Qt takes for rich text whatever looks like it.
-    What would steer the line (control characters, marks that turn the direction of
-    writing) is shown as its code.
+    That is control characters and marks that turn the direction of writing; names come
+    from files of others.
     """
-    text = "".join(
+    return "".join(
         c if c.isprintable() or c in _JOINERS or c == "\n" else ascii(c)[1:-1]
         for c in text
     )
+
+
+def literal(text: str) -> str:
+    """Return a text that tooltips and notices show as it is, never as markup.
+
+    As `visible`; besides, Qt takes for rich text whatever looks like it.
+    """
+    text = visible(text)
     if Qt.mightBeRichText(text):
         text = text.replace("<", f"<{_NOTHING}").replace("&lt;", f"&{_NOTHING}lt;")
     return text
 
 
+class _Words(QLabel):
+    """A label of plain text in which nothing steers the line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(visible(text))
+        self.setTextFormat(Qt.TextFormat.PlainText)
+
+    def setText(self, text: str) -> None:
+        super().setText(visible(text))
+
+
 def hint(text: str = "") -> QLabel:
     """Return a label for a sentence that may wrap and may be copied."""
-    label = QLabel(text)
+    label = _Words(text)
     label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     policy.setHeightForWidth(True)
@@ -65,8 +82,7 @@ def hint(text: str = "") -> QLabel:
 
 def heading(text: str) -> QLabel:
     """Return the title of a section."""
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
+    label = _Words(text)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return bold(label)
 
