@@ -169,7 +169,7 @@ def _looked_up(
     colours = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
     if (colours == colours[0]).all():
         return np.asarray(colours[0][indices])
-    return np.ascontiguousarray(colours.T)[indices]
+    return np.asarray(np.ascontiguousarray(colours.T)[indices])
 
 
 def _declared_order(tiff: Any) -> list[int]:
