@@ -59,9 +59,9 @@ def test_a_report_without_a_review(judged: Any) -> None:
     report = report_of(judged.controller, None, None)
     assert report.case == "smear"
     assert report.agreements == ()
-    pictures = pictures_for(judged.session, report)
+    session, side = judged.session, judged.session.crop_side()
+    pictures = pictures_for(session.reading, session.cells, side, report)
     assert set(pictures) == set(rows_to_show(report)) != set()
-    side = judged.session.crop_side()
     assert all(p.shape == (side, side, 3) for p in pictures.values())
 
 

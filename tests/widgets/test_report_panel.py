@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from napari_cytodino.core.export import export
 from napari_cytodino.core.export_crops import CropsWritten
+from napari_cytodino.widgets import report_panel
 from napari_cytodino.widgets.differential_panel import DifferentialPanel
 from napari_cytodino.widgets.export_panel import whole_table
 from napari_cytodino.widgets.report_panel import ReportPanel, crops_words
@@ -93,6 +95,28 @@ def test_a_folder_that_refuses(
     panel.save_report(tmp_path / "file" / "case.html")
     read_bench.wait()
     assert len(told) == 2
+
+
+def test_a_report_is_whole_though_the_image_goes_meanwhile(
+    judged: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
+) -> None:
+    panel.save_report(tmp_path / "before.html")
+    judged.wait()
+    stock, go = report_panel.pictures_for, threading.Event()
+
+    def late(*given: Any) -> Any:
+        go.wait(20)
+        return stock(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_panel, "pictures_for", late)
+        panel.save_report(tmp_path / "case.html")
+        judged.viewer.layers.remove(judged.session.image)
+        go.set()
+        judged.wait()
+    assert told == []
+    pages = [(tmp_path / f"{name}.html").read_text() for name in ("before", "case")]
+    assert pages[0].count("<img") == pages[1].count("<img") > 0
 
 
 def test_what_came_of_crops(tmp_path: Path) -> None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.core.alerts import Rules
+    from napari_cytodino.core.cells import Cells
     from napari_cytodino.core.counting import Counting
     from napari_cytodino.core.table_reading import EarlierVerdict
     from napari_cytodino.widgets.controller import Controller
+    from napari_cytodino.widgets.requests import CellsReading
     from napari_cytodino.widgets.session import Session
 
 MODEL = "the model"
@@ -127,16 +129,13 @@ def width_of(session: Session) -> str:
 
 
 def pictures_for(
-    session: Session, report: CaseReport
+    reading: CellsReading, cells: Cells, side: int, report: CaseReport
 ) -> Mapping[int, npt.NDArray[np.uint8]]:
     """Return the crops that the report shows, by row; reads pixels, so in a worker."""
     from napari_cytodino.widgets.work import crop_picture
 
-    assert session.reading is not None
-    assert session.cells is not None
     found = {
-        row: crop_picture(session.reading, session.cells, row, session.crop_side())
-        for row in rows_to_show(report)
+        row: crop_picture(reading, cells, row, side) for row in rows_to_show(report)
     }
     return {row: pixels for row, pixels in found.items() if pixels is not None}
 

@@ -95,9 +95,13 @@ class ReportPanel(QWidget):
             plan = report_of(
                 self._controller, self._counts.counting, self._counts.rules
             )
+            # held, as a layer may go meanwhile
+            reading, cells, side = session.reading, session.cells, session.crop_side()
+            assert reading is not None
+            assert cells is not None
 
             def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
-                pictures = pictures_for(session, plan)
+                pictures = pictures_for(reading, cells, side, plan)
                 yield write_case_report(replace(plan, pictures=pictures), path)
 
             self._controller.save(steps, lambda done: f"The report is in {done}.")
