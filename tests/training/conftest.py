@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from napari_cytodino.core import inference
+from napari_cytodino.core.engine import FusedModel
+from napari_cytodino.training import evaluation, finetune_results
 from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.experiment import train_recipe
 
@@ -25,3 +29,47 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory, smoke_recipe: Recipe) ->
     out = tmp_path_factory.mktemp("smoke")
     train_recipe(smoke_recipe, None, out)
     return Path(out)
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Pretend that there is a GPU; return what went where, though all stays here."""
+    went: list[tuple[str, str]] = []
+    cast, prepare = FusedModel.cast, inference.preprocess
+
+    def move(model: FusedModel, kind: str, dtype: str) -> FusedModel:
+        went.append(("model", kind))
+        return cast(model, "cpu", dtype)
+
+    def pixels(crops: Any, checkpoint: Any, device: str = "cpu") -> Any:
+        went.append(("pixels", device))
+        return prepare(crops, checkpoint)
+
+    monkeypatch.setattr(FusedModel, "cast", move)
+    for module in (evaluation, finetune_results):
+        monkeypatch.setattr(module, "preprocess", pixels)
+    there = inference.Device("cuda", "a GPU")
+    here = inference.Device("cpu", "a CPU")
+    monkeypatch.setattr(
+        evaluation, "pick_device", lambda wish: here if wish == "cpu" else there
+    )
+    return went
+
+
+@pytest.fixture
+def still_mapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what of scratch folders is mapped when they go; Windows would keep it."""
+    found: list[str] = []
+    maps = Path("/proc/self/maps")
+
+    class Watched(TemporaryDirectory):  # type: ignore[type-arg]
+        """Looks before it removes."""
+
+        def __exit__(self, *error: Any) -> None:
+            if maps.is_file():
+                lines = maps.read_text("utf-8").splitlines()
+                found.extend(line for line in lines if self.name in line)
+            super().__exit__(*error)
+
+    monkeypatch.setattr(evaluation, "TemporaryDirectory", Watched)
+    return found

@@ -23,6 +23,7 @@ from napari_cytodino.training.commands import app
 from napari_cytodino.training.config import build, read_recipe
 from napari_cytodino.training.finetune import finetune
 from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.training.other_types import calibrate_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,14 +69,16 @@ def test_other_aims_are_kept(smoke_run: Path, tmp_path: Path) -> None:
 
 
 def test_a_fine_tuned_run_is_calibrated_on_its_saved_split(
-    cells: Path, tmp_path: Path
+    cells: Path, tmp_path: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
     changes = ["run.epochs=1", "data.synthetic=0", "data.protocol=three-way"]
     changes.append("data.left_out=['EOS']")
     content, name = read_recipe("finetune-smoke", changes)
     finetune(build(FinetuneRecipe, content, name), cells, tmp_path / "run")
     source = tmp_path / "run" / "checkpoint"
-    calibrate(str(source), cells, tmp_path / "again")
+    pretended_gpu.clear()
+    calibrate(str(source), cells, tmp_path / "again", device="cuda")
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     before, after = (
         load_checkpoint(f) for f in (source, tmp_path / "again/checkpoint")
     )
@@ -92,10 +95,14 @@ def test_a_protocol_without_cells_apart_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_laboratory_calibrates_on_its_own_cells(
-    smoke_run: Path, cells: Path, tmp_path: Path
+    smoke_run: Path,
+    cells: Path,
+    tmp_path: Path,
+    pretended_gpu: list[tuple[str, str]],
 ) -> None:
-    source = str(smoke_run / "checkpoint")
-    calibrate(source, cells, tmp_path, own_cells=True)
+    source, also = str(smoke_run / "checkpoint"), ("bfloat16",)
+    text = calibrate(source, cells, tmp_path, own_cells=True, also=also, device="cuda")
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     before, after = (load_checkpoint(f) for f in (source, tmp_path / "checkpoint"))
     n = facts_of(after.folder)["n"]
     assert n["calibration-a"] + n["calibration-b"] == 10 * len(CODES)
@@ -107,6 +114,24 @@ def test_a_laboratory_calibrates_on_its_own_cells(
     assert new is not None
     assert np.array_equal(old.references, new.references)
     assert not np.array_equal(old.limits, new.limits)
+    # in both number types on the same cells, beside one another
+    assert after.calibrated == ("float32", "bfloat16")
+    near = after.at("bfloat16").calibration
+    assert near is not None
+    assert after.calibration is not None
+    assert near.counts == after.calibration.counts
+    assert near.facts["own_cells"] == str(cells)
+    assert "computes in bfloat16" in after.card
+    assert "In bfloat16:" in text
+    mine = str(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="--own-cells --data DIR"):
+        calibrate_for("bfloat16", mine, None, tmp_path / "x")
+    # calibrated again, it keeps both
+    calibrate(mine, cells, tmp_path / "again", own_cells=True, seed=1)
+    again = load_checkpoint(tmp_path / "again" / "checkpoint")
+    assert again.calibrated == after.calibrated
+    with pytest.raises(InputError, match="'float16' is no other number type"):
+        calibrate(mine, cells, tmp_path, own_cells=True, also=("float16",))
 
 
 def test_own_cells_need_a_folder_known_classes_and_a_calibrated_checkpoint(
@@ -143,11 +168,12 @@ def test_own_cells_need_a_folder_known_classes_and_a_calibrated_checkpoint(
 
 
 def test_the_command_says_what_is_promised_and_where(
-    smoke_run: Path, tmp_path: Path
+    smoke_run: Path, tmp_path: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
     line = ["calibrate", str(smoke_run / "checkpoint"), "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*line, "--risk", "0.1"])
     assert done.exit_code == 0, done.output
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     assert "no guarantee for 90.0%" in done.output
     assert f"Checkpoint: {tmp_path / 'checkpoint'}" in done.output
     wrong = CliRunner().invoke(app, [*line, "--risk", "0.3"])

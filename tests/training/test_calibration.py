@@ -363,6 +363,7 @@ def test_missed_cells_of_one_patient_are_not_independent() -> None:
 def test_few_patients_with_critical_cells_bound_nothing() -> None:
     train, part_a = answers(200, 1), answers(500, 2)
     many = answers(3000, 3, patients=120)
+    assert many.patients is not None
     for patients in (29, 30):
         whose = np.arange(3000) % patients
         cells = of_patients(whose, np.zeros(3000, bool))

@@ -108,7 +108,7 @@ def test_convert_names_the_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_report_without_its_packages_says_what_to_install(
     tmp_path: Path, smoke_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(*_: object) -> None:
+    def absent(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(name="matplotlib")
 
     monkeypatch.setattr("napari_cytodino.training.judging.judge", absent)

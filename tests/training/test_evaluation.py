@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.inference import preprocess
 from napari_cytodino.training.data import CropSet
 from napari_cytodino.training.evaluation import (
@@ -17,8 +20,11 @@ from napari_cytodino.training.evaluation import (
     answers_to,
     by_source,
     change_surroundings,
+    device_of,
     evaluate_crops,
     others,
+    pixel_answers,
+    scratch_in,
     stored_answers,
     unfamiliarity_of,
     view_of,
@@ -110,3 +116,59 @@ def test_every_view_and_source_has_figures(smoke_run: Path) -> None:
     for by_lab in found.values():
         assert set(by_lab) == {"dark", "light"}
         assert all(r["n"] == 3 for r in by_lab.values())
+
+
+def test_the_device_reaches_model_and_pixels(
+    smoke_run: Path, pretended_gpu: list[tuple[str, str]]
+) -> None:
+    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
+    here = answers_to(checkpoint, crops)
+    assert set(pretended_gpu) == {("model", "cpu"), ("pixels", "cpu")}
+    for dtype in ("float32", "bfloat16"):
+        pretended_gpu.clear()
+        near = replace(checkpoint, dtype=dtype)
+        there = answers_to(near, crops, device_of("auto"))
+        assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
+        # the stand-in computes here, so that the bits are those of the CPU
+        same = np.array_equal(here.logits, there.logits)
+        assert same == (dtype == "float32")
+
+
+def test_answers_come_from_the_device_that_is_named(smoke_run: Path) -> None:
+    """On torch's device without memory nothing can be answered, and it is asked."""
+    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(1)
+    with pytest.raises(NotImplementedError, match="meta"):
+        pixel_answers(checkpoint, [crops.pixels], "meta")
+
+
+def test_devices_that_cannot_be_are_named() -> None:
+    assert device_of("cpu") == "cpu"
+    for wish in ("openvino", "gpu"):
+        with pytest.raises(InputError, match=f"'{wish}' is no device; choose one of"):
+            device_of(wish)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_error_lets_go_of_what_is_mapped(
+    tmp_path: Path, still_mapped: list[str]
+) -> None:
+    def use(folder: Path, *, fail: bool) -> float:
+        path = folder / "crops.npy"
+        np.save(path, np.ones((64, 64)))
+        pixels = np.load(path, mmap_mode="r")
+        if fail:
+            raise InputError("no cell")
+        return float(pixels.sum())
+
+    with scratch_in(tmp_path) as folder:
+        assert use(folder, fail=False) == 64 * 64
+    with pytest.raises(InputError, match="no cell"), scratch_in(tmp_path) as folder:
+        use(folder, fail=True)
+    assert not still_mapped
+    assert not list(tmp_path.iterdir())
+    with scratch_in(tmp_path) as folder:
+        use(folder, fail=False)
+        kept = np.load(folder / "crops.npy", mmap_mode="r")
+    # what is held is seen, or nothing above would prove anything
+    assert still_mapped
+    assert kept.shape == (64, 64)

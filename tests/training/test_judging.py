@@ -24,9 +24,9 @@ CODES = ("NGS", "LYT", "BLA")
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return class folders of drawn cells."""
+    """Return class folders of drawn cells, one of a class that no run here learns."""
     root = tmp_path_factory.mktemp("cells")
-    drawn, codes = synthetic_crops(CODES, 10, size=64, seed=0)
+    drawn, codes = synthetic_crops((*CODES, "EOS"), 10, size=64, seed=0)
     for i, (crop, code) in enumerate(zip(drawn, codes, strict=True)):
         (root / code).mkdir(exist_ok=True)
         Image.fromarray(crop).save(root / code / f"{i:03d}.png")
@@ -47,9 +47,10 @@ def fine_tuned(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_on_drawn_cells_is_judged_as_in_its_card(
-    smoke_run: Path, tmp_path: Path
+    smoke_run: Path, tmp_path: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
-    text = judge(str(smoke_run / "checkpoint"), None, tmp_path)
+    text = judge(str(smoke_run / "checkpoint"), None, tmp_path, device="cuda")
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     assert text.endswith("The model card says the same.")
     for name in ("report.html", "report.json", "metrics.json", "figures.md"):
         assert (tmp_path / name).is_file()
@@ -57,9 +58,10 @@ def test_a_run_on_drawn_cells_is_judged_as_in_its_card(
 
 
 def test_a_fine_tuned_run_is_judged_on_its_saved_split(
-    fine_tuned: Path, cells: Path, tmp_path: Path
+    fine_tuned: Path, cells: Path, tmp_path: Path, still_mapped: list[str]
 ) -> None:
     text = judge(str(fine_tuned / "checkpoint"), cells, tmp_path)
+    assert not still_mapped
     assert text.endswith("The model card says the same.")
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert "split by single images" in json.dumps(report)

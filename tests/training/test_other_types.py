@@ -16,6 +16,7 @@ from napari_cytodino.core.checkpoint_saving import save_calibrated
 from napari_cytodino.core.errors import CheckpointError, InputError
 from napari_cytodino.core.inference import Classifier
 from napari_cytodino.training.calibrating import calibrate
+from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.card import figures_of
 from napari_cytodino.training.commands import app
 from napari_cytodino.training.config import Recipe, build, read_recipe
@@ -84,21 +85,34 @@ def test_one_altered_to_belong_to_other_weights_holds_nothing(
     assert "float32 dtype" in checkpoint.at("bfloat16").policy.uncalibrated
 
 
-def test_a_new_calibration_in_float32_drops_the_other(
-    both: Path, tmp_path: Path
+def test_a_new_calibration_is_one_in_both_types(both: Path, tmp_path: Path) -> None:
+    aims = Aims(risk=0.1, delta=0.2)
+    text = calibrate(str(both), None, tmp_path, aims=aims)
+    after = load_checkpoint(tmp_path / "checkpoint")
+    assert after.calibrated == ("float32", "bfloat16")
+    before, near = (load_checkpoint(f).at("bfloat16") for f in (both, after.folder))
+    assert before.calibration is not None
+    assert near.calibration is not None
+    assert near.calibration.delta == 0.2
+    curves = [c.calibration.curve.to_dict() for c in (before, near)]
+    assert curves[0] == curves[1]
+    assert "In bfloat16:" in text
+    assert "computes in bfloat16" in after.card
+    assert figures_of(after.card) == figures_of(load_checkpoint(both).card)
+
+
+def test_a_fine_tuned_run_has_both_too(
+    tmp_path: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
-    calibrate(str(both), None, tmp_path)
-    assert load_checkpoint(tmp_path / "checkpoint").calibrated == ("float32",)
-
-
-def test_a_fine_tuned_run_has_both_too(tmp_path: Path) -> None:
     changes = ["run.epochs=1", "data.protocol=three-way"]
     content, name = read_recipe("finetune-smoke", changes)
     finetune(build(FinetuneRecipe, content, name), None, tmp_path / "run")
     source = tmp_path / "run" / "checkpoint"
+    pretended_gpu.clear()
     line = ["calibrate", str(source), "--dtype", "bfloat16", "--out"]
     done = CliRunner().invoke(app, [*line, str(tmp_path / "run2")])
     assert done.exit_code == 0, done.output
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     made = load_checkpoint(tmp_path / "run2" / "checkpoint")
     assert "bfloat16" in made.calibrated
     refused = CliRunner().invoke(app, [*line, str(tmp_path / "x"), "--own-cells"])

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.checkpoint_saving import save_checkpoint
+from napari_cytodino.core.decisions import DecisionPolicy
+from napari_cytodino.core.errors import CytoDinoError, InputError
 from napari_cytodino.core.synthetic import synthetic_crops
-from napari_cytodino.training.splits import read_split
-from napari_cytodino.training.transfer import transfer
+from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.training.inspection import inspect_files
+from napari_cytodino.training.layouts import read_cells
+from napari_cytodino.training.splits import (
+    load_or_make_split,
+    read_split,
+    split_sha256,
+)
+from napari_cytodino.training.transfer import TRUSTED, UNSEEN, _seen, transfer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +40,16 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_probes_are_judged_on_cells_they_did_not_learn(
-    smoke_run: Path, cells: Path, tmp_path: Path
+    smoke_run: Path,
+    cells: Path,
+    tmp_path: Path,
+    still_mapped: list[str],
+    pretended_gpu: list[tuple[str, str]],
 ) -> None:
-    page = transfer(str(smoke_run / "checkpoint"), cells, tmp_path)
+    page = transfer(str(smoke_run / "checkpoint"), cells, tmp_path, device="cuda")
+    assert not still_mapped
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
+    assert TRUSTED in page
     facts = json.loads((tmp_path / "transfer.json").read_text("utf-8"))
     parts = list(read_split(tmp_path / "split.csv").values())
     tested = parts.count("test")
@@ -57,3 +75,37 @@ def test_cells_of_no_known_class_are_named(
     Image.new("RGB", (192, 192)).save(odd / "XYZ" / "1.png")
     with pytest.raises(CytoDinoError, match="XYZ"):
         transfer(str(smoke_run / "checkpoint"), odd, tmp_path / "out")
+
+
+def test_cells_of_the_run_are_refused_whatever_their_names(
+    smoke_run: Path, cells: Path, tmp_path: Path
+) -> None:
+    source, run = load_checkpoint(smoke_run / "checkpoint"), tmp_path / "run"
+    taxonomy = Taxonomy.load("mll21")
+    found = inspect_files(cells, read_cells(cells, taxonomy, complete=False))
+    own = [f for f in found.files if f.code == "NGS"]
+    run.mkdir()
+    load_or_make_split(run / "split.csv", own, prints=found.prints)
+    save_checkpoint(
+        run / "checkpoint",
+        source.model(),
+        source.taxonomy,
+        source.preprocessing,
+        DecisionPolicy(),
+        "# Some\n",
+        facts={"split_sha256": split_sha256(run / "split.csv")},
+    )
+    other = tmp_path / "other" / "NGS"
+    other.mkdir(parents=True)
+    shutil.copy(cells / own[0].path, other / "renamed.png")
+    shutil.copytree(cells / "LYT", other.parent / "LYT")
+    with pytest.raises(InputError, match=r"1 of 21 images, such as NGS/renamed\.png"):
+        transfer(str(run / "checkpoint"), other.parent, tmp_path / "out")
+    shutil.rmtree(other)
+    left = read_cells(other.parent, taxonomy, complete=False)
+    rest = inspect_files(other.parent, left)
+    checkpoint = load_checkpoint(run / "checkpoint")
+    assert _seen(checkpoint, rest.prints) == UNSEEN
+    # another split than the run's own says nothing
+    (run / "split.csv").write_text("path,part,sha256\na,train,00\n", encoding="utf-8")
+    assert _seen(checkpoint, found.prints) == TRUSTED

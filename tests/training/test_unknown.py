@@ -79,10 +79,13 @@ def test_cells_never_seen_are_counted_before_and_after(run: Path) -> None:
     assert table in (run / "out" / "unknown.md").read_text("utf-8")
 
 
-def test_the_command_prints_the_table(run: Path) -> None:
+def test_the_command_prints_the_table(
+    run: Path, pretended_gpu: list[tuple[str, str]]
+) -> None:
     line = ["unknown", str(run / "checkpoint"), "--data", str(run / "data")]
     done = CliRunner().invoke(app, [*line, "--out", str(run / "out")])
     assert done.exit_code == 0, done.output
+    assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     assert "| never seen | EOS | lab | 3 |" in done.output
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.core.calibration_file import facts_of
+from napari_cytodino.core.calibration_file import OTHERS, facts_of
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.checkpoint_saving import save_calibrated
 from napari_cytodino.core.errors import InputError
@@ -19,7 +19,7 @@ from napari_cytodino.training.card import (
 )
 from napari_cytodino.training.config import Recipe, build
 from napari_cytodino.training.dealing import deal
-from napari_cytodino.training.evaluation import evaluate_crops
+from napari_cytodino.training.evaluation import device_of, evaluate_crops
 from napari_cytodino.training.experiment import calibrate as calibrate_parts
 from napari_cytodino.training.experiment import read_kept_apart
 from napari_cytodino.training.finetune_config import FinetuneRecipe
@@ -28,6 +28,7 @@ from napari_cytodino.training.finetune_parts import load_parts
 from napari_cytodino.training.finetune_results import TEST, answers_of, judge
 from napari_cytodino.training.finetune_results import calibrate as calibrate_run
 from napari_cytodino.training.layouts import data_root, read_cells
+from napari_cytodino.training.other_types import add_type, check_types, parts_of
 from napari_cytodino.training.runs import recipe_of, same_split
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.core.familiarity import Familiarity
     from napari_cytodino.training.data import CellFile
+    from napari_cytodino.training.finetune_data import CellSet
 
     Measured = tuple[Calibration, Familiarity]
 
@@ -60,8 +62,13 @@ def calibrate(
     own_cells: bool = False,
     taxonomy: str = "mll21",
     seed: int = 0,
+    also: tuple[str, ...] = (),
+    device: str = "cpu",
 ) -> str:
     """Write a calibrated copy of a checkpoint, whose weights stay as they are.
+
+    In float32, and in each other number type that it was calibrated in before: what
+    was measured on other cells must not stay, and without it the plugin is slower.
 
     Parameters
     ----------
@@ -81,6 +88,10 @@ def calibrate(
         left out.
     seed : int
         With ``own_cells``: of the deal to both parts.
+    also : tuple of str
+        Number types to calibrate in for the first time; of `OTHERS`.
+    device : str
+        Where to compute; one of `evaluation.DEVICES`.
 
     Returns
     -------
@@ -92,21 +103,45 @@ def calibrate(
     CytoDinoError
         When checkpoint, cells or aims do not belong together.
     """
+    check_types(*also)
+    kind = device_of(device)
     checkpoint = load_checkpoint(source)
+    types = [t for t in OTHERS if t in also or t in checkpoint.calibrated]
     out.mkdir(parents=True, exist_ok=True)
     folder = out / "checkpoint"
     if own_cells:
-        calibration, familiarity = _on_own(
-            checkpoint, data, taxonomy, aims or Aims(), seed
+        parts = _own_parts(checkpoint, data, taxonomy, seed)
+        texts = [_on_own(checkpoint, parts, data, folder, aims or Aims(), kind)]
+    else:
+        texts = [_on_its_run(checkpoint, data, folder, aims, kind)]
+    for dtype in types:
+        near = checkpoint.at(dtype)
+        if own_cells:
+            part_a, part_b = (answers_of(near, cells, kind) for cells in parts)
+            aimed, note = aims or Aims(), OWN
+        else:
+            part_a, part_b, its = parts_of(near, data, kind)
+            aimed, note = aims or its, ""
+        made = add_type(
+            load_checkpoint(folder), dtype, (part_a, part_b), aimed, folder, note
         )
-        card = with_decisions(checkpoint.card, calibration, OWN)
-        save_calibrated(folder, checkpoint, calibration, familiarity, card)
-        return decisions_block(calibration)
+        texts.append(f"In {dtype}:\n\n{decisions_block(made)}")
+    return "\n\n".join(texts)
+
+
+def _on_its_run(
+    checkpoint: Checkpoint,
+    data: Path | None,
+    folder: Path,
+    aims: Aims | None,
+    kind: str,
+) -> str:
     content, name = recipe_of(checkpoint)
     if "backbone" in content:
         plan = build(FinetuneRecipe, content, name)
-        return _fine_tuned(checkpoint, plan, data, folder, aims)
-    return _distilled(checkpoint, build(Recipe, content, name), data, folder, aims)
+        return _fine_tuned(checkpoint, plan, data, folder, aims, kind)
+    recipe = build(Recipe, content, name)
+    return _distilled(checkpoint, recipe, data, folder, aims, kind)
 
 
 def _distilled(
@@ -115,15 +150,15 @@ def _distilled(
     data: Path | None,
     folder: Path,
     aims: Aims | None,
+    kind: str,
 ) -> str:
     if recipe.split:
         same_split(checkpoint, recipe.split_path)
     sets = read_kept_apart(recipe, data)
-    measured = calibrate_parts(recipe, checkpoint, data, sets, aims)
+    measured = calibrate_parts(recipe, checkpoint, data, sets, aims, kind)
     calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
-    return _stored_with(
-        calibrated, measured, folder, evaluate_crops(calibrated, sets["test"])
-    )
+    results = evaluate_crops(calibrated, sets["test"], device=kind)
+    return _stored_with(calibrated, measured, folder, results)
 
 
 def _fine_tuned(
@@ -132,13 +167,14 @@ def _fine_tuned(
     data: Path | None,
     folder: Path,
     aims: Aims | None,
+    kind: str,
 ) -> str:
     run = checkpoint.folder.parent
     if not recipe.data.synthetic:
         same_split(checkpoint, run / "split.csv")
     parts = load_parts(recipe, data, run)
     measured = calibrate_run(
-        recipe, parts, lambda cells: answers_of(checkpoint, cells), aims
+        recipe, parts, lambda cells: answers_of(checkpoint, cells, kind), aims
     )
     if measured is None or parts.test is None:
         raise InputError(
@@ -146,7 +182,7 @@ def _fine_tuned(
             "apart to calibrate on: give others with --own-cells."
         )
     calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
-    results = judge(calibrated, answers_of(calibrated, parts.test), TEST)
+    results = judge(calibrated, answers_of(calibrated, parts.test, kind), TEST)
     return _stored_with(calibrated, measured, folder, results)
 
 
@@ -167,31 +203,49 @@ def _stored_with(
     return f"{figures}\n\n{decisions_block(measured[0])}"
 
 
-def _on_own(
-    checkpoint: Checkpoint, data: Path | None, taxonomy: str, aims: Aims, seed: int
-) -> Measured:
+def _own_parts(
+    checkpoint: Checkpoint, data: Path | None, taxonomy: str, seed: int
+) -> tuple[CellSet, CellSet]:
+    """Return the parts A and B that a laboratory's own cells are dealt to."""
     if data is None:
         raise InputError("Own cells lie in a folder: add --data DIR.")
+    files = _known_cells(checkpoint, data, taxonomy)
+    field = round(checkpoint.preprocessing.field_of_view)
+    first, second = (
+        cell_set(own, checkpoint.taxonomy, field, folder=data_root(data))
+        for own in _dealt(files, checkpoint, seed)
+    )
+    return first, second
+
+
+def _on_own(
+    checkpoint: Checkpoint,
+    parts: tuple[CellSet, CellSet],
+    data: Path | None,
+    folder: Path,
+    aims: Aims,
+    kind: str,
+) -> str:
     known = checkpoint.familiarity()
     if known is None:
         raise InputError(
             f"'{checkpoint.name}' keeps no training cells to compare with: calibrate "
             "it on its run's own cells first."
         )
-    files = _known_cells(checkpoint, data, taxonomy)
-    parts = _dealt(files, checkpoint, seed)
-    field = round(checkpoint.preprocessing.field_of_view)
-    root = data_root(data)
-    part_a, part_b = (
-        answers_of(checkpoint, cell_set(own, checkpoint.taxonomy, field, folder=root))
-        for own in parts
-    )
+    part_a, part_b = (answers_of(checkpoint, cells, kind) for cells in parts)
     facts = {
         **{k: v for k, v in facts_of(checkpoint.folder).items() if k == "recipe"},
         "own_cells": str(data),
         "n": {"calibration-a": len(parts[0]), "calibration-b": len(parts[1])},
     }
-    return measure(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
+    measured = measure(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
+    save_calibrated(
+        folder,
+        checkpoint,
+        *measured,
+        with_decisions(checkpoint.card, measured[0], OWN),
+    )
+    return decisions_block(measured[0])
 
 
 def _known_cells(checkpoint: Checkpoint, data: Path, taxonomy: str) -> list[CellFile]:

@@ -21,6 +21,7 @@ Data = Annotated[
     Path | None, typer.Option("--data", help="Folder with cells.csv and the images.")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
 
 
 def _fail(error: CytoDinoError) -> typer.Exit:
@@ -78,12 +79,13 @@ def evaluate(
         Path | None,
         typer.Option("--split", help="Saved split of its run; else found beside it."),
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Judge a checkpoint on the cells its run kept apart; write a report to read."""
     try:
         from napari_cytodino.training.judging import judge
 
-        text = judge(checkpoint, data, out, split)
+        text = judge(checkpoint, data, out, split, device=device)
     except CytoDinoError as error:
         raise _fail(error) from error
     except ModuleNotFoundError as error:
@@ -121,8 +123,13 @@ def calibrate(
     ] = "mll21",
     seed: Annotated[int, typer.Option("--seed", help="Of the deal of own cells.")] = 0,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="float32; bfloat16 is added to it.")
+        str,
+        typer.Option(
+            "--dtype",
+            help="float32, with bfloat16 where it had that; bfloat16 is added to it.",
+        ),
     ] = "float32",
+    device: Device = "auto",
 ) -> None:
     """Measure what a checkpoint may promise; write a calibrated copy of it."""
     from napari_cytodino.core.calibration_file import DTYPE
@@ -133,14 +140,15 @@ def calibrate(
     asked = {"risk": risk, "critical_risk": critical_risk, "delta": delta}
     given = {name: value for name, value in asked.items() if value is not None}
     own: dict[str, Any] = {"own_cells": own_cells, "taxonomy": taxonomy, "seed": seed}
+    others = () if dtype == DTYPE else (dtype,)
     try:
         aims = Aims(**given) if given else None
-        if dtype == DTYPE:
-            text = measure(checkpoint, data, out, aims=aims, **own)
-        elif own_cells:
-            raise InputError("Own cells are calibrated in float32 only.")
+        if own_cells or not others:
+            text = measure(
+                checkpoint, data, out, aims=aims, also=others, device=device, **own
+            )
         else:
-            text = calibrate_for(dtype, checkpoint, data, out, aims)
+            text = calibrate_for(dtype, checkpoint, data, out, aims, device=device)
     except CytoDinoError as error:
         raise _fail(error) from error
     typer.echo(text)
@@ -152,12 +160,13 @@ def unknown(
     checkpoint: Annotated[str, typer.Argument(help="A folder of a run.")],
     data: Annotated[Path, typer.Option("--data", help="What its split was made from.")],
     out: Out,
+    device: Device = "auto",
 ) -> None:
     """Count cells of classes left out of training that are accepted all the same."""
     from napari_cytodino.training.unknown import judge_unknown
 
     try:
-        table = judge_unknown(checkpoint, data, out)
+        table = judge_unknown(checkpoint, data, out, device=device)
     except CytoDinoError as error:
         raise _fail(error) from error
     typer.echo(table)
@@ -174,12 +183,15 @@ def transfer(
         str, typer.Option("--taxonomy", help="Of those cells: a name or TOML file.")
     ] = "mll21",
     seed: Annotated[int, typer.Option("--seed", help="Of the split.")] = 0,
+    device: Device = "auto",
 ) -> None:
     """Judge frozen embeddings on another data set, by neighbours and a linear layer."""
     from napari_cytodino.training.transfer import transfer as measure
 
     try:
-        page = measure(checkpoint, data, out, taxonomy=taxonomy, seed=seed)
+        page = measure(
+            checkpoint, data, out, taxonomy=taxonomy, seed=seed, device=device
+        )
     except CytoDinoError as error:
         raise _fail(error) from error
     typer.echo(page)

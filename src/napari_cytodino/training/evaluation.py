@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from napari_cytodino.core.engine import fused_model
-from napari_cytodino.core.inference import preprocess
+from napari_cytodino.core.errors import InputError
+from napari_cytodino.core.inference import pick_device, preprocess
 from napari_cytodino.training.augmentation import disc
 from napari_cytodino.training.calibration import Answers, accepted_cells
 from napari_cytodino.training.metrics import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -24,8 +29,45 @@ if TYPE_CHECKING:
 VIEWS = ("as it is", "surroundings grey", "surroundings exchanged")
 """The crop; its outside in the mean colour; its outside from another source."""
 
+DEVICES = ("auto", "cuda", "mps", "cpu")
+"""What a user may wish for; OpenVINO has no calibration of its own."""
+
 RADIUS = 0.45
 """Of the disc that is kept, in sides of the crop."""
+
+
+def device_of(wish: str) -> str:
+    """Return the kind of device to compute on: "cuda", "mps" or "cpu".
+
+    Parameters
+    ----------
+    wish
+        One of `DEVICES`; "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        When it is no such device, or not usable here.
+    """
+    if wish not in DEVICES:
+        raise InputError(f"'{wish}' is no device; choose one of {', '.join(DEVICES)}.")
+    return pick_device(wish).kind
+
+
+@contextmanager
+def scratch_in(out: Path) -> Iterator[Path]:
+    """Give a folder for packed crops, which may take gigabytes; remove it at the end.
+
+    What maps a file of it must be local to a function that is called inside: Windows
+    removes no file that is still mapped, and says so to nobody.
+    """
+    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as name:
+        try:
+            yield Path(name)
+        except BaseException as error:
+            # the frames an error goes through would keep their arrays until it is told
+            traceback.clear_frames(error.__traceback__)
+            raise
 
 
 def change_surroundings(
@@ -62,37 +104,43 @@ def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.ui
 
 
 def stored_answers(
-    checkpoint: Checkpoint, crops: CropSet, view: str = VIEWS[0], batch: int = 64
+    checkpoint: Checkpoint,
+    crops: CropSet,
+    view: str = VIEWS[0],
+    batch: int = 64,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits (N, C) and embeddings (N, D) of the stored weights."""
     starts = range(0, len(crops), batch)
     parts = (np.arange(i, min(i + batch, len(crops))) for i in starts)
-    return pixel_answers(checkpoint, (view_of(crops, rows, view) for rows in parts))
+    pixels = (view_of(crops, rows, view) for rows in parts)
+    return pixel_answers(checkpoint, pixels, device)
 
 
 def pixel_answers(
-    checkpoint: Checkpoint, batches: Iterable[NDArray[np.uint8]]
+    checkpoint: Checkpoint,
+    batches: Iterable[NDArray[np.uint8]],
+    device: str = "cpu",
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return logits (N, C) and embeddings (N, D) of crops, batch (B, S, S, 3) by batch.
 
-    By the stored weights, computed as the plugin does, in the checkpoint's `dtype`.
+    By the stored weights, computed as the plugin does, in the checkpoint's `dtype`, on
+    a kind of device as `device_of` gives it.
     """
-    model = fused_model(checkpoint).cast("cpu", checkpoint.dtype)
+    model = fused_model(checkpoint).cast(device, checkpoint.dtype)
     logits, embeddings = [], []
     with torch.inference_mode():
         for pixels in batches:
-            answer, embedding = model.embed(preprocess(pixels, checkpoint))
-            logits.append(answer.numpy())
-            embeddings.append(embedding.numpy())
+            answer, embedding = model.embed(preprocess(pixels, checkpoint, device))
+            logits.append(answer.cpu().numpy())
+            embeddings.append(embedding.cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def answers_to(
-    checkpoint: Checkpoint, crops: CropSet, patients: NDArray[np.str_] | None = None
-) -> Answers:
+def answers_to(checkpoint: Checkpoint, crops: CropSet, device: str = "cpu") -> Answers:
     """Return what the stored weights say of crops, with the truth beside it."""
-    logits, embeddings = stored_answers(checkpoint, crops)
-    return Answers(logits, embeddings, crops.targets, crops.sources, patients)
+    logits, embeddings = stored_answers(checkpoint, crops, device=device)
+    return Answers(logits, embeddings, crops.targets, crops.sources)
 
 
 def unfamiliarity_of(
@@ -128,6 +176,7 @@ def evaluate_crops(
     checkpoint: Checkpoint,
     crops: CropSet,
     plain: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the figures of each source, for each of `VIEWS`.
 
@@ -139,13 +188,15 @@ def evaluate_crops(
         Test cells at the checkpoint's field of view.
     plain : tuple of two arrays, optional
         Their logits and embeddings as they are, where these are known already.
+    device : str
+        As `device_of` gives it.
     """
     out: dict[str, Any] = {}
     for view in VIEWS:
         if plain is not None and view == VIEWS[0]:
             logits, embeddings = plain
         else:
-            logits, embeddings = stored_answers(checkpoint, crops, view)
+            logits, embeddings = stored_answers(checkpoint, crops, view, device=device)
         unlike = unfamiliarity_of(checkpoint, embeddings)
         out[view] = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
     return out

@@ -275,6 +275,7 @@ def calibrate(
     data: Path | None,
     sets: dict[str, CropSet],
     aims: Aims | None = None,
+    device: str = "cpu",
 ) -> tuple[Calibration, Familiarity]:
     """Measure what a stored checkpoint may promise, on the parts its run kept apart.
 
@@ -284,12 +285,14 @@ def calibrate(
         The crops of both calibration parts and of the test part, by name.
     aims
         What to promise; the recipe's own when None.
+    device
+        As `evaluation.device_of` gives it.
     """
     digest = split_sha256(recipe.split_path) if recipe.split else ""
     return measure(
-        answers_to(checkpoint, read_references(recipe, data)),
-        answers_to(checkpoint, sets["calibration-a"]),
-        answers_to(checkpoint, sets["calibration-b"]),
+        answers_to(checkpoint, read_references(recipe, data), device),
+        answers_to(checkpoint, sets["calibration-a"], device),
+        answers_to(checkpoint, sets["calibration-b"], device),
         checkpoint.taxonomy,
         aims or recipe.calibration,
         {

@@ -131,6 +131,27 @@ def load_parts(recipe: FinetuneRecipe, data: Path | None, out: Path) -> Parts:
     )
 
 
+def read_files(
+    recipe: FinetuneRecipe, data: Path, *, complete: bool = True
+) -> list[CellFile]:
+    """Return the cells of a recipe's classes; its other classes are passed over.
+
+    Parameters
+    ----------
+    complete : bool
+        Refuse a folder that lacks one of the classes.
+    """
+    plan, taxonomy = recipe.data, recipe.classes_in_order
+    others = set(Taxonomy.load(recipe.taxonomy).codes) - set(taxonomy.codes)
+    return read_cells(
+        data,
+        taxonomy,
+        complete=complete,
+        left_out=(*plan.left_out, *sorted(others)),
+        group_pattern=plan.group_pattern,
+    )
+
+
 def _readable(
     recipe: FinetuneRecipe, data: Path, out: Path
 ) -> tuple[list[CellFile], Mapping[str, Fingerprint]]:
@@ -139,15 +160,7 @@ def _readable(
     What cannot be read is listed in the run's folder, so that a run that is taken up
     has the same cells without reading them all again.
     """
-    plan = recipe.data
-    taxonomy = recipe.classes_in_order
-    others = set(Taxonomy.load(recipe.taxonomy).codes) - set(taxonomy.codes)
-    files = read_cells(
-        data,
-        taxonomy,
-        left_out=(*plan.left_out, *sorted(others)),
-        group_pattern=plan.group_pattern,
-    )
+    files = read_files(recipe, data)
     stored = out / UNREADABLE
     if stored.is_file() and (out / "split.csv").is_file():
         lost = {row["path"] for row in read_rows(stored)}

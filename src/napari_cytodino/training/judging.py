@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.augmentation import augment, centre
 from napari_cytodino.training.card import figures_block, figures_of
@@ -19,20 +16,23 @@ from napari_cytodino.training.config import Recipe, build
 from napari_cytodino.training.data import CropSet, decode, pack, read_crop, read_index
 from napari_cytodino.training.evaluation import (
     by_source,
+    device_of,
     evaluate_crops,
     pixel_answers,
+    scratch_in,
     stored_answers,
     unfamiliarity_of,
 )
 from napari_cytodino.training.experiment import read_part
 from napari_cytodino.training.finetune_config import FinetuneRecipe
-from napari_cytodino.training.finetune_parts import load_parts
+from napari_cytodino.training.finetune_parts import load_parts, read_files
 from napari_cytodino.training.finetune_results import TEST, VALIDATION
-from napari_cytodino.training.layouts import data_root, read_cells
+from napari_cytodino.training.layouts import data_root
 from napari_cytodino.training.paper_augmentation import augment as paper_augment
 from napari_cytodino.training.report import About, CellViews, write_report
 from napari_cytodino.training.runs import recipe_of, same_split, split_of
 from napari_cytodino.training.scores import TestCells
+from napari_cytodino.training.sealing import write_whole_json
 from napari_cytodino.training.splits import read_split
 from napari_cytodino.training.strange import estrange
 from napari_cytodino.training.strangers import WHAT, foreign_strangers, made_strangers
@@ -40,6 +40,8 @@ from napari_cytodino.training.trainer import to_views
 from napari_cytodino.training.unfamiliar_metrics import Strangers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -82,7 +84,14 @@ class Kept:
     views: CellViews | None = None
 
 
-def judge(source: str, data: Path | None, out: Path, split: Path | None = None) -> str:
+def judge(
+    source: str,
+    data: Path | None,
+    out: Path,
+    split: Path | None = None,
+    *,
+    device: str = "cpu",
+) -> str:
     """Judge the stored weights of a checkpoint, and write what was found.
 
     Parameters
@@ -95,6 +104,8 @@ def judge(source: str, data: Path | None, out: Path, split: Path | None = None) 
         Gets ``report.html`` and its parts, ``metrics.json`` and ``figures.md``.
     split : Path, optional
         The saved split of a fine-tuned checkpoint; found beside its folder if absent.
+    device : str
+        One of `evaluation.DEVICES`.
 
     Returns
     -------
@@ -106,25 +117,30 @@ def judge(source: str, data: Path | None, out: Path, split: Path | None = None) 
     CytoDinoError
         When checkpoint, cells or split do not belong together.
     """
+    kind = device_of(device)
     checkpoint = load_checkpoint(source)
     out.mkdir(parents=True, exist_ok=True)
-    # unpacked crops may take gigabytes, which no reader of the report wants
-    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as scratch:
-        kept, fine_tuned = _kept(checkpoint, data, Path(scratch), split)
-        return _judged(checkpoint, kept, fine_tuned, data, out)
+    with scratch_in(out) as scratch:
+        return _judged(checkpoint, data, out, scratch, split, kind)
 
 
 def _judged(
-    checkpoint: Checkpoint, kept: Kept, fine_tuned: bool, data: Path | None, out: Path
+    checkpoint: Checkpoint,
+    data: Path | None,
+    out: Path,
+    scratch: Path,
+    split: Path | None,
+    device: str,
 ) -> str:
-    logits, embeddings = stored_answers(checkpoint, kept.crops)
+    kept, fine_tuned = _kept(checkpoint, data, scratch, split)
     crops = kept.crops
+    logits, embeddings = stored_answers(checkpoint, crops, device=device)
     unlike = unfamiliarity_of(checkpoint, embeddings)
     if fine_tuned:
         found = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
         results = {kept.protocol: found}
     else:
-        results = evaluate_crops(checkpoint, crops, (logits, embeddings))
+        results = evaluate_crops(checkpoint, crops, (logits, embeddings), device)
     cells = TestCells(
         crops.targets,
         logits,
@@ -152,17 +168,17 @@ def _judged(
         about,
         views=kept.views,
         calibration=checkpoint.calibration,
-        strangers=_strangers(checkpoint, crops, data),
+        strangers=_strangers(checkpoint, crops, data, device),
     )
     block = figures_block(results)
-    write_json(out / "metrics.json", results)
+    write_whole_json(out / "metrics.json", results)
     (out / "figures.md").write_text(block + "\n", encoding="utf-8")
     same = "the same" if block == figures_of(checkpoint.card) else "something else"
     return f"{block}\n\nThe model card says {same}."
 
 
 def _strangers(
-    checkpoint: Checkpoint, crops: CropSet, data: Path | None
+    checkpoint: Checkpoint, crops: CropSet, data: Path | None, device: str
 ) -> dict[str, Strangers]:
     """Return answers on what is no known cell, none without training cells."""
     if checkpoint.familiarity() is None:
@@ -175,7 +191,7 @@ def _strangers(
     for name, pixels in kinds.items():
         starts = range(0, len(pixels), BATCH)
         batches = (pixels[i : i + BATCH] for i in starts)
-        logits, embeddings = pixel_answers(checkpoint, batches)
+        logits, embeddings = pixel_answers(checkpoint, batches, device)
         unlike = unfamiliarity_of(checkpoint, embeddings)
         if unlike is not None:
             found[name] = Strangers(unlike, logits, what=WHAT[name])
@@ -228,14 +244,8 @@ def _fine_tuned(
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
     parts, root = read_split(split), data_root(data)
     wanted = FINE_TUNED[protocol]
-    plan, taxonomy = recipe.data, recipe.classes_in_order
-    cells = read_cells(
-        data,
-        taxonomy,
-        complete=False,
-        left_out=plan.left_out,
-        group_pattern=plan.group_pattern,
-    )
+    taxonomy = recipe.classes_in_order
+    cells = read_files(recipe, data, complete=False)
     own = [f for f in cells if set(parts.get(f.key, "").split("+")) & set(wanted)]
     side = recipe.field_of_view
     crops = pack(root, own, taxonomy, field=side, side=side, cache=scratch)

@@ -11,7 +11,7 @@ from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.calibration import Answers, measure
 from napari_cytodino.training.card import decisions_block, with_decisions
 from napari_cytodino.training.config import Recipe, build
-from napari_cytodino.training.evaluation import answers_to
+from napari_cytodino.training.evaluation import answers_to, device_of
 from napari_cytodino.training.experiment import read_part
 from napari_cytodino.training.finetune_config import FinetuneRecipe
 from napari_cytodino.training.finetune_parts import load_parts
@@ -21,12 +21,37 @@ from napari_cytodino.training.runs import recipe_of, same_split
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.training.calibration import Aims
 
+KEPT = ("recipe", "split_sha256", "n", "own_cells")
+"""Facts of a calibration that are those of one for another type too."""
+
+
+def check_types(*names: str) -> None:
+    """Refuse names that are none of `OTHERS`.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+    """
+    for name in names:
+        if name not in OTHERS:
+            raise InputError(
+                f"'{name}' is no other number type; choose one of {', '.join(OTHERS)}."
+            )
+
 
 def calibrate_for(
-    dtype: str, source: str, data: Path | None, out: Path, aims: Aims | None = None
+    dtype: str,
+    source: str,
+    data: Path | None,
+    out: Path,
+    aims: Aims | None = None,
+    *,
+    device: str = "cpu",
 ) -> str:
     """Add to a calibrated checkpoint the thresholds for another number type.
 
@@ -37,7 +62,7 @@ def calibrate_for(
     ----------
     dtype : str
         One of `OTHERS`.
-    source, data, out, aims
+    source, data, out, aims, device
         As for `calibrating.calibrate`, without own cells.
 
     Returns
@@ -50,37 +75,77 @@ def calibrate_for(
     CytoDinoError
         When checkpoint and cells do not belong together, or it is not calibrated yet.
     """
-    if dtype not in OTHERS:
-        raise InputError(
-            f"'{dtype}' is no other number type; choose one of {', '.join(OTHERS)}."
-        )
+    check_types(dtype)
+    kind = device_of(device)
     plain = load_checkpoint(source)
+    if "own_cells" in facts_of(plain.folder):
+        raise InputError(
+            f"'{plain.name}' was calibrated on a laboratory's own cells: give these "
+            "with --own-cells --data DIR, for both number types at once."
+        )
+    part_a, part_b, own = parts_of(plain.at(dtype), data, kind)
+    out.mkdir(parents=True, exist_ok=True)
+    calibration = add_type(
+        plain, dtype, (part_a, part_b), aims or own, out / "checkpoint"
+    )
+    return decisions_block(calibration)
+
+
+def add_type(
+    plain: Checkpoint,
+    dtype: str,
+    parts: tuple[Answers, Answers],
+    aims: Aims,
+    folder: Path,
+    note: str = "",
+) -> Calibration:
+    """Store a calibrated checkpoint with thresholds for another number type beside it.
+
+    Parameters
+    ----------
+    plain
+        With its thresholds in float32.
+    dtype
+        One of `OTHERS`.
+    parts
+        What it says in that type of the calibration parts A and B.
+    aims
+        What to promise.
+    folder
+        Where to write, its own folder not excluded.
+    note
+        What else to say in the card of its decisions.
+
+    Raises
+    ------
+    CytoDinoError
+        When it is not calibrated in float32, or cannot be stored.
+    """
     known = plain.familiarity()
     if plain.calibration is None or known is None:
         raise InputError(
             f"'{plain.name}' is not calibrated in {plain.dtype}: do that first."
         )
-    checkpoint = plain.at(dtype)
-    part_a, part_b, own = _parts(checkpoint, data)
     facts = facts_of(plain.folder)
     calibration, _ = measure(
         known,
-        part_a,
-        part_b,
-        checkpoint.taxonomy,
-        aims or own,
-        {k: v for k, v in facts.items() if k in ("recipe", "split_sha256", "n")},
+        *parts,
+        plain.taxonomy,
+        aims,
+        {k: v for k, v in facts.items() if k in KEPT},
         keep_limits=True,
     )
     promise = calibration.promise(calibration.risk)
-    note = f"Where the plugin computes in {dtype}, thresholds are those for it: "
-    card = with_decisions(plain.card, plain.calibration, f"{note}{promise}.")
-    out.mkdir(parents=True, exist_ok=True)
-    save_calibrated(out / "checkpoint", checkpoint, calibration, None, card)
-    return decisions_block(calibration)
+    own = f"Where the plugin computes in {dtype}, thresholds are those for it: "
+    text = "\n\n".join(part for part in (note, f"{own}{promise}.") if part)
+    card = with_decisions(plain.card, plain.calibration, text)
+    save_calibrated(folder, plain.at(dtype), calibration, None, card)
+    return calibration
 
 
-def _parts(checkpoint: Checkpoint, data: Path | None) -> tuple[Answers, Answers, Aims]:
+def parts_of(
+    checkpoint: Checkpoint, data: Path | None, device: str
+) -> tuple[Answers, Answers, Aims]:
     """Return what it says of both calibration parts of its run, and the run's aims."""
     content, name = recipe_of(checkpoint)
     if "backbone" in content:
@@ -94,13 +159,13 @@ def _parts(checkpoint: Checkpoint, data: Path | None) -> tuple[Answers, Answers,
                 f"The protocol '{plan.data.protocol}' of '{plan.name}' kept no cells "
                 "apart to calibrate on."
             )
-        first = answers_of(checkpoint, parts.watched)
-        return first, answers_of(checkpoint, parts.thresholds), plan.calibration
+        first = answers_of(checkpoint, parts.watched, device)
+        return first, answers_of(checkpoint, parts.thresholds, device), plan.calibration
     recipe = build(Recipe, content, name)
     if recipe.split:
         same_split(checkpoint, recipe.split_path)
     first, second = (
-        answers_to(checkpoint, read_part(recipe, data, (part,), packed=False))
+        answers_to(checkpoint, read_part(recipe, data, (part,), packed=False), device)
         for part in ("calibration-a", "calibration-b")
     )
     return first, second, recipe.calibration

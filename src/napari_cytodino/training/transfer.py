@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import write_json
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.taxonomy import Taxonomy
-from napari_cytodino.training.data import pack
-from napari_cytodino.training.evaluation import stored_answers
+from napari_cytodino.training.data import pack, read_rows
+from napari_cytodino.training.evaluation import (
+    device_of,
+    scratch_in,
+    stored_answers,
+)
 from napari_cytodino.training.inspection import inspect_files
 from napari_cytodino.training.layouts import data_root, read_cells
 from napari_cytodino.training.metrics import figures
 from napari_cytodino.training.probes import Embedded, probe
-from napari_cytodino.training.splits import load_or_make_split
+from napari_cytodino.training.runs import split_of
+from napari_cytodino.training.sealing import write_whole_json
+from napari_cytodino.training.splits import load_or_make_split, split_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.training.data import CellFile
+    from napari_cytodino.training.duplicates import Fingerprint
 
 KNOWN = ("train", "calibration-a", "calibration-b")
 """Parts whose classes the probes are told; the model itself is told nothing."""
 
 PROTOCOL = (
-    "The model is frozen and was not trained on these cells; probes learn from the "
-    "{known} cells outside the test part and are judged on its {unknown}. Nothing is "
-    "chosen on the test part."
+    "The model is frozen{seen}; probes learn from the {known} cells outside the test "
+    "part and are judged on its {unknown}. Nothing is chosen on the test part."
 )
+
+UNSEEN = " and was not trained on these cells: no image has the bytes of one of its run"
+"""Said where the checkpoint's run kept the hashes of its images."""
+
+TRUSTED = (
+    ". The figures tell of transfer only if it was not trained on these cells: no "
+    "hashes of its run's images are kept to check that"
+)
+"""Said where it kept none."""
 
 
 def transfer(
-    source: str, data: Path, out: Path, *, taxonomy: str = "mll21", seed: int = 0
+    source: str,
+    data: Path,
+    out: Path,
+    *,
+    taxonomy: str = "mll21",
+    seed: int = 0,
+    device: str = "cpu",
 ) -> str:
     """Embed another laboratory's cells and judge probes on them.
 
@@ -56,6 +78,8 @@ def transfer(
         Classes of the other data set; they need not be the checkpoint's.
     seed : int
         Of the split, which is kept in ``out`` and never made again.
+    device : str
+        One of `evaluation.DEVICES`.
 
     Returns
     -------
@@ -65,12 +89,14 @@ def transfer(
     Raises
     ------
     CytoDinoError
-        When checkpoint or cells cannot be used.
+        When checkpoint or cells cannot be used, or its run had some of these images.
     """
+    kind = device_of(device)
     checkpoint = load_checkpoint(source)
     classes = Taxonomy.load(taxonomy)
     out.mkdir(parents=True, exist_ok=True)
     found = inspect_files(data_root(data), read_cells(data, classes, complete=False))
+    seen = _seen(checkpoint, found.prints)
     split = load_or_make_split(
         out / "split.csv", found.files, prints=found.prints, seed=seed
     )
@@ -79,7 +105,7 @@ def transfer(
         "unknown": split.take(found.files, "test"),
     }
     cells = {
-        name: _embedded(checkpoint, files, classes, data_root(data), out)
+        name: _embedded(checkpoint, files, classes, data_root(data), out, kind)
         for name, files in parts.items()
     }
     targets = cells["unknown"].targets
@@ -89,7 +115,9 @@ def transfer(
             cells["known"], cells["unknown"], len(classes)
         ).items()
     }
-    protocol = PROTOCOL.format(known=len(parts["known"]), unknown=len(targets))
+    protocol = PROTOCOL.format(
+        seen=seen, known=len(parts["known"]), unknown=len(targets)
+    )
     facts = {
         "checkpoint": checkpoint.name,
         "checkpoint_sha256": checkpoint.sha256,
@@ -97,10 +125,30 @@ def transfer(
         "protocol": protocol,
         "results": results,
     }
-    write_json(out / "transfer.json", facts)
+    write_whole_json(out / "transfer.json", facts)
     page = _page(checkpoint, protocol, results)
     (out / "transfer.md").write_text(page + "\n", encoding="utf-8")
     return page
+
+
+def _seen(checkpoint: Checkpoint, prints: Mapping[str, Fingerprint]) -> str:
+    """Say whether the model was trained on any of these images; refuse if it was."""
+    known = _hashes_of_run(checkpoint)
+    own = sorted(path for path, found in prints.items() if found.sha256 in known)
+    if own:
+        raise InputError(
+            f"{len(own)} of {len(prints)} images, such as {own[0]}, are of the run "
+            f"that made '{checkpoint.name}': give cells that it has never seen."
+        )
+    return UNSEEN if known else TRUSTED
+
+
+def _hashes_of_run(checkpoint: Checkpoint) -> set[str]:
+    """Return the hashes of a run's images, of all its parts; none where unknown."""
+    saved = checkpoint.folder.parent / "split.csv"
+    if not saved.is_file() or split_sha256(saved) != split_of(checkpoint):
+        return set()
+    return {row.get("sha256", "") for row in read_rows(saved)} - {""}
 
 
 def _called(logits: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -113,12 +161,17 @@ def _embedded(
     classes: Taxonomy,
     root: Path,
     out: Path,
+    device: str,
 ) -> Embedded:
     side = round(checkpoint.preprocessing.field_of_view)
-    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as scratch:
-        cache = Path(scratch)
+
+    def seen(cache: Path) -> Embedded:
         crops = pack(root, files, classes, field=side, side=side, cache=cache)
-        return Embedded(stored_answers(checkpoint, crops)[1], crops.targets)
+        _, embeddings = stored_answers(checkpoint, crops, device=device)
+        return Embedded(embeddings, crops.targets)
+
+    with scratch_in(out) as scratch:
+        return seen(scratch)
 
 
 def _page(

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.risk_bounds import lower_bound, upper_bound
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.calibration import accepted_cells
 from napari_cytodino.training.config import Recipe, build
 from napari_cytodino.training.data import pack, read_index
-from napari_cytodino.training.evaluation import stored_answers, unfamiliarity_of
+from napari_cytodino.training.evaluation import (
+    device_of,
+    stored_answers,
+    unfamiliarity_of,
+)
 from napari_cytodino.training.runs import recipe_of, same_split
+from napari_cytodino.training.sealing import write_whole_json
 from napari_cytodino.training.splits import read_split
 
 if TYPE_CHECKING:
@@ -31,7 +35,7 @@ TAIL = 0.025
 """On either side of an interval."""
 
 
-def judge_unknown(source: str, data: Path, out: Path) -> str:
+def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") -> str:
     """Count accepted cells of the classes that a recipe left out.
 
     Parameters
@@ -42,6 +46,8 @@ def judge_unknown(source: str, data: Path, out: Path) -> str:
         The folder the split was made from.
     out : Path
         Gets ``unknown.json`` and ``unknown.md``.
+    device : str
+        One of `evaluation.DEVICES`.
 
     Returns
     -------
@@ -54,6 +60,7 @@ def judge_unknown(source: str, data: Path, out: Path) -> str:
     InputError
         When the checkpoint knows every class there is, or has no such split.
     """
+    kind = device_of(device)
     checkpoint = load_checkpoint(source)
     content, name = recipe_of(checkpoint)
     recipe = build(Recipe, content, name)
@@ -67,10 +74,12 @@ def judge_unknown(source: str, data: Path, out: Path) -> str:
             f"'{checkpoint.name}' knows every class of its test part: train one with "
             "--set classes=[...] that leaves some out."
         )
-    rows = _rows(checkpoint, crops, codes, known)
+    rows = _rows(checkpoint, crops, codes, known, kind)
     table = _table(rows)
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows})
+    write_whole_json(
+        out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows}
+    )
     (out / "unknown.md").write_text(table + "\n", encoding="utf-8")
     return table
 
@@ -88,8 +97,9 @@ def _rows(
     crops: CropSet,
     codes: NDArray[np.str_],
     known: NDArray[np.bool_],
+    device: str,
 ) -> list[dict[str, Any]]:
-    logits, embeddings = stored_answers(checkpoint, crops)
+    logits, embeddings = stored_answers(checkpoint, crops, device=device)
     unlike = unfamiliarity_of(checkpoint, embeddings)
     taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
     blind = replace(policy, max_unfamiliarity=float(np.finfo(np.float32).max))
