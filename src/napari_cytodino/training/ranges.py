@@ -85,7 +85,7 @@ _FIT: Ranges = {
     "fit.steps": (1, MANY),
     "fit.minutes": (0, 10**6),
     "fit.batch": (1, 10**6),
-    "fit.learning_rate": (1e-8, 10),
+    "fit.learning_rate": (1e-15, 10),
     "fit.warmup": (0, 0.99),
     "fit.weight_decay": (0, 10),
     "fit.clip": (1e-6, 1e6),
