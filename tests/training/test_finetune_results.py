@@ -18,6 +18,7 @@ from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.crops import CropBatch
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.inference import Classifier
+from napari_cytodino.training import finetune_results
 from napari_cytodino.training.calibration import Answers
 from napari_cytodino.training.card import figures_block, figures_of
 from napari_cytodino.training.config import build, read_recipe
@@ -69,7 +70,7 @@ def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
     assert answers.logits.shape == (6, 3)
     pixels = np.stack([parts.watched.crop(i) for i in range(6)])
     batch = CropBatch(np.arange(6), pixels, np.ones(6, bool))
-    (answer,) = Classifier(checkpoint, "cpu").run([batch])
+    (answer,) = Classifier(checkpoint, "cpu", dtype="float32").run([batch])
     assert np.allclose(answers.logits, answer.logits, atol=1e-5)
     assert np.allclose(answers.embeddings, answer.embeddings, atol=1e-2)
     assert np.array_equal(answers.targets, parts.watched.targets)
@@ -154,8 +155,14 @@ def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", ["dinov3_vit", "dinov2"])
 def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
-    recipe: FinetuneRecipe, parts: Parts, tmp_path: Path, kind: str
+    recipe: FinetuneRecipe,
+    parts: Parts,
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # on a processor that gains by bfloat16 thresholds are measured in it as well
+    monkeypatch.setattr(finetune_results, "gains_by_bfloat16", lambda device: True)
     shape = {"image_size": 32, "patch_size": 16, "hidden_size": 24}
     inner = {"intermediate_size": 48} if kind == "dinov3_vit" else {"mlp_ratio": 2}
     config = AutoConfig.for_model(
@@ -176,6 +183,9 @@ def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
     shared = load_checkpoint(tmp_path / "adapter")
     assert shared.base == describe_backbone(str(tmp_path / "base"))
     assert (shared.card, shared.policy) == (checkpoint.card, checkpoint.policy)
+    assert shared.calibrated == checkpoint.calibrated == ("float32", "bfloat16")
+    assert shared.at("bfloat16").policy == checkpoint.at("bfloat16").policy
+    assert "computes in bfloat16" in checkpoint.card
     assert torch.allclose(shared.model()(pixels).logits, expected, atol=2e-2)
 
 

@@ -123,11 +123,7 @@ def calibrate(
     ] = "mll21",
     seed: Annotated[int, typer.Option("--seed", help="Of the deal of own cells.")] = 0,
     dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype",
-            help="float32, with bfloat16 where it had that; bfloat16 is added to it.",
-        ),
+        str, typer.Option("--dtype", help="bfloat16 is added to float32.")
     ] = "float32",
     device: Device = "auto",
 ) -> None:

@@ -15,17 +15,18 @@ from napari_cytodino.core.adapter import merge_lora
 from napari_cytodino.core.backbone import describe_backbone
 from napari_cytodino.core.calibration import Calibration
 from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
-from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.checkpoint_saving import save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.engine import fused_model
 from napari_cytodino.core.inference import preprocess
+from napari_cytodino.core.precision import gains_by_bfloat16
 from napari_cytodino.training.calibration import Answers, fit_temperature, measure
 from napari_cytodino.training.card import BEGIN, END, decisions_block, figures_block
 from napari_cytodino.training.evaluation import by_source, unfamiliarity_of
 from napari_cytodino.training.finetune_data import CellDataset
 from napari_cytodino.training.finetune_model import parameter_counts, trained_share
 from napari_cytodino.training.sampling import some_of_each
+from napari_cytodino.training.sealing import write_whole_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,12 +184,36 @@ def finish(
     results = judge(load_checkpoint(folder), judged, name)
     card = card_of(recipe, policy, parts, results, trained_share(counts))
     store(folder, model, policy=policy, card=card, familiarity=known)
+    folders = [folder]
     if kept is not None:
         own = describe_backbone(base, recipe.backbone.revision or None)
-        place = out / ADAPTER
-        store(place, kept, policy=policy, card=card, familiarity=known, base=own)
-    write_json(out / "metrics.json", results)
+        folders.append(out / ADAPTER)
+        store(folders[1], kept, policy=policy, card=card, familiarity=known, base=own)
+    if measured and gains_by_bfloat16(device):
+        _calibrate_in_bfloat16(recipe, parts, folders, device)
+    write_whole_json(out / "metrics.json", results)
     return results
+
+
+def _calibrate_in_bfloat16(
+    recipe: FinetuneRecipe, parts: Parts, folders: list[Path], device: str
+) -> None:
+    """Add thresholds for bfloat16, without which the plugin is slower here.
+
+    The first folder holds the merged weights; the others are calibrated as it is.
+    """
+    # it calibrates fine-tuned checkpoints too, by what stands above
+    from napari_cytodino.training.other_types import add_type
+
+    dtype, plan = "bfloat16", recipe.run
+    near = load_checkpoint(folders[0]).at(dtype)
+    assert parts.thresholds is not None
+    said = (
+        answers_of(near, parts.watched, device, plan.eval_batch, plan.workers),
+        answers_of(near, parts.thresholds, device, plan.eval_batch, plan.workers),
+    )
+    for folder in folders:
+        add_type(load_checkpoint(folder), dtype, said, recipe.calibration, folder)
 
 
 def _uncalibrated(watched: Answers) -> DecisionPolicy:

@@ -159,12 +159,11 @@ def _judged(
         str(data or "drawn in code"),
         ("SYNTHETIC cells",) if checkpoint.synthetic else (),
     )
-    taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
     write_report(
         out,
         cells,
-        taxonomy,
-        policy,
+        checkpoint.taxonomy,
+        checkpoint.policy,
         about,
         views=kept.views,
         calibration=checkpoint.calibration,
