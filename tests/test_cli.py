@@ -80,6 +80,9 @@ def test_cells_foreign_only_together_break_the_promise(tmp_path):
     result = invoke(*line, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "NO PROMISE HOLDS HERE: 12 of 12 cells" in result.output
+    listed = pd.read_csv(tmp_path / "out" / "summary.csv")
+    assert (listed["unfamiliar"] == 1).all()
+    assert listed["promise"].str.startswith("NO PROMISE HOLDS HERE").all()
     alone = invoke("classify", pictures[0], "--labels", given[1], *line[-4:],
                    "--out", tmp_path / "one")  # fmt: skip
     assert "Accepted cells: guaranteed" in alone.output
@@ -161,6 +164,7 @@ def test_one_bad_image_does_not_stop_the_rest(tmp_path, picture, tiny_checkpoint
     assert result.exit_code == 2
     assert "in 1 images" in result.output
     assert f"Left out: {broken}" in result.output
+    assert "Accepted cells: " in result.output
     assert (out / "smear.cells.csv").exists()
 
 

@@ -204,11 +204,16 @@ def classify(
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
         known = cluster.check(run, elsewhere=bool(scheduler))
+        left_out = 0
         if crops:
             unfamiliar = _classify_crops([t.image for t in tasks], images, run)
         else:
-            unfamiliar = _classify_all(tasks, run, workers=workers, scheduler=scheduler)
+            unfamiliar, left_out = _classify_all(
+                tasks, run, workers=workers, scheduler=scheduler
+            )
         typer.echo(known.promise_on(unfamiliar, risk))
+        if left_out:
+            raise typer.Exit(2)
 
 
 def _classify_crops(
@@ -232,12 +237,12 @@ def _classify_crops(
 
 def _classify_all(
     tasks: list[Any], run: Any, *, workers: int, scheduler: str
-) -> tuple[int, int]:
-    """Classify images; return how many cells are unfamiliar, and of how many."""
+) -> tuple[tuple[int, int], int]:
+    """Classify images; return unfamiliar cells of how many, and images left out."""
     from tqdm import tqdm
 
     from napari_cytodino.core.batch_digest import digest
-    from napari_cytodino.core.cluster import failures_path, process_all
+    from napari_cytodino.core.cluster import list_path, process_all
 
     outcomes = process_all(tasks, run, workers=workers, scheduler=scheduler)
     done = list(tqdm(outcomes, total=len(tasks), unit="image", disable=None))
@@ -258,10 +263,9 @@ def _classify_all(
         name = os.fsencode(outcome.image).decode(errors="backslashreplace")
         typer.echo(f"Left out: {name}: {outcome.error}", err=True)
     if failed:
-        typer.echo(f"{len(failed)} left out: {failures_path(run)}", err=True)
-        raise typer.Exit(2)
+        typer.echo(f"{len(failed)} left out: {list_path(run)}", err=True)
     strange, told = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
-    return strange, told
+    return (strange, told), len(failed)
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.core.batch_record import (
+    SUMMARY_COLUMNS,
     Record,
     done_before,
     forget,
@@ -21,6 +22,7 @@ from napari_cytodino.core.batch_record import (
     tidy,
     write_failures,
     write_record,
+    write_summary,
 )
 
 HASH = "0" * 64
@@ -175,3 +177,14 @@ def test_failures_are_listed_and_the_list_goes(tmp_path):
     write_failures(path, [])
     write_failures(path, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_of_all_says_what_holds_for_all(tmp_path):
+    path = tmp_path / "summary.csv"
+    rows = [(Path("=a.png"), 3, 1, 0, 3, ""), (Path("b.png"), 0, 0, 0, 0, "torn")]
+    write_summary(path, rows, "none, truly")
+    with path.open(newline="", encoding="utf-8") as file:
+        head, *read = csv.reader(file)
+    assert tuple(head) == SUMMARY_COLUMNS
+    assert read[0] == ["'=a.png", "3", "1", "0", "3", "", "none, truly"]
+    assert read[1][5:] == ["torn", "none, truly"]

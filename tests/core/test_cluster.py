@@ -81,6 +81,13 @@ def test_workers_equal_one_process(tmp_path, tasks, serial):
     for out in (run.out, tmp_path):
         [listed] = failures(out).to_dict("records")
         assert listed == {"image": str(tasks[0].image), "reason": one[0].error}
+        listed = pd.read_csv(out / "summary.csv", keep_default_na=False)
+        assert listed["image"].tolist() == [str(task.image) for task in tasks]
+        assert listed["cells"].tolist() == [o.cells for o in one]
+        assert listed["reason"].tolist() == [o.error for o in one]
+        assert set(listed["promise"]) == {
+            "Accepted cells: no guarantee: thresholds were set by hand"
+        }
     assert digest(tmp_path, anew=True) == digest(run.out, anew=True) == digest(run.out)
     again = list(process_all(tasks, parallel))
     assert [o.skipped for o in again] == [False, True, True, True]

@@ -22,6 +22,15 @@ SUFFIX = ".done.json"
 FAILED = "failed.csv"
 """The list of what failed in the latest run."""
 
+SUMMARY = "summary.csv"
+"""The list of all images of the latest run."""
+
+SUMMARY_COLUMNS = (
+    "image", "cells", "flagged", "unfamiliar", "compared", "reason", "promise",
+)  # fmt: skip
+"""`unfamiliar` of the `compared` cells are unlike the training cells; `reason` says why
+there is no result."""
+
 OF_CROPS = "differential.csv"
 """The one file of a result that is not named after its stem."""
 
@@ -181,13 +190,36 @@ def write_failures(path: Path, failed: Sequence[tuple[Path, str]]) -> None:
     if not failed:
         path.unlink(missing_ok=True)
         return
+    _write_rows(path, ("image", "reason"), failed)
+
+
+def write_summary(path: Path, rows: Iterable[Sequence[object]], promise: str) -> None:
+    """Write a row for each image of a run, with what holds for all of them together.
+
+    Parameters
+    ----------
+    rows
+        Values of `SUMMARY_COLUMNS`, all but the last.
+    promise
+        What accepted cells are promised; one image alone may be too small to tell that
+        all are of another kind than the calibration's.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    """
+    _write_rows(path, SUMMARY_COLUMNS, [(*row, promise) for row in rows])
+
+
+def _write_rows(
+    path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
     with (
         whole_file(path) as temporary,
         # a file name may be no valid text
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "reason"])
-        writer.writerows(
-            [safe_text(str(image)), safe_text(reason)] for image, reason in failed
-        )
+        writer.writerow(names)
+        writer.writerows([safe_text(str(value)) for value in row] for row in rows)

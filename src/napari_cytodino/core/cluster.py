@@ -19,6 +19,7 @@ from napari_cytodino.core.batch import (
 from napari_cytodino.core.batch_digest import content_of
 from napari_cytodino.core.batch_record import (
     FAILED,
+    SUMMARY,
     Record,
     done_before,
     forget,
@@ -27,6 +28,7 @@ from napari_cytodino.core.batch_record import (
     tidy,
     write_failures,
     write_record,
+    write_summary,
 )
 from napari_cytodino.core.checkpoint import load_checkpoint
 from napari_cytodino.core.dask_tasks import Lost, connected, local_cluster, spread
@@ -343,8 +345,9 @@ def process_all(
 ) -> Generator[Outcome, None, None]:
     """Yield the outcome of each image as it is done, or was done before.
 
-    What failed is listed at the end in `batch_record.FAILED` in the folder of results,
-    where there was more than one image; also when it is stopped, by closing it.
+    Where there was more than one image, the folder of results gets a list of all in
+    `batch_record.SUMMARY` and of those that failed in `FAILED`; also when it is
+    stopped, by closing it.
 
     Parameters
     ----------
@@ -367,7 +370,7 @@ def process_all(
         raise InputError("Give --workers or --scheduler, not both.")
     names = stems([task.image for task in tasks])
     calls = [(task, names[task.image], run) for task in tasks]
-    failed = {}
+    done: dict[Path, Outcome] = {}
     here = (process(*call, progress) for call in calls)
     spread_out = workers or scheduler
     chosen = _outcomes(calls, run, workers, scheduler) if spread_out else here
@@ -376,22 +379,30 @@ def process_all(
         with closing(chosen) as outcomes:
             for outcome in outcomes:
                 begun = True
-                if outcome.error:
-                    failed[outcome.image] = outcome.error
+                done[outcome.image] = outcome
                 yield outcome
     finally:
-        # also where it was stopped: the list is of this run, not of an earlier one
+        # also where it was stopped: the lists are of this run, not of an earlier one
         if begun and len(tasks) > 1:
-            listed = [(t.image, failed[t.image]) for t in tasks if t.image in failed]
             # each was told already; a full disk may be why they failed
             with suppress(CytoDinoError, OSError):
-                write_failures(failures_path(run), listed)
+                _list([done[t.image] for t in tasks if t.image in done], run)
 
 
-def failures_path(run: Run) -> Path:
-    """Return where the list of failures of a run lies."""
+def _list(outcomes: Sequence[Outcome], run: Run) -> None:
+    """Write what became of the images, and those without a result once more."""
+    failed = [(o.image, o.error) for o in outcomes if o.error]
+    write_failures(list_path(run), failed)
+    strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
+    promise = load_checkpoint(run.checkpoint).promise_on((strange, told), run.job.risk)
+    rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
+    write_summary(list_path(run, SUMMARY), rows, promise)
+
+
+def list_path(run: Run, name: str = FAILED) -> Path:
+    """Return where a list of the images of a run lies."""
     part = f"-{run.part}" if run.part else ""
-    return run.out / FAILED.replace(".", f"{part}.")
+    return run.out / name.replace(".", f"{part}.")
 
 
 def _outcomes(
