@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from napari_cytodino.core.calibration_file import facts_of
 from napari_cytodino.core.checkpoint import load_checkpoint
@@ -18,17 +19,19 @@ from napari_cytodino.training.config import load_recipe
 from napari_cytodino.training.experiment import (
     _files,
     count_cells,
-    get_teacher,
     read_part,
     train_recipe,
 )
-from napari_cytodino.training.splits import read_split
-from napari_cytodino.training.teacher import Teacher
+from napari_cytodino.training.experiment import facts_of as run_facts
+from napari_cytodino.training.sealing import FINGERPRINT, TrainingError
+from napari_cytodino.training.splits import read_split, split_sha256
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_cytodino.training.config import Recipe
+
+
+def copy_run(run: Path, to: Path) -> Path:
+    return Path(shutil.copytree(run, to / "run"))
 
 
 def test_a_run_leaves_recipe_logs_checkpoint_and_figures(
@@ -107,15 +110,52 @@ def test_classes_left_out_are_neither_read_nor_counted(tmp_path: Path) -> None:
     assert len(kept) == sum(path.split("/")[1] in ("LYT", "NGS") for path in wanted)
 
 
-def test_a_stored_teacher_is_taken_up(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
+def test_a_torn_recipe_is_one_sentence(smoke_run: Path, tmp_path: Path) -> None:
+    out = copy_run(smoke_run, tmp_path)
+    (out / "recipe.json").write_text('{"name": "smo', "utf-8")
+    with pytest.raises(InputError, match=r"recipe\.json cannot be read .*: remove it"):
+        train_recipe(load_recipe("smoke"), None, out)
 
-    recipe = load_recipe("starter")
-    stored = Teacher(len(recipe.classes))
-    save_file(stored.state_dict(), tmp_path / "teacher.safetensors")
-    crops = read_part(load_recipe("smoke"), None, ("test",), packed=True)
-    teacher = get_teacher(recipe, crops, crops, tmp_path)
-    assert teacher is not None
-    assert not teacher.training
-    assert torch.equal(teacher.classify.weight, stored.classify.weight)
-    assert get_teacher(load_recipe("smoke"), crops, crops, tmp_path) is None
+
+@pytest.mark.parametrize("fact", ["cells_sha256", "start_sha256", "split_sha256"])
+def test_other_cells_are_no_more_of_a_run_that_goes_on(
+    smoke_run: Path, smoke_recipe: Recipe, tmp_path: Path, fact: str
+) -> None:
+    out = copy_run(smoke_run, tmp_path)
+    stored = json.loads((out / FINGERPRINT).read_text("utf-8"))
+    (out / FINGERPRINT).write_text(json.dumps(stored | {fact: "other"}), "utf-8")
+    with pytest.raises(InputError, match=f"{fact} = 'other', not '"):
+        train_recipe(smoke_recipe, None, out)
+
+
+def test_a_run_is_bound_to_cells_split_and_start() -> None:
+    small = load_recipe("smoke", ["synthetic=2"])
+    drawn = [
+        read_part(recipe, None, ("train",), packed=True)
+        for recipe in (small, load_recipe("smoke", ["synthetic=3"]))
+    ]
+    same, other = (run_facts(small, train, drawn[0]) for train in drawn)
+    assert same["recipe"] == other["recipe"]
+    assert same["cells_sha256"] != other["cells_sha256"]
+    assert same == run_facts(small, drawn[0], drawn[0])
+    again = run_facts(replace(small, start="starter"), drawn[0], drawn[0])
+    assert again["start_sha256"] == load_checkpoint("starter").sha256
+    starter = load_recipe("starter")
+    facts = run_facts(replace(starter, start=""), drawn[0], drawn[0])
+    assert facts["split_sha256"] == split_sha256(starter.split_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_and_a_wrong_folder_are_one_sentence(
+    smoke_recipe: Recipe, tmp_path: Path
+) -> None:
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(
+        TrainingError, match=r"written \(No space left.*states are kept"
+    ):
+        train_recipe(smoke_recipe, None, tmp_path)
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(TrainingError, match=r"file cannot be read or written \("):
+        train_recipe(smoke_recipe, None, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,16 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cytodino.training import loop
-from napari_cytodino.training.loop import Average, FitPlan, fit, learning_rate
+from napari_cytodino.training import loop, tensor_files
+from napari_cytodino.training.loop import (
+    BEFORE,
+    STATE,
+    Average,
+    FitPlan,
+    fit,
+    learning_rate,
+)
+from napari_cytodino.training.sealing import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +79,151 @@ def test_resumed_run_equals_a_whole_one(
     again = net()
     resumed = fit(again, loss_for(again), plan, tmp_path / "broken")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+PLAN = FitPlan(steps=30, learning_rate=0.02)
+
+
+def whole_run(folder: Path) -> dict[str, torch.Tensor]:
+    model = net()
+    return fit(model, loss_for(model), PLAN, folder)
+
+
+def broken_run(folder: Path, harm: Callable[[nn.Module, int], torch.Tensor]) -> None:
+    """Begin a run whose loss at step 26 is another one; states are of 10 and 20."""
+    model = net()
+    loss_of = loss_for(model)
+    fit(
+        model,
+        lambda step: harm(model, step) if step == 25 else loss_of(step),
+        PLAN,
+        folder,
+    )
+
+
+def is_resumed_exactly(folder: Path) -> bool:
+    whole, rest = whole_run(folder / "whole"), whole_run(folder)
+    return all(torch.equal(whole[name], rest[name]) for name in whole)
+
+
+def stop(*_: object) -> torch.Tensor:
+    raise KeyboardInterrupt
+
+
+def inclined(model: nn.Module, _step: int) -> torch.Tensor:
+    """Return a loss of 0 whose gradient is infinite."""
+    return (model[0].weight - model[0].weight.detach()).clamp(min=0).sqrt().sum()
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (
+            lambda model, _: model(torch.full((1, 3), torch.nan)).sum(),
+            "loss became nan",
+        ),
+        (lambda model, _: model(torch.ones(1, 3)).sum() / 0, "loss became -?inf"),
+        (inclined, "gradient's norm became (nan|inf)"),
+    ],
+)
+def test_a_value_that_is_no_number_ruins_no_state(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[nn.Module, int], torch.Tensor],
+    what: str,
+) -> None:
+    # so that the step that fails is one after which a state is written
+    monkeypatch.setattr(loop, "STATE_EVERY", 13)
+    said = rf"At step 26 the {what}: .* lower learning rate\..*{STATE} is kept\."
+    with pytest.raises(TrainingError, match=said):
+        broken_run(tmp_path, harm)
+    tensors, facts = tensor_files.read_tensors(tmp_path / STATE)
+    assert facts["step"] == 13
+    assert all(value.isfinite().all() for value in tensors.values())
+    assert is_resumed_exactly(tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "of another program"])
+def test_a_damaged_state_gives_way_to_the_one_before(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    harm: str,
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    with pytest.raises(KeyboardInterrupt):
+        broken_run(tmp_path, stop)
+    path = tmp_path / STATE
+    raw = path.read_bytes()
+    harmed = {"cut": raw[:-3], "flip": raw[:-1] + bytes([raw[-1] ^ 1]), "empty": b""}
+    path.write_bytes(harmed.get(harm, b"PK\3\4 a zip file"))
+    # the damaged one must not push out the good one before there is another
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_tensors", stop)
+        with pytest.raises(KeyboardInterrupt):
+            whole_run(tmp_path)
+    assert f"{path} is left out" in caplog.text
+    assert is_resumed_exactly(tmp_path)
+    for name in (STATE, BEFORE):
+        (tmp_path / name).write_bytes(raw[:100])
+    with pytest.raises(TrainingError, match=r"safetensors is damaged .*: remove it"):
+        whole_run(tmp_path)
+
+
+def test_killed_while_a_state_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    pid = os.fork()
+    if not pid:
+        stock, calls = tensor_files.save_file, []
+
+        def dies(tensors: object, path: Path, **given: object) -> None:
+            stock(tensors, path, **given)
+            calls.append(path)
+            if len(calls) == 2:
+                os.truncate(path, path.stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        tensor_files.save_file = dies
+        try:
+            whole_run(tmp_path)
+        finally:
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    assert tensor_files.read_tensors(tmp_path / BEFORE)[1]["step"] == 10
+    assert is_resumed_exactly(tmp_path)
+
+
+def test_a_full_disk_keeps_the_state_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fills(step: int) -> torch.Tensor:
+        if step == 15:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (512, limits[1]))
+        return loss_of(step)
+
+    model = net()
+    loss_of = loss_for(model)
+    said = rf"{STATE} cannot be written \(.*free space.*{BEFORE} is kept"
+    try:
+        with pytest.raises(TrainingError, match=said):
+            fit(model, fills, PLAN, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert is_resumed_exactly(tmp_path)
+
+
+def test_the_state_of_another_model_is_told(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "STATE_EVERY", 10)
+        whole_run(tmp_path)
+    model = nn.Linear(3, 1)
+    with pytest.raises(TrainingError, match=f"{STATE} holds another model"):
+        fit(model, loss_for(model), PLAN, tmp_path)
 
 
 def test_sigterm_seals_the_step_under_way(tmp_path: Path) -> None:

@@ -3,68 +3,48 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 
 from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
-from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.checkpoint_saving import save_calibrated, save_checkpoint
 from napari_cytodino.core.decisions import DecisionPolicy
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.synthetic import synthetic_crops
-from napari_cytodino.training.building import keep_of_start, new_model, start_from
+from napari_cytodino.training.building import keep_of_start
 from napari_cytodino.training.calibration import measure
 from napari_cytodino.training.card import write_card
 from napari_cytodino.training.data import CropSet, pack, read_index
-from napari_cytodino.training.distillation import (
-    Ahead,
-    DistillPlan,
-    Student,
-    Views,
-    dense_width,
-    distill_loss,
-    fit_teacher,
-    normalise,
-    predict,
-    teacher_logits,
-)
 from napari_cytodino.training.evaluation import answers_to, evaluate_crops
-from napari_cytodino.training.loop import fit
-from napari_cytodino.training.metrics import confusion, macro_f1
-from napari_cytodino.training.sampling import emphasise, some_of_each
+from napari_cytodino.training.fitting import fit_student, get_teacher
+from napari_cytodino.training.sampling import some_of_each
+from napari_cytodino.training.sealing import (
+    TrainingError,
+    check_fingerprint,
+    digest,
+    write_whole_json,
+)
 from napari_cytodino.training.splits import PARTS, read_split, split_sha256
-from napari_cytodino.training.teacher import Teacher, load_imagenet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from torch import Tensor
 
     from napari_cytodino.core.calibration import Calibration
     from napari_cytodino.core.checkpoint import Checkpoint
     from napari_cytodino.core.familiarity import Familiarity
     from napari_cytodino.core.model import CytoDinoForImageClassification
-    from napari_cytodino.training.augmentation import Augmentation
     from napari_cytodino.training.calibration import Aims
     from napari_cytodino.training.config import Recipe
     from napari_cytodino.training.data import CellFile
-    from napari_cytodino.training.loop import FitPlan
-
-logger = logging.getLogger(__name__)
 
 DRAWN = {"calibration-a": 2, "calibration-b": 5}
 """Of cells drawn in code there may be more of these parts than a split would leave: of
 120 a class, part A would else have 15, too few for any class to be calibrated."""
-
-WATCH_EVERY = 1000
-"""Steps between two looks at the calibration cells."""
 
 
 def read_part(
@@ -153,110 +133,6 @@ def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
     return np.concatenate(small)
 
 
-def _watcher(
-    recipe: Recipe, crops: CropSet, logits_of: Callable[[Tensor], Tensor]
-) -> dict[str, float]:
-    """Return macro F1 of each source on packed, unaugmented crops."""
-    guesses = predict(logits_of, crops, recipe.size).argmax(axis=1)
-    classes = len(recipe.classes_in_order)
-    return {
-        str(source): round(
-            macro_f1(confusion(crops.targets[own], guesses[own], classes)), 4
-        )
-        for source in np.unique(crops.sources)
-        for own in [crops.sources == source]
-    }
-
-
-def _views(
-    recipe: Recipe, train: CropSet, plan: FitPlan, settings: Augmentation, seed: int
-) -> Views:
-    """Return batches in which the recipe's emphasised classes come more often."""
-    views = Views(train, recipe.size, plan, settings, seed)
-    codes = recipe.classes_in_order.codes
-    called = [
-        (codes[target], str(source))
-        for target, source in zip(train.targets, train.sources, strict=True)
-    ]
-    views.weights = emphasise(views.weights, called, recipe.emphasis)
-    return views
-
-
-def get_teacher(
-    recipe: Recipe, train: CropSet, watched: CropSet, folder: Path
-) -> Teacher | None:
-    """Fine-tune the recipe's teacher, or load the one an earlier run left."""
-    plan = recipe.teacher
-    if plan is None:
-        return None
-    classes = len(recipe.classes_in_order)
-    torch.manual_seed(recipe.seed)
-    teacher = Teacher(classes)
-    stored = folder / "teacher.safetensors"
-    if stored.is_file():
-        teacher.load_state_dict(load_file(stored))
-    else:
-        from pathlib import Path
-
-        load_imagenet(teacher, Path(plan.weights))
-        views = _views(recipe, train, plan.fit, plan.augmentation, recipe.seed)
-
-        def watch(weights: dict[str, Tensor], _step: int) -> dict[str, float]:
-            copy = Teacher(classes)
-            copy.load_state_dict(weights)
-            copy.eval()
-            return _watcher(recipe, watched, lambda x: teacher_logits(copy, x))
-
-        fit_teacher(teacher, views, plan.fit, folder, watch)
-        weights = {k: v.contiguous() for k, v in teacher.state_dict().items()}
-        save_file(weights, stored)
-    return teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def fit_student(
-    recipe: Recipe,
-    train: CropSet,
-    watched: CropSet,
-    teacher: Teacher | None,
-    folder: Path,
-) -> CytoDinoForImageClassification:
-    """Train the model to ship; it comes back with its averaged weights."""
-    model = new_model(recipe)
-    if recipe.start:
-        start_from(model, load_checkpoint(recipe.start))
-    student = Student(model, recipe.model.width, dense_width(teacher))
-    views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
-    weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
-    ahead = Ahead(views, teacher, weights.reuse, recipe.strange)
-
-    def loss_of(step: int) -> Tensor:
-        taught = ahead(step)
-        normed = normalise(taught.pixels, recipe.mean, recipe.std)
-        return distill_loss(student, taught, normed, recipe.fit, weights)
-
-    def watch(values: dict[str, Tensor], _step: int) -> dict[str, float]:
-        copy = new_model(recipe)
-        copy.load_state_dict(_own(values))
-        copy.eval()
-
-        def logits_of(pixels: Tensor) -> Tensor:
-            return copy.embed(normalise(pixels, recipe.mean, recipe.std))[0]
-
-        return _watcher(recipe, watched, logits_of)
-
-    values = fit(
-        student, loss_of, recipe.fit, folder, watch=watch, watch_every=WATCH_EVERY
-    )
-    ahead.close()
-    model.load_state_dict(_own(values))
-    return model.eval()
-
-
-def _own(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the model's part of the student's weights."""
-    return {k[6:]: v for k, v in values.items() if k.startswith("model.")}
-
-
 def read_references(recipe: Recipe, data: Path | None) -> CropSet:
     """Read or draw some training cells of each class and source, as they are."""
     if recipe.synthetic or data is None:
@@ -337,7 +213,7 @@ def finish(
     results = evaluate_crops(calibrated, sets["test"])
     card = write_card(recipe, calibration, counts, results, digest)
     save_calibrated(folder, calibrated, calibration, familiarity, card)
-    write_json(out / "metrics.json", results)
+    write_whole_json(out / "metrics.json", results)
     return results
 
 
@@ -359,21 +235,69 @@ def count_cells(
 
 
 def train_recipe(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
-    """Run a recipe from data to checkpoint, taking up what ``out`` holds already."""
+    """Run a recipe from data to checkpoint, taking up what ``out`` holds already.
+
+    Raises
+    ------
+    CytoDinoError
+        One sentence: what does not fit, or why the run had to stop. The newest state
+        is kept, and the same call takes it up.
+    SystemExit
+        As `loop.fit`.
+    """
+    try:
+        return _train(recipe, data, out)
+    except (OSError, SafetensorError) as error:
+        place = getattr(error, "filename", None) or out
+        why = getattr(error, "strerror", None) or error
+        raise TrainingError(
+            f"{place} cannot be read or written ({why}): mend that, or free space on "
+            "the disk, and run the same again; states are kept."
+        ) from error
+
+
+def _train(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     resolved = json.loads(json.dumps(asdict(recipe)))
-    stored = out / "recipe.json"
-    if stored.is_file() and json.loads(stored.read_text("utf-8")) != resolved:
-        raise InputError(
-            f"{out} holds a run of another recipe: choose an empty folder, or give the "
-            f"settings in {stored}."
-        )
-    write_json(stored, resolved)
+    _same_recipe(out / "recipe.json", resolved)
     cache = out / "cache"
     train = read_part(recipe, data, ("train",), packed=True, cache=cache)
     watched = read_part(recipe, data, ("calibration-a",), packed=True, cache=cache)
+    check_fingerprint(out, facts_of(recipe, train, watched))
+    write_whole_json(out / "recipe.json", resolved)
     teacher = get_teacher(recipe, train, watched, out / "teacher")
     model = fit_student(recipe, train, watched, teacher, out / "student")
     if recipe.start_share:
         keep_of_start(model, load_checkpoint(recipe.start), recipe.start_share)
     return finish(recipe, model, data, out)
+
+
+def _same_recipe(stored: Path, resolved: dict[str, Any]) -> None:
+    """Refuse a folder of another recipe."""
+    try:
+        same = not stored.is_file() or json.loads(stored.read_text("utf-8")) == resolved
+    except ValueError as error:
+        raise InputError(
+            f"{stored} cannot be read ({error}): remove it if the run is of this "
+            "recipe, else choose an empty folder."
+        ) from error
+    if not same:
+        raise InputError(
+            f"{stored.parent} holds a run of another recipe: choose an empty folder, "
+            f"or give the settings in {stored}."
+        )
+
+
+def facts_of(recipe: Recipe, train: CropSet, watched: CropSet) -> dict[str, Any]:
+    """Return what a run's states are bound to: recipe, split, cells and start."""
+    start = load_checkpoint(recipe.start).sha256 if recipe.start else ""
+    cells = {
+        name: [part.paths, part.targets.tolist()]
+        for name, part in (("train", train), ("watched", watched))
+    }
+    return {
+        "recipe": asdict(recipe),
+        "split_sha256": split_sha256(recipe.split_path) if recipe.split else "",
+        "cells_sha256": digest(cells),
+        "start_sha256": start,
+    }

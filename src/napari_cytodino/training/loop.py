@@ -10,14 +10,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.preemption import CODE, sigterm_waits
+from napari_cytodino.training.sealing import TrainingError
+from napari_cytodino.training.tensor_files import (
+    DamagedError,
+    fill,
+    read_tensors,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Any
 
     from torch import Tensor, nn
 
@@ -25,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 STATE_EVERY = 100
 """Steps between two states on disk."""
+
+STATE, BEFORE = "state.safetensors", "state-before.safetensors"
+"""The newest state, and the one to fall back to."""
 
 
 @dataclass(frozen=True)
@@ -116,42 +126,70 @@ def _seal(
     optimiser: torch.optim.AdamW,
     facts: Mapping[str, object],
 ) -> None:
-    """Write a state beside the old one, then put it in its place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
-    tensors |= {f"average.{k}": v.contiguous() for k, v in average.values.items()}
+    """Write a state; the one it follows is kept."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.values.items()}
     for number, parameter in enumerate(_parameters(optimiser)):
         state = optimiser.state.get(parameter, {})
         tensors |= {f"optimiser.{number}.{name}": state[name] for name in state}
-    part = folder / "state.part"
-    save_file(
-        {
-            k: v.detach().clone(memory_format=torch.contiguous_format)
-            for k, v in tensors.items()
-        },
-        part,
-        metadata={"facts": json.dumps(facts)},
-    )
-    part.replace(folder / "state.safetensors")
+    path = folder / STATE
+    if path.is_file():
+        path.replace(folder / BEFORE)
+    try:
+        write_tensors(path, tensors, facts)
+    except InputError as error:
+        raise TrainingError(f"{error} {_kept(folder)}.") from error
+
+
+def _kept(folder: Path) -> str:
+    kept = [folder / name for name in (STATE, BEFORE) if (folder / name).is_file()]
+    return f"{kept[0]} is kept" if kept else "Nothing was sealed before"
+
+
+def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Path] | None:
+    """Return the newest state that is as it was written; a damaged one is removed.
+
+    Raises
+    ------
+    DamagedError
+        When there are states and none is whole.
+    """
+    fault: DamagedError | None = None
+    for path in (folder / STATE, folder / BEFORE):
+        if not path.is_file():
+            continue
+        try:
+            tensors, facts = read_tensors(path)
+        except DamagedError as error:
+            fault = error
+            logger.warning("%s is left out: %s", path, error)
+            continue
+        if fault is not None:
+            # or it would take the place of the one to fall back to
+            (folder / STATE).unlink()
+        return tensors, facts, path
+    if fault is not None:
+        raise fault
+    return None
 
 
 def _resume(
     folder: Path, model: nn.Module, average: Average, optimiser: torch.optim.AdamW
 ) -> tuple[int, float]:
-    """Load the sealed state, if there is one: steps done and seconds spent."""
-    path = folder / "state.safetensors"
-    if not path.is_file():
+    """Load the newest state, if there is one: steps done and seconds spent."""
+    found = _newest(folder)
+    if found is None:
         return 0, 0.0
-    with safe_open(path, "pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-    tensors = load_file(path)
-    model.load_state_dict({k: tensors[f"model.{k}"] for k in average.values})
-    average.values = {k: tensors[f"average.{k}"] for k in average.values}
+    tensors, facts, path = found
+
+    def part(start: str) -> dict[str, Tensor]:
+        own = (k for k in tensors if k.startswith(start))
+        return {k.removeprefix(start): tensors[k] for k in own}
+
+    fill(model, part("model."), path)
+    average.values = part("average.")
     for number, parameter in enumerate(_parameters(optimiser)):
-        start = f"optimiser.{number}."
-        own = {
-            k.removeprefix(start): tensors[k] for k in tensors if k.startswith(start)
-        }
+        own = part(f"optimiser.{number}.")
         if own:
             optimiser.state[parameter] = own
     return int(facts["step"]), float(facts["seconds"])
@@ -177,7 +215,7 @@ def fit(
     plan : FitPlan
         Schedule and budget.
     folder : Path
-        Gets ``state.safetensors`` and ``log.jsonl``.
+        Gets ``state.safetensors``, the state before it, and ``log.jsonl``.
     watch : callable, optional
         Averaged weights and step -> figures for the log, at times.
     watch_every : int
@@ -185,6 +223,9 @@ def fit(
 
     Raises
     ------
+    TrainingError
+        When a loss or gradient is not finite, or the disk refuses: the last state is
+        kept. When no state is whole, or they are those of another model.
     SystemExit
         With code 143 once SIGTERM came; the step under way is finished and sealed.
     """
@@ -214,14 +255,16 @@ def _fit(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(progress, plan)
         model.train()
-        loss = loss_of(step)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
-        optimiser.step()
         step += 1
+        try:
+            loss = _learn(model, optimiser, loss_of(step - 1), plan.clip)
+        except ArithmeticError as error:
+            raise TrainingError(
+                f"At step {step} {error}: start again in an empty folder with a lower "
+                f"learning rate. {_kept(folder)}."
+            ) from error
         average.update(model, step)
-        recent += (float(loss.detach()) - recent) / min(step - first, 50)
+        recent += (loss - recent) / min(step - first, 50)
         facts = {"step": step, "seconds": round(spent, 1), "loss": round(recent, 4)}
         if step % 50 == 0:
             _log(folder, facts | {"progress": round(progress, 4)})
@@ -235,6 +278,20 @@ def _fit(
             _log(folder, facts | watch(average.values, step))
     _log(folder, {"finished": step, "seconds": round(spent, 1), "plan": asdict(plan)})
     return average.values
+
+
+def _learn(
+    model: nn.Module, optimiser: torch.optim.AdamW, loss: Tensor, clip: float
+) -> float:
+    """Change the weights by one batch, unless it would ruin them; return its loss."""
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for name, value in (("loss", loss.detach()), ("gradient's norm", norm)):
+        if not math.isfinite(value):
+            raise ArithmeticError(f"the {name} became {float(value)}")
+    optimiser.step()
+    return float(loss.detach())
 
 
 def _log(folder: Path, facts: Mapping[str, object]) -> None:
