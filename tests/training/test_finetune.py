@@ -199,6 +199,24 @@ def test_a_finished_run_does_nothing_more(
     assert (run / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
 
 
+@pytest.mark.parametrize("torn", ['{"test": {"synth', "", "[]"])
+def test_torn_files_of_a_run_are_made_anew(
+    whole: Path,
+    recipe: FinetuneRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    torn: str,
+) -> None:
+    run = copy(whole, tmp_path)
+    for name in ("metrics.json", "recipe.json"):
+        (run / name).write_text(torn, "utf-8")
+    expected = json.loads((whole / "metrics.json").read_text("utf-8"))
+    monkeypatch.setattr(module, "finish", lambda *_: expected)
+    assert finetune(recipe, None, run) == expected
+    assert steps(run) == list(range(1, 37)), "no step is done again"
+    assert (run / "recipe.json").read_bytes() == (whole / "recipe.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -323,7 +341,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "recipe.json"))
 
-    monkeypatch.setattr(module, "write_json", full)
+    monkeypatch.setattr(module, "write_whole_json", full)
     with pytest.raises(CytoDinoError, match=r"recipe\.json cannot be .* \(No space"):
         finetune(recipe, None, tmp_path)
 

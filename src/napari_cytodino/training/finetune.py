@@ -15,7 +15,6 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from napari_cytodino.core.backbone import describe_backbone
-from napari_cytodino.core.checkpoint_files import write_json
 from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.training.finetune_model import (
     new_model,
@@ -31,6 +30,7 @@ from napari_cytodino.training.sealing import (
     TrainingError,
     check_fingerprint,
     versions,
+    write_whole_json,
 )
 from napari_cytodino.training.trainer import FinetuneTrainer, arguments
 
@@ -240,10 +240,9 @@ def _finetune(
         facts = facts_of(recipe, parts, args)
         if args.should_save:
             check_fingerprint(out, facts, allow_inexact=allow_inexact)
-            write_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
-    results = out / "metrics.json"
-    if results.is_file():
-        stored: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
+            write_whole_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
+    stored = _figures(out / "metrics.json")
+    if stored is not None:
         return stored
     trainer = make_trainer(recipe, parts, args)
     logger.info("%s", trained_share(parameter_counts(trainer.model)))
@@ -251,3 +250,15 @@ def _finetune(
     if not args.should_save:
         return {}
     return finish(recipe, model, parts, out, args.device.type)
+
+
+def _figures(path: Path) -> dict[str, Any] | None:
+    """Return the figures of a run that is over; None where there are none to read."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logger.warning("%s cannot be read (%s): it is made anew.", path, error)
+        return None
+    return stored if isinstance(stored, dict) else None
