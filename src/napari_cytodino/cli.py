@@ -204,27 +204,25 @@ def classify(
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
         known = cluster.check(run, elsewhere=bool(scheduler))
-        left_out = 0
         if crops:
-            unfamiliar = _classify_crops([t.image for t in tasks], images, run)
+            unfamiliar, left_out = _classify_crops(tasks, images, run)
         else:
-            unfamiliar, left_out = _classify_all(
-                tasks, run, workers=workers, scheduler=scheduler
-            )
+            unfamiliar, left_out = _classify_all(tasks, run, workers, scheduler)
         typer.echo(known.promise_on(unfamiliar, risk))
         if left_out:
             raise typer.Exit(2)
 
 
 def _classify_crops(
-    files: list[Path], folders: list[Path], run: Any
-) -> tuple[int, int]:
-    """Classify single cells; return how many are unfamiliar, and of how many."""
+    tasks: list[Any], folders: list[Path], run: Any
+) -> tuple[tuple[int, int], int]:
+    """Classify single cells; return unfamiliar ones of how many, and none left out."""
     from napari_cytodino.core.cluster import crops_stem, process_all_crops
 
-    if not files:
+    if not tasks:
         typer.echo(f"No cell is in part {run.part}; nothing is written.")
-        return 0, 0
+        return (0, 0), 0
+    files = [task.image for task in tasks]
     with _bar("crops") as progress:
         done = process_all_crops(files, run, folders=folders, progress=progress)
     typer.echo(
@@ -232,11 +230,11 @@ def _classify_crops(
         f"{'; done before and skipped' if done.skipped else ''}. "
         f"Table: {run.out / f'{crops_stem(run)}.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
-    return done.unfamiliar
+    return done.unfamiliar, 0
 
 
 def _classify_all(
-    tasks: list[Any], run: Any, *, workers: int, scheduler: str
+    tasks: list[Any], run: Any, workers: int, scheduler: str
 ) -> tuple[tuple[int, int], int]:
     """Classify images; return unfamiliar cells of how many, and images left out."""
     from tqdm import tqdm

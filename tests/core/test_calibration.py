@@ -17,6 +17,7 @@ from napari_cytodino.core.calibration import (
     SCHEMA,
     TESTS,
     Calibration,
+    Missed,
 )
 from napari_cytodino.core.decisions import NEVER, decide
 from napari_cytodino.core.errors import InputError
@@ -272,3 +273,16 @@ def test_a_missing_field_is_named(make_calibration):
         rest = {k: v for k, v in content.items() if k != name}
         with pytest.raises(InputError, match=name):
             Calibration.from_dict(rest)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bound": "0.1"}, {"bound": math.nan}, {"bound": 2}, {"cells": 1.5},
+     {"missed": -1}, {"missed": True}, {"risk": None}],
+)  # fmt: skip
+def test_missed_critical_cells_that_are_no_counts_are_refused(wrong):
+    """Found by the fuzzer: a text in their place broke the promise's sentence."""
+    values = {"cells": 300, "missed": 1, "risk": 0.01, "bound": 0.02}
+    assert Missed(**values).cells == 300
+    with pytest.raises(InputError, match="two counts and two shares"):
+        Missed(**values | wrong)

@@ -51,6 +51,17 @@ class Missed:
     risk: float
     bound: float
 
+    def __post_init__(self) -> None:
+        counts, shares = (self.cells, self.missed), (self.risk, self.bound)
+        if not (
+            all(type(n) is int and n >= 0 for n in counts)
+            and all(type(x) in (int, float) and 0 <= x <= 1 for x in shares)
+        ):
+            raise InputError(
+                f"missed is {asdict(self)}, but must hold two counts and two shares "
+                "between 0 and 1."
+            )
+
 
 @dataclass(frozen=True)
 class Calibration:
