@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import integrate
 from scipy.stats import beta, binom, binomtest
 
 from napari_cytodino.core.errors import InputError
@@ -165,3 +166,42 @@ def test_order_and_names_of_patients_do_not_matter(seed, share, groups):
     names = np.array([f"p{i}" for i in rng.permutation(groups)])
     again = design_effect(wrong[order], names[patients[order]], taken[order])
     assert again == pytest.approx(effect)
+
+
+def test_the_effect_of_patients_by_hand():
+    """Kish's ratio for 2 patients with 10 cells each and one error: 1 / 0.95."""
+    wrong = np.arange(20) == 0
+    patients = np.repeat(["a", "b"], 10)
+    everything = np.ones(20, bool)
+    assert design_effect(wrong, patients, everything) == pytest.approx(1 / 0.95)
+    # with 3 patients of 4 cells, 2 errors of one: 2.4 in all, 7 / 15 within patients
+    wrong = np.arange(12) < 2
+    patients = np.repeat(["a", "b", "c"], 4)
+    found = design_effect(wrong, patients, ~wrong)
+    assert found == pytest.approx(1 + 7 / 15 * (10 / 3 - 1))
+
+
+def test_cells_of_a_patient_are_no_more_alike_than_one_cell():
+    """One large patient, all wrong: the ratio is 8, but more alike than 1 is none."""
+    patients = np.array(["a"] * 20 + ["b"] * 2 + list("cdefghijk"))
+    wrong = patients == "a"
+    assert design_effect(wrong, patients, ~wrong) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0.0, 0.4), (0.3, 0.9), (2.5, 3.0), (4.0, 9.5)])
+def test_broken_numbers_follow_the_beta_density(k, n):
+    """Summed up by quadrature: fewer than one cell may be left after the division."""
+
+    def below(share):
+        def density(x):
+            return x**k * (1 - x) ** (n - k - 1)
+
+        # from 0 to the share, and in all; the peak at 1 is integrable
+        part = integrate.quad(density, 0, share)[0]
+        rest = integrate.quad(
+            lambda x: x**k, share, 1, weight="alg", wvar=(0, n - k - 1)
+        )
+        return part / (part + rest[0])
+
+    assert p_value(k, n, 0.3) == pytest.approx(1 - below(0.3), rel=1e-6)
+    assert below(float(upper_bound(k, n, 0.05))) == pytest.approx(0.95, rel=1e-6)
