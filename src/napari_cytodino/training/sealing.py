@@ -73,7 +73,9 @@ def write_whole_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != SEAL)
+    # a hidden one is what a kill left of a file on its way to its name
+    found = (p for p in folder.rglob("*") if p.is_file() and p.name != SEAL)
+    return sorted(p for p in found if not p.name.startswith("."))
 
 
 def seal(folder: Path) -> None:
