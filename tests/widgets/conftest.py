@@ -143,7 +143,7 @@ class FakeClassifier:
             logits = np.zeros((count, self.classes), np.float32)
             best = batch.pixels.reshape(count, -1).astype(int).sum(1) % self.classes
             # sure, close, and unsure answers take turns
-            logits[np.arange(count), best] = np.array([12.0, 2.0])[batch.rows % 2]
+            logits[np.arange(count), best] = np.array([12.0, 1.0])[batch.rows % 2]
             self.seen += count
             yield PredictionBatch(
                 batch.rows,

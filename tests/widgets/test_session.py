@@ -32,7 +32,7 @@ def session(demo: Any) -> Session:
 
 def batch(*rows: int) -> PredictionBatch:
     logits = np.zeros((len(rows), 21), np.float32)
-    logits[:, 3] = 9
+    logits[:, 3] = 4
     return PredictionBatch(
         np.array(rows),
         logits,

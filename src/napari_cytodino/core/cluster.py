@@ -393,6 +393,9 @@ def _list(outcomes: Sequence[Outcome], run: Run) -> None:
     """Write what became of the images, and those without a result once more."""
     failed = [(o.image, o.error) for o in outcomes if o.error]
     write_failures(list_path(run), failed)
+    if not outcomes:
+        list_path(run, SUMMARY).unlink(missing_ok=True)
+        return
     strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
     promise = load_checkpoint(run.checkpoint).promise_on((strange, told), run.job.risk)
     rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
