@@ -151,6 +151,8 @@ def test_lower_threshold_never_accepts_fewer():
         ("min_margin", 1.1),
         ("min_lineage", -0.1),
         ("max_critical", 1.1),
+        ("max_critical", []),
+        ("min_margin", "0.1"),
         ("max_unfamiliarity", float("inf")),
     ],
 )

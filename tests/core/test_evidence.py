@@ -105,6 +105,14 @@ def test_distance_to_the_training_cells_is_passed_on():
     np.testing.assert_array_equal(made.unfamiliarity, far)
 
 
+def test_unfamiliar_are_those_beyond_the_limit_of_whom_it_is_known():
+    far = np.array([0.9, 1.0, 1.1, np.nan, 5.0], np.float32)
+    found = of_logits(np.zeros((5, len(CODES))), far)
+    unread = np.array([True, True, True, True, False])
+    given = replace(found, readable=unread)
+    assert weigh(given, TAXONOMY, 1.0).foreign(1.0) == (1, 3)
+
+
 def test_a_class_may_be_by_rank_or_by_probability():
     cell = {"NGS": 0.9, "NGB": 0.05, "MMZ": 0.03, "ABE": 0.02}
     evidence = weigh(of_shares(cell), TAXONOMY, 1.0)

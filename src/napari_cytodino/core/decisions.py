@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +104,9 @@ class DecisionPolicy:
     def __post_init__(self) -> None:
         for name, (least, most) in _SPANS.items():
             value = getattr(self, name)
-            good = np.isfinite(value) and least <= value <= most
+            # of a file of others it may be anything
+            good = isinstance(value, Real) and math.isfinite(value)
+            good = good and least <= value <= most
             if not good or (name == "temperature" and value == 0):
                 wanted = "above 0" if most > NEVER else f"from 0 to {most:g}"
                 raise InputError(f"{name} is {value}, but must be a number {wanted}.")
