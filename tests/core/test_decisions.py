@@ -54,6 +54,15 @@ def test_sure_is_accepted_without_a_reason():
     assert (status, code, lineage, reason) == ("auto", "NGS", "granulocytic", "")
 
 
+def test_the_lineage_is_the_likeliest_where_it_alone_is_sure_else_that_of_the_class():
+    """The likeliest class may be of another lineage than the likeliest lineage."""
+    cell = {"LYT": 0.37, "NGS": 0.21, "NGB": 0.21, "MMZ": 0.21}
+    sure = DecisionPolicy(min_lineage=0.6, max_critical=1.0)
+    assert one(cell, sure)[:3] == ("lineage_only", "LYT", "granulocytic")
+    unsure = DecisionPolicy(min_lineage=0.7, max_critical=1.0)
+    assert one(cell, unsure)[:3] == ("review", "LYT", "lymphoid")
+
+
 def test_critical_class_that_cannot_be_excluded():
     status, code, _, reason = one({"LYT": 0.93, "BLA": 0.07})
     assert (status, code) == ("review", "LYT")
@@ -152,6 +161,7 @@ def test_lower_threshold_never_accepts_fewer():
         ("min_lineage", -0.1),
         ("max_critical", 1.1),
         ("max_critical", []),
+        ("max_foreign", 1.1),
         ("min_margin", "0.1"),
         ("max_unfamiliarity", float("inf")),
     ],
