@@ -205,3 +205,12 @@ def test_broken_numbers_follow_the_beta_density(k, n):
 
     assert p_value(k, n, 0.3) == pytest.approx(1 - below(0.3), rel=1e-6)
     assert below(float(upper_bound(k, n, 0.05))) == pytest.approx(0.95, rel=1e-6)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0.3, 3.0), (0.9, 40.0), (2.5, 3.0)])
+def test_a_lower_bound_of_broken_numbers_follows_the_beta_density(k, n):
+    bound = float(lower_bound(k, n, 0.05))
+    peak = {"weight": "alg", "wvar": (k - 1, 0)}
+    part = integrate.quad(lambda x: (1 - x) ** (n - k), 0, bound, **peak)[0]
+    rest = integrate.quad(lambda x: x ** (k - 1) * (1 - x) ** (n - k), bound, 1)[0]
+    assert part / (part + rest) == pytest.approx(0.05, rel=1e-6)
