@@ -181,6 +181,14 @@ def test_the_effect_of_patients_by_hand():
     assert found == pytest.approx(1 + 7 / 15 * (10 / 3 - 1))
 
 
+def test_the_effect_of_pairs_by_hand():
+    """6 patients of 2 cells, 2 and 1 of them wrong: 4.2 / 2.25 in all."""
+    wrong = np.isin(np.arange(12), [0, 1, 2])
+    patients = np.repeat(list("abcdef"), 2)
+    found = design_effect(wrong, patients, ~wrong)
+    assert found == pytest.approx(1 + (4.2 / 2.25 - 1) * (9 / 5 - 1))
+
+
 def test_cells_of_a_patient_are_no_more_alike_than_one_cell():
     """One large patient, all wrong: the ratio is 8, but more alike than 1 is none."""
     patients = np.array(["a"] * 20 + ["b"] * 2 + list("cdefghijk"))
