@@ -382,3 +382,12 @@ def test_a_part_of_a_job_array_lists_its_own_failures(tmp_path, tasks, serial):
     list(process_all([tasks[0], tasks[1]], run))
     assert (tmp_path / "failed-1-of-2.csv").exists()
     assert failures(tmp_path) is None
+
+
+def test_the_list_promises_what_holds_for_the_number_type(tmp_path, serial):
+    """The checkpoint has thresholds for float32 alone."""
+    run, _ = serial
+    run = replace(run, out=tmp_path, job=replace(run.job, dtype="bfloat16"))
+    cluster._list([cluster.Outcome(Path("a.png"), 9, 9)], run, elsewhere=False)
+    [listed] = pd.read_csv(tmp_path / "summary.csv")["promise"]
+    assert "uncalibrated, every cell goes to review" in listed

@@ -386,10 +386,11 @@ def process_all(
         if begun and len(tasks) > 1:
             # each was told already; a full disk may be why they failed
             with suppress(CytoDinoError, OSError):
-                _list([done[t.image] for t in tasks if t.image in done], run)
+                known = [done[t.image] for t in tasks if t.image in done]
+                _list(known, run, elsewhere=bool(scheduler))
 
 
-def _list(outcomes: Sequence[Outcome], run: Run) -> None:
+def _list(outcomes: Sequence[Outcome], run: Run, *, elsewhere: bool) -> None:
     """Write what became of the images, and those without a result once more."""
     failed = [(o.image, o.error) for o in outcomes if o.error]
     write_failures(list_path(run), failed)
@@ -397,7 +398,9 @@ def _list(outcomes: Sequence[Outcome], run: Run) -> None:
         list_path(run, SUMMARY).unlink(missing_ok=True)
         return
     strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
-    promise = load_checkpoint(run.checkpoint).promise_on((strange, told), run.job.risk)
+    # with the thresholds for the number type that was computed in
+    checkpoint = check(run, elsewhere=elsewhere)
+    promise = checkpoint.promise_on((strange, told), run.job.risk)
     rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
     write_summary(list_path(run, SUMMARY), rows, promise)
 
