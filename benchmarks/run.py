@@ -25,6 +25,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "geometry": ("geometry",),
     "cropping": ("cropping",),
     "memory": ("memory",),
+    "pyramid": ("pyramid",),
     "interaction": ("interaction",),
     "startup": ("startup",),
     "batch": ("batch",),
@@ -32,7 +33,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 }
 """Script and arguments; each in a process of its own, one after another."""
 
-ON_DISPLAY = {"interaction"}
+ON_DISPLAY = {"interaction", "pyramid"}
 
 CAPPED = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -382,3 +382,56 @@ def test_an_own_threshold_promises_nothing_and_overrules_a_missing_calibration()
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 3.0])
 def test_a_temperature_may_sharpen_too(temperature):
     assert DecisionPolicy(temperature=temperature).temperature == temperature
+
+
+@pytest.mark.parametrize(
+    ("field", "attribute", "cell", "at", "beyond"),
+    [
+        ("min_margin", "margin", {"NGS": 0.6, "NGB": 0.4}, "auto", "review"),
+        ("min_lineage", "lineage_share", {"NGS": 0.5, "LYT": 0.5}, "lineage_only", ""),
+        ("max_critical", "critical", {"LYT": 0.93, "BLA": 0.07}, "auto", "review"),
+    ],
+)
+def test_a_value_at_its_threshold_is_good_enough(field, attribute, cell, at, beyond):
+    whole = predictions(cell)
+    exact = np.float32(getattr(weigh(whole, TAXONOMY, 1.0), attribute)[0])
+    stricter = np.nextafter(exact, np.float32(0 if field == "max_critical" else 2))
+    never = {"min_confidence": NEVER} if field == "min_lineage" else {}
+    free = {"min_confidence": 0, "min_margin": 0, "min_lineage": NEVER} | never
+    for value, status in ((exact, at), (stricter, beyond or "review")):
+        policy = DecisionPolicy(**free | {"max_critical": 1.0, field: float(value)})
+        assert one(cell, policy)[0] == status
+
+
+def test_a_margin_that_would_do_is_no_close_second():
+    cell = {"MON": 0.7, "LYT": 0.3}
+    margin = weigh(predictions(cell), TAXONOMY, 1.0).margin[0]
+    free = {"min_confidence": NEVER, "min_lineage": NEVER, "max_critical": 1.0}
+    above = float(np.nextafter(margin, np.float32(1)))
+    at = one(cell, DecisionPolicy(min_margin=float(margin), **free))
+    assert at[3].startswith("no confidence is enough")
+    assert one(cell, DecisionPolicy(min_margin=above, **free))[3].startswith("close")
+
+
+def test_as_many_foreign_cells_as_are_allowed_are_no_fault():
+    whole = predictions(*[{"NGS": 0.99, "NGB": 0.01}] * 40)
+    whole.unfamiliarity[:] = np.where(np.arange(40) < 20, 1.5, 0.5)
+    share = weigh(whole, TAXONOMY, 1.0).foreign_share(1.0)
+    for limit, foreign in ((share, False), (np.nextafter(share, 0), True)):
+        policy = DecisionPolicy(max_foreign=float(limit))
+        made = decide(whole, TAXONOMY, policy, np.zeros(40, bool))
+        assert ("as a whole are unlike" in made.reason[-1]) is foreign
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("temperature", -1.0, "above 0"),
+        ("max_unfamiliarity", -1.0, "above 0"),
+        ("min_confidence", 3.0, "from 0 to 2"),
+        ("min_margin", 2.0, "from 0 to 1"),
+    ],
+)
+def test_a_policy_says_what_it_wants(field, value, wanted):
+    with pytest.raises(InputError, match=rf"a number {wanted}\.$"):
+        DecisionPolicy(**{field: value})

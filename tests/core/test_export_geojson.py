@@ -107,6 +107,30 @@ def test_the_outline_of_any_shape_is_about_its_pixels():
     assert len(rings[5]) == 5
 
 
+def test_lazy_labels_have_the_same_outlines_and_each_row_is_read_about_once():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((2600, 300), np.int32)
+    for label, top in enumerate(rng.permutation(range(0, 2570, 40)), start=1):
+        left = int(rng.integers(0, 260))
+        labels[top : top + 30, left : left + rng.integers(5, 40)] = label
+    read = []
+
+    class Rows:
+        shape, dtype = labels.shape, labels.dtype
+
+        def __getitem__(self, place):
+            rows = place if isinstance(place, slice) else place[0]
+            read.append(range(*rows.indices(len(labels))))
+            return labels[place]
+
+    cells = cells_from_labels(labels)
+    whole = outlines(labels, cells)
+    assert list(whole) == cells.label.tolist()
+    assert outlines(Rows(), cells) == whole
+    assert len(read) == 3
+    assert sum(map(len, read)) < 1.1 * len(labels)
+
+
 def test_the_same_cell_has_the_same_id(tmp_path, make_field):
     first = features(make_field(), tmp_path / "a.geojson")
     again = features(make_field(reviews=REVIEWS), tmp_path / "b.geojson")

@@ -194,25 +194,120 @@ print(table.drop(columns="crop", errors="ignore").to_csv(index=False))
 """
 
 
-def test_a_torchvision_that_does_not_fit_has_no_effect(
-    tmp_path: Path, tiny_checkpoint: Path
-) -> None:
-    stub = tmp_path / "torchvision"
-    stub.mkdir()
+TRAIN = """
+import sys
+from pathlib import Path
+from napari_cytodino.training.commands import app
+app(["train", "finetune-smoke", "--out", sys.argv[1]])
+"""
+
+DOCK = """
+import sys
+import napari
+from qtpy.QtWidgets import QApplication
+from napari_cytodino.core.synthetic import synthetic_smear
+smear = synthetic_smear((420, 560), 3, seed=3)
+viewer = napari.Viewer(show=True)
+viewer.add_image(smear.image)
+labels = viewer.add_labels(smear.labels)
+dock = viewer.window.add_plugin_dock_widget("napari-cytodino", "CytoDINO")[1]
+dock.checkpoint.choose("demo")
+dock.session.choose(cells_layer=labels)
+dock.run.classify.click()
+while dock.session.busy or dock.session.predictions is None:
+    QApplication.processEvents()
+print(dock.session.table[["label", "cell_class", "confidence"]].to_csv(index=False))
+viewer.close()
+"""
+
+
+@pytest.fixture
+def bad_torchvision(tmp_path: Path) -> Path:
+    """Return a folder to import from, with a torchvision that raises."""
+    place = tmp_path / "packages"
+    stub = place / "torchvision"
+    stub.mkdir(parents=True)
     (stub / "__init__.py").write_text(STUB, encoding="utf-8")
-    info = tmp_path / "torchvision-0.1.0.dist-info"
+    info = place / "torchvision-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Name: torchvision\nVersion: 0.1.0\n", "utf-8")
-    said = []
-    for path in ("", str(tmp_path)):
-        done = subprocess.run(
-            [sys.executable, "-c", USE, str(tiny_checkpoint)],
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        said.append(done.stdout)
+    return place
+
+
+def said_with(path: object, script: str, *words: object) -> tuple[str, str]:
+    """Run a script with this folder to import from; return what it wrote."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, *map(str, words)],
+        env=os.environ | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout, done.stderr
+
+
+def test_a_torchvision_that_does_not_fit_has_no_effect(
+    bad_torchvision: Path, tiny_checkpoint: Path
+) -> None:
+    said = [said_with(path, USE, tiny_checkpoint)[0] for path in ("", bad_torchvision)]
     assert said[0] == said[1]
     assert len(said[0].splitlines()) == 11
+
+
+def test_training_leaves_out_a_torchvision_that_does_not_fit(
+    bad_torchvision: Path, tmp_path: Path
+) -> None:
+    _, told = said_with(bad_torchvision, TRAIN, tmp_path / "run")
+    assert "does not fit torch (operator torchvision::nms does not exist)" in told
+    assert "pip install --upgrade torch torchvision" in told
+    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").is_file()
+
+
+@pytest.mark.render
+def test_the_dock_works_beside_a_torchvision_that_does_not_fit(
+    bad_torchvision: Path,
+) -> None:
+    said = [said_with(path, DOCK)[0] for path in ("", bad_torchvision)]
+    assert said[0] == said[1]
+    assert len(said[0].splitlines()) >= 3
+
+
+READ_ONLY = """
+import os, pickle, sys
+from pathlib import Path
+table, place = pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
+from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.core.export import SUFFIXES, export
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for suffix in SUFFIXES:
+    try:
+        export(table, place / f"cells{suffix}")
+    except CytoDinoError as error:
+        print(suffix, error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="Windows has other permissions")
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path, many_cells: Any) -> None:
+    """As nobody where the tests run as root, who may write anywhere."""
+    place = tmp_path / "of another"
+    place.mkdir()
+    stored = tmp_path / "table.pickle"
+    few = many_cells.table.iloc[:3]
+    few.attrs = many_cells.table.attrs
+    stored.write_bytes(pickle.dumps(few))
+    old = place / "cells.csv"
+    old.write_text("as it was", encoding="utf-8")
+    place.chmod(0o555)
+    try:
+        said = said_with("", READ_ONLY, stored, place)[0].splitlines()
+        assert [line.split(" ")[0] for line in said] == list(SUFFIXES)
+        for line in said:
+            assert "cannot be written" in line or "pip install" in line, line
+        assert [p.name for p in place.iterdir()] == ["cells.csv"]
+        assert old.read_text(encoding="utf-8") == "as it was"
+    finally:
+        place.chmod(0o755)

@@ -38,7 +38,13 @@ no_case_of_the_users = benches.no_case_of_the_users
 
 pytestmark = pytest.mark.filterwarnings(benches.NAPARIS_OWN)
 
-PIXELS = some.unsigned_integer_dtypes() | some.integer_dtypes() | some.floating_dtypes()
+PIXELS = (
+    some.unsigned_integer_dtypes()
+    | some.integer_dtypes()
+    | some.floating_dtypes()
+    # 80 or 128 bits on most machines, 64 on some
+    | st.just(np.dtype(np.longdouble))
+)
 
 
 LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {

@@ -12,11 +12,13 @@ from napari.components import ViewerModel
 from napari_cytodino.core.crops import CropStack
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.images import ImageSource
+from napari_cytodino.widgets import layers
 from napari_cytodino.widgets.layers import (
     CROPS,
     bare_reader,
     cells_reader,
     kind_of,
+    label_plane,
     may_be_crops,
     may_hold_channels,
     source_spec,
@@ -88,6 +90,51 @@ def test_one_plane_of_a_stack(viewer: ViewerModel) -> None:
     assert reading.cells.label.tolist() == [5]
     flat = read(viewer, image, viewer.add_labels(LABELS))
     assert flat.cells.label.tolist() == [3, 70_000]
+
+
+class OnDisk:
+    """An array that is read by slices, as zarr is, and counts what was read."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.read = array, 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+        self.chunks = tuple(min(n, 16) for n in array.shape)
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        part = self.array[place]
+        self.read += part.size
+        return part
+
+
+@pytest.mark.parametrize("plane", [(), (1,)])
+def test_lazy_labels_are_held_up_to_a_limit(
+    viewer: ViewerModel, plane: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.stack([LABELS * 0, LABELS]) if plane else LABELS
+    stored = OnDisk(whole)
+    image = viewer.add_image(RGB)
+    labels = viewer.add_labels(da.from_array(whole, chunks=stored.chunks))
+    if plane:
+        viewer.dims.set_point(0, 1)
+    held = read(viewer, image, labels)
+    assert isinstance(held.labels, np.ndarray)
+    monkeypatch.setattr(layers, "HELD", LABELS.size - 1)
+    lazy = read(viewer, image, labels)
+    assert isinstance(lazy.labels, da.Array)
+    assert lazy.labels.shape == LABELS.shape
+    np.testing.assert_array_equal(lazy.labels, LABELS)
+    assert lazy.cells.label.tolist() == held.cells.label.tolist()
+    assert lazy.cells.bbox.tolist() == held.cells.bbox.tolist()
+
+
+@pytest.mark.parametrize("plane", [(), (1,)])
+def test_a_plane_of_stored_labels_is_read_part_by_part(plane: tuple[int, ...]) -> None:
+    whole = np.stack([LABELS * 0, LABELS]) if plane else LABELS
+    stored = OnDisk(whole)
+    lazy = label_plane(stored, plane)
+    assert stored.read == 0
+    np.testing.assert_array_equal(np.asarray(lazy[:10, :10]), LABELS[:10, :10])
+    assert 0 < stored.read <= 2 * 16**2
 
 
 def test_labels_of_another_scale(viewer: ViewerModel) -> None:

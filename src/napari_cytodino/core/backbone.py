@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
 from napari_cytodino.core.checkpoint_files import WEIGHTS, read_json, sha256
 from napari_cytodino.core.errors import CheckpointError
 from napari_cytodino.core.hub import HUB_ID, fetch
@@ -100,6 +101,8 @@ def load_backbone(folder: Path) -> PreTrainedModel:
         When weights are missing, of another shape or not finite.
     """
     import torch
+
+    leave_out_broken_torchvision()
     from transformers import AutoModel
 
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.backbone import Base, read_base
+from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
 from napari_cytodino.core.calibration_file import (
     DTYPE,
     OTHERS,
@@ -250,6 +251,7 @@ class Checkpoint:
         """
         import torch
 
+        leave_out_broken_torchvision()
         from napari_cytodino.core.model import model_from_config
 
         config = self.config()

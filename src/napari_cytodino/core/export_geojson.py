@@ -36,13 +36,40 @@ _NAMELESS = ("index", "label", *BOX_COLUMNS)
 _TEXTS = ("status", "reason", "lineage", "cell_class", "reviewed_class", "reviewer")
 
 
-def outlines(labels: npt.NDArray[Any], cells: Cells) -> dict[int, Polygon]:
-    """Return the outline of each cell of a label image, by its label."""
+BAND = 1024
+"""Rows of a lazy label image in which cells begin that are read together."""
+
+
+def outlines(labels: Any, cells: Cells) -> dict[int, Polygon]:
+    """Return the outline of each cell of a label image, by its label.
+
+    Parameters
+    ----------
+    labels : (H, W) integers
+        numpy, or dask, zarr and the like, which are read in bands of rows.
+    cells
+        With the boxes of the labels.
+    """
+    rings: dict[int, Polygon] = {}
+    bands = cells.bbox[:, 0] // BAND
+    for band in np.unique(bands):
+        own = cells.take(np.flatnonzero(bands == band))
+        top = int(own.bbox[:, 0].min())
+        part = np.asarray(labels[top : int(own.bbox[:, 2].max())])
+        rings |= _outlines(part, own, top)
+    # in the order of the cells
+    return {int(label): rings[int(label)] for label in cells.label if label in rings}
+
+
+def _outlines(
+    labels: npt.NDArray[Any], cells: Cells, offset: int
+) -> dict[int, Polygon]:
     from skimage.measure import find_contours
 
     rings: dict[int, Polygon] = {}
     for label, (top, left, bottom, right) in zip(cells.label, cells.bbox, strict=True):
-        mask = np.pad(labels[top:bottom, left:right] == label, 1)
+        window = labels[top - offset : bottom - offset, left:right]
+        mask = np.pad(window == label, 1)
         found = find_contours(mask.astype(np.float32), 0.5)
         if found:
             # one pixel of padding; half a pixel from its centre to its corner

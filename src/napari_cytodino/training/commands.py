@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
 from napari_cytodino.core.errors import CytoDinoError, InputError
 
 app = typer.Typer(
@@ -22,6 +23,11 @@ Data = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
+
+
+@app.callback()
+def _every_command() -> None:
+    leave_out_broken_torchvision()
 
 
 def _fail(error: CytoDinoError) -> typer.Exit:
@@ -89,9 +95,10 @@ def evaluate(
     except CytoDinoError as error:
         raise _fail(error) from error
     except ModuleNotFoundError as error:
+        needed = error.name or error
         raise _fail(
             InputError(
-                f"A report needs {error.name}: pip install 'napari-cytodino[train]'."
+                f"A report needs {needed}: pip install 'napari-cytodino[train]'."
             )
         ) from error
     typer.echo(text)

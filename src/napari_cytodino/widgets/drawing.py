@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from napari_cytodino.widgets.label_picture import LabelPicture
 from napari_cytodino.widgets.layers import unwrap
-from napari_cytodino.widgets.marks import LabelPainter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +61,6 @@ SIGN_TEXT = {
 MOST_SIGNS = 2_000
 """Above so many badges their shapes speak alone: napari lays out 30 texts in 1 ms."""
 
-FEW = 0.2
-"""Up to this share of changed cells, their boxes alone are painted anew."""
-
 
 class Drawing:
     """Our layers of one viewer; a layer that the user deletes is drawn anew later."""
@@ -71,10 +68,8 @@ class Drawing:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layers: dict[str, Any] = {}
-        self._painter: LabelPainter | None = None
-        self._labels: npt.NDArray[Any] | None = None
-        self._levels: list[npt.NDArray[np.uint8]] = []
-        self._values = np.zeros(0, np.uint8)
+        self._classes: LabelPicture | None = None
+        self._shown: LabelPicture | None = None
         self._badges: tuple[Any, ...] = ()
         self._few_badges = True
 
@@ -94,7 +89,7 @@ class Drawing:
             if own is not None:
                 self._viewer.layers.remove(own)
             self._layers.pop(name, None)
-        self._painter, self._labels, self._levels = None, None, []
+        self._classes = self._shown = None
 
     def add_found(self, labels: npt.NDArray[Any], frame: Frame) -> Any:
         """Add cells that were found as a Labels layer on the image."""
@@ -113,27 +108,28 @@ class Drawing:
         values = np.zeros(len(reading.cells), np.uint8)
         main = marks.rows < len(values)
         values[marks.rows[main]] = marks.values[main]
-        if self._painter is None or self._labels is not reading.labels:
-            self._painter = LabelPainter(reading.cells.label)
-            self._labels, self._levels = reading.labels, []
-        if self.layer(CLASSES) is None or not self._levels:
-            self._repaint(layer, values, frame)
-            self._add_classes(marks, frame, reading)
+        picture = self._classes
+        if picture is None or picture.labels is not reading.labels:
+            picture = self._classes = LabelPicture(layer, reading, frame)
+        if self.layer(CLASSES) is None or picture is not self._shown:
+            picture.paint(values)
+            self._add_classes(picture, marks, frame, reading)
         else:
-            self._paint(layer, reading, values, frame)
-        self._values = values
+            picture.paint(values, reading.label_boxes)
         own = self._layers[CLASSES]
         colours = _colour_dict(marks)
         if not _same_colours(own.colormap.color_dict, colours):
             own.colormap = _direct(colours)
         own.refresh(extent=False)
 
-    def _add_classes(self, marks: Marks, frame: Frame, reading: CellsReading) -> None:
+    def _add_classes(
+        self, picture: LabelPicture, marks: Marks, frame: Frame, reading: CellsReading
+    ) -> None:
         old = self.layer(CLASSES)
         if old is not None:
             self._viewer.layers.remove(old)
         active = self._viewer.layers.selection.active
-        data = [frame.lift(level) for level in self._levels]
+        data = picture.data()
         layer = unwrap(
             self._viewer.add_labels(
                 data if len(data) > 1 else data[0],
@@ -151,63 +147,22 @@ class Drawing:
         side = float(np.median(_sides(boxes))) if boxes is not None else 0.0
         layer.contour = max(2, round(side * OUTLINE)) if small else 0
         layer.opacity = 0.9 if small else 0.5
-        self._layers[CLASSES] = layer
+        self._layers[CLASSES], self._shown = layer, picture
         restore_active(self._viewer, active)
-
-    def _paint(
-        self,
-        layer: Any,
-        reading: CellsReading,
-        values: npt.NDArray[np.uint8],
-        frame: Frame,
-    ) -> None:
-        changed = np.flatnonzero(values != self._values)
-        few = len(changed) <= max(8, FEW * len(values))
-        if len(self._levels) > 1 or not few or reading.label_boxes is None:
-            self._repaint(layer, values, frame)
-            return
-        self._fill(reading, changed, values[changed])
-
-    def _fill(
-        self,
-        reading: CellsReading,
-        rows: npt.NDArray[np.int64],
-        values: npt.NDArray[np.uint8],
-    ) -> None:
-        """Paint cells within their boxes, on the finest level."""
-        assert reading.labels is not None
-        assert reading.label_boxes is not None
-        for row, value in zip(rows, values, strict=True):
-            top, left, bottom, right = reading.label_boxes[row]
-            window = np.s_[top:bottom, left:right]
-            mask = reading.labels[window] == reading.cells.label[row]
-            self._levels[0][window][mask] = value
 
     def touch(self, reading: CellsReading, marks: Marks) -> None:
         """Paint these few cells of a label image anew at once, and nothing else.
 
         Only where that is quick: other looks follow with the next whole drawing.
         """
-        own = self.layer(CLASSES)
-        if own is None or len(self._levels) != 1 or reading.labels is not self._labels:
+        own, picture, boxes = self.layer(CLASSES), self._classes, reading.label_boxes
+        if own is None or picture is None or picture.labels is not reading.labels:
             return
-        main = marks.rows < len(self._values)
-        rows, values = marks.rows[main], marks.values[main]
-        self._values[rows] = values
-        self._fill(reading, rows, values)
+        if not picture.quick or boxes is None:
+            return
+        main = marks.rows < len(picture.values)
+        picture.fill(marks.rows[main], marks.values[main], boxes)
         own.refresh(extent=False)
-
-    def _repaint(self, layer: Any, values: npt.NDArray[np.uint8], frame: Frame) -> None:
-        assert self._painter is not None
-        assert self._labels is not None
-        levels = [self._labels]
-        if layer.multiscale:
-            levels += [np.asarray(lvl[frame.plane]) for lvl in list(layer.data)[1:]]
-        if not self._levels:
-            self._levels = [self._painter.paint(level, values) for level in levels]
-        else:
-            for level, own in zip(levels, self._levels, strict=True):
-                self._painter.paint(level, values, out=own)
 
     def draw_spots(
         self,

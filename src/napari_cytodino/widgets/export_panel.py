@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_cytodino.core.errors import InputError
@@ -18,7 +19,6 @@ from napari_cytodino.widgets.standing import standing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
@@ -179,7 +179,7 @@ def embeddings(session: Session) -> npt.NDArray[np.float16]:
 
 def own_labels(reading: CellsReading | None) -> CellsReading | None:
     """Return the reading with labels that painting in the layer does not change."""
-    if reading is None or reading.labels is None:
+    if reading is None or not isinstance(reading.labels, np.ndarray):
         return reading
     return replace(reading, labels=reading.labels.copy())
 

@@ -53,9 +53,9 @@ class Frame:
             }
         self.placement["units"] = [layer.units[a] for a in keep]
 
-    def lift(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Give a plane the leading axes of the layer, of length one."""
-        return plane.reshape((1,) * len(self.plane) + plane.shape)
+    def lift(self, plane: Any) -> Any:
+        """Give a numpy or dask plane the layer's leading axes, of length one."""
+        return plane[(None,) * len(self.plane)]
 
     def lift_points(
         self, spots: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]

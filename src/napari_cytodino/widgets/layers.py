@@ -40,6 +40,10 @@ CROPS = "crops"
 KINDS = ("labels", "image", "points", "shapes")
 """Layers that can be an image or hold cells; napari's own Labels is an Image too."""
 
+HELD = 8192**2
+"""Lazy labels of up to so many pixels are read once; larger ones where they are needed,
+so that memory does not grow with the image."""
+
 CELL_SHARE = 0.4
 """Diameter of a cell around a point, as a share of the field of view."""
 
@@ -222,12 +226,35 @@ def _read_labels(
     matrix: npt.NDArray[np.float64],
 ) -> CellsReading:
     source = _open_image(spec)
-    labels = np.asarray(data[plane] if plane else data)
+    labels = label_plane(data, plane)
+    if labels.size <= HELD:
+        labels = np.asarray(labels)
     cells = cells_from_labels(labels)
     boxes = cells.bbox
     if not is_identity(matrix):
         cells = _moved(cells, matrix, source.shape)
     return CellsReading(cells, source, labels, boxes)
+
+
+def label_plane(data: Any, plane: tuple[int, ...]) -> Any:
+    """Return a plane of label data: as it is in memory, else as a lazy array.
+
+    Parameters
+    ----------
+    data
+        numpy, dask, zarr, xarray or anything that is read by slices.
+    plane
+        Index along each leading axis; empty where there is none.
+    """
+    if isinstance(data, np.ndarray):
+        return np.asarray(data[plane])
+    import dask.array as da
+
+    # zarr and the like would read the whole plane when asked for it
+    if not isinstance(data, da.Array):
+        chunks = getattr(data, "chunks", None) or "auto"
+        data = da.from_array(data, chunks=chunks, name=False)
+    return data[plane]
 
 
 def _moved(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.widgets.marks import Marks
+    from napari_cytodino.widgets.requests import CellsReading
     from napari_cytodino.widgets.session import Session
 
 SURROUNDINGS = 4.0
@@ -25,6 +26,15 @@ SURROUNDINGS = 4.0
 
 SEEN, SHOWN = 48.0, 96.0
 """A ring of fewer screen pixels than the first is enlarged to the second."""
+
+
+def painted(reading: CellsReading, layer: Any) -> bool:
+    """Say whether cells are painted within their outlines; else they get rings.
+
+    Of lazy labels without coarser levels, napari would ask for all at every change.
+    """
+    held = isinstance(reading.labels, np.ndarray)
+    return held or (reading.labels is not None and layer.multiscale)
 
 
 class Picture:
@@ -82,8 +92,8 @@ class Picture:
             return
         main = range(session.main_count)
         reading = session.reading
-        if reading is not None and reading.labels is not None:
-            layer = session.cells_layer
+        layer = session.cells_layer
+        if reading is not None and painted(reading, layer):
             if self._cells_frame is not None and layer in self._viewer.layers:
                 self.drawing.draw_labels(layer, reading, look, self._cells_frame)
         else:

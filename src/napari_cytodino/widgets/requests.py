@@ -39,15 +39,16 @@ class CellsReading:
     ----------
     source
         The plane of the image, or the stack of crops.
-    labels
-        The label image that the cells came from, if any.
+    labels : (H, W)
+        The label image that the cells came from, if any: numpy, or dask where it is
+        too large to hold.
     label_boxes
         Bounding boxes in pixels of `labels`, which may have another scale.
     """
 
     cells: Cells
     source: ImageSource | CropStack
-    labels: npt.NDArray[Any] | None = None
+    labels: Any = None
     label_boxes: npt.NDArray[np.int64] | None = None
 
 
