@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.core.errors import InputError
+from napari_cytodino.training import finetune_config
 from napari_cytodino.training.config import build, read_recipe, recipe_folder
 from napari_cytodino.training.finetune_config import FinetuneRecipe, RunPlan
 from napari_cytodino.training.finetune_model import backbone_of, config_of
@@ -216,6 +217,14 @@ def test_the_effective_batch_is_the_same_on_any_number_of_processes(
 ) -> None:
     plan = RunPlan(effective_batch=effective, batch=batch)
     assert plan.accumulation(processes) == expected
+
+
+@pytest.mark.parametrize(("cores", "wish", "got"), [(2, 4, 2), (8, 4, 4), (2, 0, 0)])
+def test_no_more_decoders_than_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, wish: int, got: int
+) -> None:
+    monkeypatch.setattr(finetune_config, "processors", lambda: cores)
+    assert RunPlan(workers=wish).decoders == got
 
 
 @pytest.mark.parametrize(("batch", "processes"), [(4, 2), (3, 1), (1, 3)])

@@ -10,6 +10,7 @@ from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.paper_augmentation import PaperAugmentation
 from napari_cytodino.training.ranges import FINETUNE, check_heads, check_ranges
 from napari_cytodino.training.splits import PROTOCOLS
+from napari_cytodino.training.threads import processors
 
 VARIANTS = ("published", "maturation", "cross-entropy")
 """Losses: the two hierarchical ones, and the plain one to compare them with."""
@@ -263,7 +264,7 @@ class RunPlan:
     log_steps : int
         Optimiser steps between two lines of the log.
     workers : int
-        Processes that decode images.
+        Processes that decode images; no more than there are processor cores.
     """
 
     epochs: int = 8
@@ -279,6 +280,11 @@ class RunPlan:
     def __post_init__(self) -> None:
         _one_of("run.precision", self.precision, PRECISIONS)
         check_ranges(self, FINETUNE, "run.")
+
+    @property
+    def decoders(self) -> int:
+        """Processes that decode images here: `workers`, or a core each."""
+        return min(self.workers, processors())
 
     def accumulation(self, processes: int) -> int:
         """Return the batches behind one step, on one of some processes.

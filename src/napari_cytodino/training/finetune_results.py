@@ -173,7 +173,7 @@ def finish(
 
     def answers(cells: CellSet) -> Answers:
         plan = recipe.run
-        return answers_of(draft, cells, device, plan.eval_batch, plan.workers)
+        return answers_of(draft, cells, device, plan.eval_batch, plan.decoders)
 
     measured = calibrate(recipe, parts, answers)
     judged = answers(parts.watched if parts.test is None else parts.test)
@@ -209,8 +209,8 @@ def _calibrate_in_bfloat16(
     near = load_checkpoint(folders[0]).at(dtype)
     assert parts.thresholds is not None
     said = (
-        answers_of(near, parts.watched, device, plan.eval_batch, plan.workers),
-        answers_of(near, parts.thresholds, device, plan.eval_batch, plan.workers),
+        answers_of(near, parts.watched, device, plan.eval_batch, plan.decoders),
+        answers_of(near, parts.thresholds, device, plan.eval_batch, plan.decoders),
     )
     for folder in folders:
         add_type(load_checkpoint(folder), dtype, said, recipe.calibration, folder)

@@ -62,7 +62,7 @@ def embed_cells(
     """
     plan = recipe.run
     loader = DataLoader(
-        CellDataset(cells), batch_size=plan.eval_batch, num_workers=plan.workers
+        CellDataset(cells), batch_size=plan.eval_batch, num_workers=plan.decoders
     )
     mean, std = (
         torch.tensor(values, device=device).view(1, 3, 1, 1)

@@ -142,7 +142,7 @@ def arguments(recipe: FinetuneRecipe, out: Path) -> TrainingArguments:
         metric_for_best_model="macro_f1",
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
-        dataloader_num_workers=plan.workers,
+        dataloader_num_workers=plan.decoders,
         remove_unused_columns=False,
         label_names=["targets"],
         ddp_find_unused_parameters=False,
