@@ -16,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from napari_cytodino.core.errors import CytoDinoError
 from napari_cytodino.core.resizing import resize
 from napari_cytodino.training.finetune_data import CellDataset, EpochSampler
+from napari_cytodino.training.fused_lora import fuse_lora
 from napari_cytodino.training.metrics import confusion, f1_scores
 from napari_cytodino.training.paper_augmentation import augment
 from napari_cytodino.training.preemption import sigterm_waits
@@ -192,6 +193,8 @@ class FinetuneTrainer(Trainer):
             compute_metrics=macro_f1_of_all,
             callbacks=callbacks_for(recipe.run, self.sampler, self.states.parent),
         )
+        if args.bf16:
+            fuse_lora(model)
         for stock in (PrinterCallback, ProgressCallback):
             self.remove_callback(stock)
         self.loss = loss.to(args.device)

@@ -12,7 +12,7 @@ awk -F, 'BEGIN { print "Image Path,Label,background_group" }
 python -c "
 from napari_cytodino import load_checkpoint
 load_checkpoint('demo').model().backbone.save_pretrained('$out/backbone')"
-python -m napari_cytodino.training compare mll21-vits16 --data "$out/marrow.csv" --out "$out/run" --seeds 0 \
+python -m napari_cytodino.training compare mll21-vits16 --data "$out/marrow.csv" --out "$out/run" --seeds "${SEEDS:-0,1,2}" \
   --set backbone.source="$out/backbone" --set size=64 --set field_of_view=192 \
   --set 'data.classes=["BLA","EOS","LYT","MON","NGS","NIF","PMO"]' \
   --set run.epochs=2 --set lora.rank=16 --set lora.alpha=32 --set head.heads=3 "$@"
