@@ -85,7 +85,7 @@ def test_cells_foreign_only_together_break_the_promise(tmp_path):
     assert listed["promise"].str.startswith("NO PROMISE HOLDS HERE").all()
     alone = invoke("classify", pictures[0], "--labels", given[1], *line[-4:],
                    "--out", tmp_path / "one")  # fmt: skip
-    assert "Accepted cells: guaranteed" in alone.output
+    assert "No cell was accepted, so nothing is promised" in alone.output
 
 
 def test_a_smaller_risk_never_accepts_more(tmp_path, picture):
@@ -328,3 +328,33 @@ def test_help_needs_no_torch():
         "assert not {'torch', 'transformers', 'napari'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_find_goes_on_after_a_damaged_file_and_takes_no_result_for_an_image(
+    tmp_path, picture
+):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(picture.read_bytes())
+    for _ in range(2):
+        result = invoke("find", folder, "--out", folder)
+        assert result.exit_code == 2
+        assert "in 1 images" in result.output
+        assert "Left out:" in result.output
+        assert "a.png" in result.output
+        names = sorted(p.name for p in folder.iterdir())
+        assert names == ["a.png", "b.labels.tif", "b.png"]
+
+
+@pytest.mark.parametrize("side", ["-3", "nan", "1e9"])
+def test_a_field_of_view_that_cannot_be_is_told_before_any_work(
+    tmp_path, picture, tiny_checkpoint, side
+):
+    result = invoke(
+        "classify", picture, "--checkpoint", tiny_checkpoint, "--field-of-view", side,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "out of 8 to 4096" in result.output
+    assert not (tmp_path / "out").exists()

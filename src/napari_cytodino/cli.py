@@ -205,23 +205,24 @@ def classify(
         # A wrong checkpoint or device is told once, before any image is read.
         known = cluster.check(run, elsewhere=bool(scheduler))
         if crops:
-            unfamiliar, left_out = _classify_crops(tasks, images, run)
+            unfamiliar, accepted, left_out = _classify_crops(tasks, images, run)
         else:
-            unfamiliar, left_out = _classify_all(tasks, run, workers, scheduler)
-        typer.echo(known.promise_on(unfamiliar, risk))
+            told = _classify_all(tasks, run, workers, scheduler)
+            unfamiliar, accepted, left_out = told
+        typer.echo(known.promise_on(unfamiliar, risk, accepted))
         if left_out:
             raise typer.Exit(2)
 
 
 def _classify_crops(
     tasks: list[Any], folders: list[Path], run: Any
-) -> tuple[tuple[int, int], int]:
-    """Classify single cells; return unfamiliar ones of how many, and none left out."""
+) -> tuple[tuple[int, int], int, int]:
+    """Classify single cells; return unfamiliar of how many, accepted, none left out."""
     from napari_cytodino.core.cluster import crops_stem, process_all_crops
 
     if not tasks:
         typer.echo(f"No cell is in part {run.part}; nothing is written.")
-        return (0, 0), 0
+        return (0, 0), 0, 0
     files = [task.image for task in tasks]
     with _bar("crops") as progress:
         done = process_all_crops(files, run, folders=folders, progress=progress)
@@ -230,13 +231,13 @@ def _classify_crops(
         f"{'; done before and skipped' if done.skipped else ''}. "
         f"Table: {run.out / f'{crops_stem(run)}.{run.formats[0]}'}\n{RESEARCH_USE}"
     )
-    return done.unfamiliar, 0
+    return done.unfamiliar, done.cells - done.flagged, 0
 
 
 def _classify_all(
     tasks: list[Any], run: Any, workers: int, scheduler: str
-) -> tuple[tuple[int, int], int]:
-    """Classify images; return unfamiliar cells of how many, and images left out."""
+) -> tuple[tuple[int, int], int, int]:
+    """Classify images; return unfamiliar of how many, accepted, and images left out."""
     from tqdm import tqdm
 
     from napari_cytodino.core.batch_digest import digest
@@ -256,14 +257,18 @@ def _classify_all(
         f"hold no cell; {skipped} were done before and skipped. Results: {run.out}\n"
         f"Digest of the results: {digest(run.out)}\n{RESEARCH_USE}"
     )
-    for outcome in failed:
-        # a file name may be no valid text, which a terminal refuses
-        name = os.fsencode(outcome.image).decode(errors="backslashreplace")
-        typer.echo(f"Left out: {name}: {outcome.error}", err=True)
+    _left_out({str(outcome.image): outcome.error for outcome in failed})
     if failed:
         typer.echo(f"{len(failed)} left out: {list_path(run)}", err=True)
     strange, told = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
-    return (strange, told), len(failed)
+    return (strange, told), sum(o.cells - o.flagged for o in good), len(failed)
+
+
+def _left_out(errors: dict[str, str]) -> None:
+    for image, error in errors.items():
+        # a file name may be no valid text, which a terminal refuses
+        name = os.fsencode(image).decode(errors="backslashreplace")
+        typer.echo(f"Left out: {name}: {error}", err=True)
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -293,14 +298,24 @@ def find(
     from napari_cytodino.core.images import read_image
 
     with _one_sentence():
-        files = batch.list_images(images)
-        names, total = batch.stems(files), 0
+        files = batch.list_images(images, out)
+        names, total, failed = batch.stems(files), 0, {}
         for file in tqdm(files, unit="image", disable=None):
-            found = find_cells(read_image(file))
+            try:
+                found = find_cells(read_image(file))
+            except InputError as error:
+                failed[file] = error
+                continue
             total += int(found.max())
-            with whole_file(out / f"{names[file]}.labels.tif") as path:
+            with whole_file(out / f"{names[file]}{batch.FOUND}") as path:
                 tifffile.imwrite(path, found, compression="zlib")
-        typer.echo(f"{total} cells in {len(files)} images. Label images: {out}")
+        if len(failed) == len(files) == 1:
+            raise failed[files[0]]
+        good = len(files) - len(failed)
+        typer.echo(f"{total} cells in {good} images. Label images: {out}")
+        _left_out({str(file): str(error) for file, error in failed.items()})
+    if failed:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -184,3 +184,17 @@ def test_no_promise_for_images_of_another_kind() -> None:
     assert near == f"Accepted cells: {loaded.promise()}"
     far = loaded.promise_on((300, 500))
     assert far.startswith("NO PROMISE HOLDS HERE: 300 of 500")
+
+
+def test_of_no_accepted_cell_nothing_is_promised() -> None:
+    loaded = load_checkpoint("starter")
+    assert loaded.promise_on((0, 9), accepted=3) == loaded.promise_on((0, 9))
+    told = loaded.promise_on((0, 9), accepted=0)
+    assert told == "No cell was accepted, so nothing is promised."
+    foreign = replace(loaded, policy=replace(loaded.policy, max_foreign=0.0))
+    assert foreign.promise_on((90, 90), accepted=0).startswith("NO PROMISE HOLDS HERE")
+
+
+def test_a_promise_for_drawn_cells_says_so() -> None:
+    assert load_checkpoint("demo").promise().endswith("SYNTHETIC: of drawn cells only")
+    assert "SYNTHETIC" not in load_checkpoint("starter").promise()

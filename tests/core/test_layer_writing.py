@@ -2,6 +2,7 @@
 
 import json
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,3 +101,24 @@ def test_a_layer_without_our_table_is_refused(tmp_path, features):
     with pytest.raises(InputError, match="Layer '' has no table"):
         layer_table({})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_geojson_of_a_pyramid_has_the_outlines_of_its_finest_level(tmp_path, field):
+    levels = [field.labels, field.labels[::2, ::2]]
+    lazy = [da.from_array(level, chunks=16) for level in levels]
+    said = []
+    for number, data in enumerate((field.labels, levels, lazy)):
+        path = tmp_path / f"{number}.geojson"
+        write_labels(str(path), data, meta(field.table))
+        said.append(rings(path))
+    assert said[0] == said[1] == said[2]
+
+
+def test_a_lazy_stack_is_not_read_for_outlines(tmp_path, field):
+    def fail(block):
+        raise AssertionError("read")
+
+    stack = da.from_array(np.stack([field.labels] * 2), chunks=16).map_blocks(
+        fail, dtype=int, meta=np.zeros(0, int)
+    )
+    write_labels(str(tmp_path / "c.geojson"), stack, meta(field.table))

@@ -282,3 +282,14 @@ def test_names_of_any_language_are_plain(content):
     for number, name in enumerate(["größe", "赤血球", "می\u200cخواهم", "a\u00a0b"]):
         content["classes"][number]["name"] = name
     assert Taxonomy.from_dict(content).classes[2].name == "می\u200cخواهم"
+
+
+def test_a_class_without_a_lineage_has_one_of_its_own(content):
+    content["classes"][0]["lineage"] = content["classes"][3]["lineage"] = ""
+    made = Taxonomy.from_dict(content)
+    for place in (0, 3):
+        code = made.codes[place]
+        own = made.lineage_of(code)
+        assert (own.name, own.sequential) == (code, False)
+        assert [c.code for c in made.classes_of(code)] == [code]
+    assert Taxonomy.from_dict(made.to_dict()) == made

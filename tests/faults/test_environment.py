@@ -264,6 +264,13 @@ def test_training_leaves_out_a_torchvision_that_does_not_fit(
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("module", ["core.model", "training.frozen"])
+def test_no_module_trips_over_a_torchvision_that_does_not_fit(
+    bad_torchvision: Path, module: str
+) -> None:
+    said_with(bad_torchvision, f"import napari_cytodino.{module}")
+
+
 @pytest.mark.render
 def test_the_dock_works_beside_a_torchvision_that_does_not_fit(
     bad_torchvision: Path,

@@ -366,3 +366,55 @@ def test_bad_batches_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=word):
         make()(torch.zeros(logits), torch.tensor(targets))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_classes_that_are_ruled_out_leave_the_loss_finite(variant: str) -> None:
+    loss = make(variant=variant, smoothing=0.0)
+    logits, targets = batch(8)
+    ruled_out = next(i for i in range(21) if i not in targets.tolist())
+    logits[:, ruled_out] = -math.inf
+    low = logits.clone()
+    low[:, ruled_out] = -1e4
+    torch.testing.assert_close(loss(logits, targets), loss(low, targets))
+
+
+def test_double_is_exact_to_its_last_digits() -> None:
+    weights = [1 / (3 + i) for i in range(21)]
+    loss = make(class_weights=weights)
+    logits, targets = batch(5)
+    logits = logits.double()
+    want = [
+        slow_published(row.tolist(), int(target), weights[int(target)])
+        for row, target in zip(logits, targets, strict=True)
+    ]
+    found = loss.per_cell(logits, targets)
+    assert found.tolist() == pytest.approx(want, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"gamma": None},
+        {"gamma": "2"},
+        {"gamma": True},
+        {"smoothing": "a"},
+        {"sequential_bonus": None},
+        {"critical_penalty": "3"},
+        {"class_weights": {}},
+        {"class_weights": [None] * 21},
+        {"class_weights": "abc"},
+    ],
+)
+def test_arguments_of_another_kind_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(values))):
+        make(**values)
+
+
+def test_batches_of_another_kind_are_refused() -> None:
+    logits, targets = batch(3)
+    for given_ in ((logits.tolist(), targets), (logits.long(), targets)):
+        with pytest.raises(InputError, match="Logits are"):
+            make()(*given_)
+    with pytest.raises(InputError, match="Targets are a list"):
+        make()(logits, targets.tolist())

@@ -18,6 +18,7 @@ from napari_cytodino.training.smoothing import (
     VARIANTS,
     check_variant,
     smoothing_matrix,
+    with_tree,
 )
 
 MLL = Taxonomy.load("mll21")
@@ -267,3 +268,20 @@ def test_all_the_mass_and_unknown_variants_are_refused() -> None:
         smoothing_matrix(MLL, variant="paper", **RUN)
     with pytest.raises(InputError, match="no variant ''"):
         check_variant("")
+
+
+@given(st.lists(st.sampled_from(MLL.codes), min_size=2, unique=True))
+@settings(deadline=None, max_examples=40)
+def test_the_papers_classes_have_the_tree_of_blood_formation(codes: list[str]) -> None:
+    assert not MLL.tree
+    plain, grown = MLL.subset(codes), TREE.subset(codes)
+    order = [plain.index(code) for code in grown.codes]
+    found = maturation(plain)[np.ix_(order, order)]
+    np.testing.assert_allclose(found, maturation(grown))
+
+
+def test_other_classes_keep_the_tree_of_their_lineages() -> None:
+    one = replace(MLL.classes[0], code="XYZ")
+    other = replace(MLL, classes=(one, *MLL.classes[1:]))
+    assert with_tree(other) is other
+    assert with_tree(TREE) is TREE

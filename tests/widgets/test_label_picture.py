@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,11 @@ from hypothesis import strategies as st
 from napari_cytodino.core.cells import cells_from_labels
 from napari_cytodino.widgets import layers
 from napari_cytodino.widgets.drawing import CLASSES, SPOTS
-from napari_cytodino.widgets.label_picture import LabelPicture, PaintedLevel
+from napari_cytodino.widgets.label_picture import (
+    LabelPicture,
+    PaintedLevel,
+    coarse_plane,
+)
 from napari_cytodino.widgets.marks import LabelPainter
 from napari_cytodino.widgets.requests import CellsReading
 
@@ -136,3 +141,41 @@ def test_lazy_labels_without_coarser_levels_get_rings(
     y, x = np.argwhere(smear.labels == 2)[0]
     bench.controller.clicks.click((float(y), float(x)))
     assert bench.session.cells.label[bench.session.selected_rows].tolist() == [2]
+
+
+def test_coarser_levels_may_have_fewer_planes() -> None:
+    assert coarse_plane((), (40, 60), (20, 30)) == ()
+    assert coarse_plane((3,), (4, 40, 60), (2, 20, 30)) == (1,)
+    assert coarse_plane((3,), (4, 40, 60), (4, 20, 30)) == (3,)
+    whole = np.stack([LABELS * 0, LABELS * 0, LABELS, LABELS])
+    layer = SimpleNamespace(multiscale=True, data=[whole, whole[::2, ::2, ::2]])
+    cells = cells_from_labels(LABELS)
+    frame = SimpleNamespace(plane=(3,), lift=lambda plane: plane)
+    picture = LabelPicture(
+        layer, CellsReading(cells, SOURCE, LABELS, cells.bbox), frame
+    )
+    picture.paint(np.array([1, 2, 3], np.uint8))
+    np.testing.assert_array_equal(
+        picture.data()[1], wanted(LABELS[::2, ::2], [1, 2, 3])
+    )
+
+
+def test_a_click_on_labels_that_cannot_be_read_is_one_sentence(
+    lazy_bench: Any, smear: Any, told: list[str]
+) -> None:
+    bench = lazy_bench
+    image = bench.viewer.add_image(smear.image)
+    bench.choose(image, bench.viewer.add_labels(bench.pyramid, multiscale=True))
+    bench.classify()
+
+    def lost(block: Any) -> Any:
+        raise OSError("chunk lost")
+
+    reading = bench.session.reading
+    broken = reading.labels.map_blocks(lost, dtype=int, meta=np.zeros(0, int))
+    bench.session.reading = replace(reading, labels=broken)
+    y, x = np.argwhere(smear.labels == 2)[0]
+    bench.controller.clicks.click((float(y), float(x)))
+    assert len(told) == 1
+    assert "cannot be read" in told[0]
+    assert "chunk lost" in told[0]

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 OVERLAY = ".overlay.png"
 """Appended to the stem of an image for the picture of its result."""
 
+FOUND = ".labels.tif"
+"""Appended to the stem of an image for the cells that were found in it."""
+
 FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
 """What `process_image` can write the cell table as."""
 
@@ -66,8 +69,9 @@ def list_images(paths: Sequence[Path], out: Path | None = None) -> list[Path]:
     Parameters
     ----------
     out
-        Folder of the results: the pictures that we wrote there are no images to
-        classify. One named itself, not found by search, is taken all the same.
+        Folder of the results: the pictures and label images that we wrote there are
+        no images to classify. One named itself, not found by search, is taken all the
+        same.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def _search(folder: Path, out: Path | None) -> list[Path]:
 def _is_input(path: Path, out: Path | None) -> bool:
     ours = (
         out is not None
-        and path.name.endswith(OVERLAY)
+        and path.name.endswith((OVERLAY, FOUND))
         and path.parent.resolve() == out.resolve()
     )
     return (

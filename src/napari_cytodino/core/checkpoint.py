@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.core.backbone import Base, read_base
-from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
 from napari_cytodino.core.calibration_file import (
     DTYPE,
     OTHERS,
@@ -148,29 +147,42 @@ class Checkpoint:
         """Say what accepted cells are promised to be, or why nothing is promised."""
         if self.calibration is not None:
             own = self.calibration.risk
-            return self.calibration.promise(own if risk is None else risk)
+            said = self.calibration.promise(own if risk is None else risk)
+            return f"{said}; SYNTHETIC: of drawn cells only" if self.synthetic else said
         if self.policy.uncalibrated:
             return (
                 f"uncalibrated, every cell goes to review: {self.policy.uncalibrated}"
             )
         return "no guarantee: thresholds were set by hand"
 
-    def promise_on(self, unfamiliar: tuple[int, int], risk: float | None = None) -> str:
+    def promise_on(
+        self,
+        unfamiliar: tuple[int, int],
+        risk: float | None = None,
+        accepted: int | None = None,
+    ) -> str:
         """Say what accepted cells are promised, unless all images together are foreign.
 
         Parameters
         ----------
         unfamiliar
             How many cells are unlike the training cells, and of how many.
+        risk
+            See `policy_at`.
+        accepted
+            How many cells were accepted, where that is known: of none, nothing is said.
         """
         strange, told = unfamiliar
-        if surely_foreign(strange, told) > self.policy_at(risk).max_foreign:
+        policy = self.policy_at(risk)
+        if surely_foreign(strange, told) > policy.max_foreign:
             return (
                 f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the "
                 "training cells: these images are of another kind than the "
                 "calibration's. Look at every cell, accepted or not, or calibrate on "
                 "your own (docs/doubt.md)."
             )
+        if accepted == 0 and policy.guarantee:
+            return "No cell was accepted, so nothing is promised."
         return f"Accepted cells: {self.promise(risk)}"
 
     def familiarity(self) -> Familiarity | None:
@@ -251,7 +263,6 @@ class Checkpoint:
         """
         import torch
 
-        leave_out_broken_torchvision()
         from napari_cytodino.core.model import model_from_config
 
         config = self.config()

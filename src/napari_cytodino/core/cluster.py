@@ -31,6 +31,7 @@ from napari_cytodino.core.batch_record import (
     write_summary,
 )
 from napari_cytodino.core.checkpoint import load_checkpoint
+from napari_cytodino.core.crops import crop_side
 from napari_cytodino.core.dask_tasks import Lost, connected, local_cluster, spread
 from napari_cytodino.core.errors import (
     CheckpointError,
@@ -254,9 +255,11 @@ def check(run: Run, *, elsewhere: bool = False) -> Checkpoint:
     Raises
     ------
     CytoDinoError
-        When checkpoint, device, number type or risk cannot be used.
+        When checkpoint, device, number type, field of view or risk cannot be used.
     """
     job = run.job
+    if job.field_of_view is not None:
+        crop_side(job.field_of_view)
     if elsewhere:
         for wish, known in ((job.device, DEVICES), (job.dtype, DTYPES)):
             if wish not in known:
@@ -400,7 +403,8 @@ def _list(outcomes: Sequence[Outcome], run: Run, *, elsewhere: bool) -> None:
     strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
     # with the thresholds for the number type that was computed in
     checkpoint = check(run, elsewhere=elsewhere)
-    promise = checkpoint.promise_on((strange, told), run.job.risk)
+    accepted = sum(o.cells - o.flagged for o in outcomes)
+    promise = checkpoint.promise_on((strange, told), run.job.risk, accepted)
     rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
     write_summary(list_path(run, SUMMARY), rows, promise)
 

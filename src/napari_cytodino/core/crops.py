@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -50,13 +50,14 @@ def crop_side(field_of_view: float, ratio: float = 1.0) -> int:
     ratio
         Image pixels for one training pixel.
     """
-    side = round(field_of_view * ratio)
+    wide = field_of_view * ratio
+    side = round(wide) if isfinite(wide) else wide
     if not 8 <= side <= 4096:
         raise InputError(
             f"A field of view of {side} image pixels is out of 8 to 4096; check the "
             "field of view and the scale of the image."
         )
-    return side
+    return int(side)
 
 
 def iter_crops(

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from napari_cytodino.core.blocks import finest
 from napari_cytodino.core.cells import cells_from_labels
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.export import export, outlines
@@ -103,8 +103,8 @@ def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _rings(table: pd.DataFrame, data: Any) -> dict[int, Polygon]:
-    labels: npt.NDArray[Any] = np.asarray(data)
-    if labels.ndim != 2:
+    labels = finest(data)
+    if len(np.shape(labels)) != 2:
         return {}
     cells = cells_from_labels(labels)
     places = table.set_index("label")[["y", "x"]].reindex(cells.label).to_numpy()

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
-from transformers import (
+
+from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
+from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.core.head import QueryDecoderHead
+from napari_cytodino.core.model_fields import backbone_fields
+
+leave_out_broken_torchvision()
+
+from transformers import (  # noqa: E402 it would trip over the other
     AutoConfig,
     AutoModel,
     PreTrainedConfig,
     PreTrainedModel,
 )
-from transformers.modeling_outputs import ImageClassifierOutput
-
-from napari_cytodino.core.errors import CheckpointError
-from napari_cytodino.core.head import QueryDecoderHead
-from napari_cytodino.core.model_fields import backbone_fields
+from transformers.modeling_outputs import ImageClassifierOutput  # noqa: E402
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

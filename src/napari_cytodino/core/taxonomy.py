@@ -72,7 +72,8 @@ class Taxonomy:
     name, title : str
         What programs and people call it.
     classes, lineages : tuple
-        In logit order, and in the order of legends.
+        In logit order, and in the order of legends. A class with an empty lineage gets
+        one of its own, named by its code.
     tree : tuple of Branch
         How far apart classes are (`lineage_tree.class_distances`); may be empty.
     costs : tuple of CostRule
@@ -92,6 +93,15 @@ class Taxonomy:
     costs: tuple[CostRule, ...] = ()
 
     def __post_init__(self) -> None:
+        lonely = [c for c in self.classes if c.lineage == ""]
+        if lonely:
+            # one each, so that whatever looks at lineages needs no exception
+            own = tuple(Lineage(c.code, c.name, c.colour, False) for c in lonely)
+            classes = tuple(
+                replace(c, lineage=c.lineage or c.code) for c in self.classes
+            )
+            object.__setattr__(self, "classes", classes)
+            object.__setattr__(self, "lineages", (*self.lineages, *own))
         faults = list(_faults(self))
         if faults:
             raise InputError(

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_cytodino.core.broken_torchvision import leave_out_broken_torchvision
 from napari_cytodino.core.errors import CytoDinoError, InputError
 
 app = typer.Typer(
@@ -23,11 +22,6 @@ Data = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
-
-
-@app.callback()
-def _every_command() -> None:
-    leave_out_broken_torchvision()
 
 
 def _fail(error: CytoDinoError) -> typer.Exit:

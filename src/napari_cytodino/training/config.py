@@ -294,6 +294,9 @@ def build(kind: type[T], content: dict[str, Any], where: str) -> T:
     return kind(**values)
 
 
+_CALLED = {"float": "finite number"}
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     """Check one value against its type and convert tables, lists and whole floats."""
     _check_bits(value, where)
@@ -319,7 +322,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if isinstance(hint, type) and type(value) is hint and hint is not float:
         return value
-    kind = hint.__name__ if isinstance(hint, type) else hint
+    name = hint.__name__ if isinstance(hint, type) else hint
+    kind = _CALLED.get(name, name)
     raise InputError(f"{where} is {value!r}, but must be of the kind {kind}.")
 
 

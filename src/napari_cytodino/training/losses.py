@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.training.penalties import penalty_matrix
-from napari_cytodino.training.smoothing import smoothing_matrix
+from napari_cytodino.training.smoothing import is_number, smoothing_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +79,8 @@ class HierarchicalFocalLoss(nn.Module):
         class_weights: Tensor | NDArray[Any] | Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if not (math.isfinite(gamma) and gamma >= 0):
-            raise InputError(f"gamma is {gamma}; choose 0 (no focus) or more.")
+        if not (is_number(gamma) and gamma >= 0):
+            raise InputError(f"gamma is {gamma!r}; choose 0 (no focus) or more.")
         soft = smoothing_matrix(
             taxonomy,
             variant=variant,
@@ -94,13 +93,14 @@ class HierarchicalFocalLoss(nn.Module):
         )
         self.variant = variant
         self.gamma = float(gamma)
-        buffers = {
-            "soft_targets": torch.from_numpy(soft).float(),
-            "penalties": torch.from_numpy(penalties).float(),
+        # logits in float64 are for those who check numbers; Apple GPUs have no float64
+        self._exact = {
+            "soft_targets": torch.from_numpy(soft),
+            "penalties": torch.from_numpy(penalties),
             "class_weights": _weights(class_weights, len(taxonomy)),
         }
-        for name, value in buffers.items():
-            self.register_buffer(name, value, persistent=False)
+        for name, value in self._exact.items():
+            self.register_buffer(name, value.float(), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of a batch, in float32 or float64.
@@ -127,15 +127,22 @@ class HierarchicalFocalLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             exact = logits if logits.dtype == torch.float64 else logits.float()
             log_p = exact.log_softmax(dim=1)
-            soft = self.soft_targets[targets].to(log_p.dtype)
-            loss = -(soft * log_p).sum(dim=1)
+            soft = self._table("soft_targets", exact)[targets]
+            # a class that the logits rule out costs nothing where it has no mass
+            loss = -torch.where(soft > 0, soft * log_p, 0.0).sum(dim=1)
             if self.gamma:
                 log_true = log_p.gather(1, targets[:, None])[:, 0]
                 # the slope of x**gamma at 0 is infinite for gamma below 1
                 rest = (-torch.expm1(log_true)).clamp(min=torch.finfo(log_p.dtype).tiny)
                 loss = loss * rest**self.gamma
-            factor = self.penalties[targets, exact.argmax(dim=1)]
-            return loss * (factor * self.class_weights[targets]).to(log_p.dtype)
+            factor = self._table("penalties", exact)[targets, exact.argmax(dim=1)]
+            return loss * factor * self._table("class_weights", exact)[targets]
+
+    def _table(self, name: str, exact: Tensor) -> Tensor:
+        """Return a buffer in the number type of the logits."""
+        if exact.dtype == torch.float64:
+            return self._exact[name].to(exact.device)
+        return self.get_buffer(name).to(exact.dtype)
 
     def extra_repr(self) -> str:
         """Say what sets this loss apart from others of its kind."""
@@ -143,6 +150,11 @@ class HierarchicalFocalLoss(nn.Module):
 
     def _check(self, logits: Tensor, targets: Tensor) -> None:
         classes = len(self.class_weights)
+        for name, given in (("Logits", logits), ("Targets", targets)):
+            if not isinstance(given, Tensor):
+                raise InputError(f"{name} are a {type(given).__name__}; give a tensor.")
+        if not logits.is_floating_point():
+            raise InputError(f"Logits are {logits.dtype}; give floating numbers.")
         if logits.ndim != 2 or logits.shape[1] != classes or len(logits) == 0:
             raise InputError(
                 f"Logits have the shape {tuple(logits.shape)}; the loss needs (cells, "
@@ -167,8 +179,14 @@ def _weights(
     values: Tensor | NDArray[Any] | Sequence[float] | None, classes: int
 ) -> Tensor:
     if values is None:
-        return torch.ones(classes)
-    weights = torch.as_tensor(values, dtype=torch.float32).detach().clone()
+        return torch.ones(classes, dtype=torch.float64)
+    try:
+        weights = torch.as_tensor(values, dtype=torch.float64).detach().cpu().clone()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"class_weights are {values!r}; give one number for each of the {classes} "
+            "classes."
+        ) from error
     if weights.shape != (classes,):
         raise InputError(
             f"class_weights have the shape {tuple(weights.shape)}; give one for each "

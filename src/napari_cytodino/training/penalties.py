@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cytodino.core.error_costs import FALSE_ALARM, MISSED, error_costs
 from napari_cytodino.core.errors import InputError
-from napari_cytodino.training.smoothing import check_variant
+from napari_cytodino.training.smoothing import check_variant, is_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +30,8 @@ def penalty_matrix(
     class called critical. What it leaves out stays out: a blast thrown away as an
     artefact, and a leukaemic promyelocyte called a normal one, cost nothing extra.
 
-    ``"maturation"`` takes `error_costs.error_costs`, which holds both. These are
-    for a critical penalty of 3; their excess over 1 grows and shrinks with it.
+    ``"maturation"`` takes `error_costs.error_costs`, which holds both. These are for a
+    critical penalty of 3; their excess over 1 grows and shrinks with it.
 
     Parameters
     ----------
@@ -58,8 +57,8 @@ def penalty_matrix(
         "false_alarm_penalty": false_alarm_penalty,
     }
     for name, value in factors.items():
-        if not (math.isfinite(value) and value >= 1):
-            raise InputError(f"{name} is {value}; choose 1 (no penalty) or more.")
+        if not (is_number(value) and value >= 1):
+            raise InputError(f"{name} is {value!r}; choose 1 (no penalty) or more.")
     if variant == "maturation":
         excess = error_costs(taxonomy) - 1
         return 1 + excess * (critical_penalty - 1) / (MISSED - 1)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cache
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.lineage_tree import class_distances, neighbours
+from napari_cytodino.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_cytodino.core.taxonomy import Taxonomy
 
 Variant = Literal["published", "maturation"]
 """The loss as CytoDINO ran it, or repaired."""
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 """All of them."""
+
+TREE = "hematopoiesis21"
+"""The taxonomy with the tree of blood formation (domain.md 5)."""
 
 TAU = 1.0
 """Distance over which the mass falls to 1/e (domain.md 1.4)."""
@@ -46,8 +51,8 @@ def smoothing_matrix(
     - Groups that are no lineage (pathological cells) share mass as if they were.
 
     ``"maturation"`` spreads the mass as ``exp(-distance)``, with distances of
-    `lineage_tree.class_distances`; rows sum to 1, and a nearer class never gets
-    less. `within_lineage_weight` and `sequential_bonus` have no part in it.
+    `lineage_tree.class_distances` (see `with_tree`); rows sum to 1, and a nearer class
+    never gets less. `within_lineage_weight` and `sequential_bonus` have no part in it.
 
     Parameters
     ----------
@@ -74,8 +79,8 @@ def smoothing_matrix(
         "sequential_bonus": sequential_bonus,
     }
     for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"{name} is {value}; choose a share from 0 to 1.")
+        if not (is_number(value) and 0 <= value <= 1):
+            raise InputError(f"{name} is {value!r}; choose a share from 0 to 1.")
     if smoothing == 1:
         raise InputError(
             "smoothing is 1, which leaves the true class no mass; lower it."
@@ -83,10 +88,33 @@ def smoothing_matrix(
     if variant == "published":
         others = _published(taxonomy, within_lineage_weight, sequential_bonus)
     else:
-        others = _by_distance(class_distances(taxonomy))
+        others = _by_distance(class_distances(with_tree(taxonomy)))
     matrix = smoothing * others
     np.fill_diagonal(matrix, 1 - smoothing)
     return matrix
+
+
+def is_number(value: object) -> bool:
+    """Say whether this is a finite number, which True and False are not."""
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and math.isfinite(float(value))  # type: ignore[arg-type]
+
+
+def with_tree(taxonomy: Taxonomy) -> Taxonomy:
+    """Return the taxonomy with the tree of blood formation, where that fits it.
+
+    One without a tree, whose classes are all among those of `TREE`, gets its tree:
+    they are the same cells, as the 21 of ``mll21`` are. Any other stays as it is.
+    """
+    known = _known()
+    if taxonomy.tree or not all(code in known for code in taxonomy.codes):
+        return taxonomy
+    return replace(taxonomy, tree=known.tree)
+
+
+@cache
+def _known() -> Taxonomy:
+    return Taxonomy.load(TREE)
 
 
 def check_variant(variant: str) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QMenu
 
 from napari_cytodino.core.colours import class_colours
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.widgets import notices, pointer, ui
 from napari_cytodino.widgets.clicks import OTHER_PLANE
 from napari_cytodino.widgets.layers import unwrap
@@ -55,7 +56,11 @@ class CellMenu:
         if not self._controller.picture.in_plane(self._controller.point()):
             notices.say(OTHER_PLANE)
             return
-        row = pointer.row_at(session, position)
+        try:
+            row = pointer.row_at(session, position)
+        except InputError as error:
+            notices.tell(error)
+            return
         if row is None:
             return
         if row not in reviewing.rows:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cytodino.core.crops import CropStack
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.widgets import notices, pointer, work
 from napari_cytodino.widgets.layers import CELL_SHARE, unwrap
 from napari_cytodino.widgets.requests import Progress, RunState
@@ -63,7 +64,11 @@ class Clicks:
         if not controller.picture.in_plane(controller.point()):
             notices.say(OTHER_PLANE)
             return
-        row = pointer.row_at(session, position)
+        try:
+            row = pointer.row_at(session, position)
+        except InputError as error:
+            notices.tell(error)
+            return
         if row is not None:
             session.select(row)
             done = session.predictions is not None and session.predictions.done[row]

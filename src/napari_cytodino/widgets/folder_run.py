@@ -55,7 +55,10 @@ class FolderRun:
         """What the accepted cells are promised; empty before there are any."""
         if self.plan is None or self._checkpoint is None or not self.tally.cells:
             return ""
-        return self._checkpoint.promise_on(self.tally.unfamiliar, self.plan.risk)
+        tally = self.tally
+        return self._checkpoint.promise_on(
+            tally.unfamiliar, self.plan.risk, tally.cells - tally.flagged
+        )
 
     def start(self, plan: FolderPlan) -> None:
         """Start a run; there must be none.

@@ -55,6 +55,24 @@ class PaintedLevel:
         return np.asarray(self[...], dtype)
 
 
+def coarse_plane(
+    plane: tuple[int, ...], full: tuple[int, ...], coarse: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return where a plane of the finest level lies in a coarser one.
+
+    Parameters
+    ----------
+    plane
+        Index along each leading axis.
+    full, coarse
+        Shapes of both levels; leading axes may be shortened too.
+    """
+    return tuple(
+        min(index * few // many, few - 1)
+        for index, many, few in zip(plane, full, coarse, strict=False)
+    )
+
+
 class LabelPicture:
     """Values of the cells of a label image, as napari shows them.
 
@@ -84,7 +102,11 @@ class LabelPicture:
         self._painter = LabelPainter(self._ids)
         self._levels: list[npt.NDArray[np.uint8]] = []
         coarser = list(layer.data)[1:] if layer.multiscale else []
-        planes = [label_plane(level, frame.plane) for level in coarser]
+        full = layer.data[0].shape if coarser else ()
+        planes = [
+            label_plane(level, coarse_plane(frame.plane, full, level.shape))
+            for level in coarser
+        ]
         if not self.lazy:
             # read once; those of numpy stay views, which follow what the user paints
             planes = [np.asarray(plane) for plane in planes]

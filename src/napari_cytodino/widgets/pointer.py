@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.core.crops import CropStack
+from napari_cytodino.core.errors import InputError
 from napari_cytodino.widgets.layers import CROPS
 from napari_cytodino.widgets.placement import axes_of
 
@@ -57,7 +58,13 @@ def pixel_at(session: Session, position: Sequence[float]) -> tuple[float, float]
 
 
 def row_at(session: Session, position: Sequence[float]) -> int | None:
-    """Return the row of the cell at a place in world coordinates, None if bare."""
+    """Return the row of the cell at a place in world coordinates, None if bare.
+
+    Raises
+    ------
+    InputError
+        When the labels are lazy and cannot be read there.
+    """
     reading, cells = session.reading, session.cells
     if reading is None or cells is None:
         return None
@@ -83,8 +90,15 @@ def _label_at(session: Session, position: Sequence[float]) -> int:
     axes = axes_of(session.cells_layer)
     place = session.cells_layer.world_to_data(np.asarray(position, float))
     y, x = np.rint(np.asarray(place, float)[list(axes.spatial)]).astype(int)
-    inside = 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]
-    return int(labels[y, x]) if inside else 0
+    if not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]):
+        return 0
+    try:
+        return int(labels[y, x])
+    except Exception as error:  # each decoder of chunks has errors of its own
+        raise InputError(
+            f"The labels cannot be read at {y}, {x} ({error}); repair or export them "
+            "anew."
+        ) from error
 
 
 def box_at(session: Session, first: int, y: float, x: float) -> int | None:
