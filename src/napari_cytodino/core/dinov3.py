@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_cytodino.core.attention import attend
 from napari_cytodino.core.given_layers import Linear, Norm, below
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class _Layer(nn.Module):
         turned = (first * cos - second * sin, second * cos + first * sin)
         query, key = torch.cat(turned, -1).transpose(1, 2).chunk(2, 1)
         value = qkv[:, :, 2 * self.heads :].transpose(1, 2)
-        read = attend(query, key, value)
+        read = F.scaled_dot_product_attention(query, key, value)
         x = x + self.out(read.transpose(1, 2).reshape(batch, tokens, width))
         out: Tensor = x + self.down(F.gelu(self.up(self.norm2(x))))
         return out

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from napari_cytodino.core.attention import attend
+from napari_cytodino.training.attention import attend
 
 NORMS = ("norm1", "norm2")
 """What DINOv3 and DINOv2 call the norms before the layers that are adapted."""

@@ -1,4 +1,4 @@
-"""Scaled-dot-product attention, by whole matrices of scores where that is faster."""
+"""Attention for training, by whole matrices of scores where that is faster."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def attend(
 ) -> Tensor:
     """Return what each query reads from the values.
 
-    On a CPU in bfloat16 torch's own function takes two to three times as long as three
-    plain operations on a few images at a time (torch 2.13, AMD EPYC with AVX-512
-    bfloat16; benchmarks/inference.py prints both). Elsewhere torch's own is taken.
+    On a CPU in bfloat16 torch's own function, with its gradient, takes two to three
+    times as long as three plain operations on a few images at a time (torch 2.13, AMD
+    EPYC with AVX-512 bfloat16); without the gradient it is as fast, so the classifier
+    keeps it. Elsewhere torch's own is taken.
 
     Parameters
     ----------

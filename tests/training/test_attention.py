@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from napari_cytodino.core import attention
-from napari_cytodino.core.attention import attend
+from napari_cytodino.training import attention
+from napari_cytodino.training.attention import attend
 
 
 def given_of(shape, dtype, seed=0):
