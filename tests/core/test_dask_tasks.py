@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from napari_cytodino.core import dask_tasks
 from napari_cytodino.core.dask_tasks import (
     KILLED,
     Lost,
@@ -86,6 +88,26 @@ def test_a_killed_worker_costs_no_result(tmp_path):
             assert found[number] == (kind, "1")
     # tried twice among the others and twice alone
     assert (tmp_path / "deadly").read_text() == "xxxx"
+
+
+@pytest.mark.parametrize("fault", [AssertionError("no process"), TimeoutError("30 s")])
+def test_a_worker_that_cannot_be_ended_costs_no_result(monkeypatch, caplog, fault):
+    class Cluster:
+        def close(self):
+            raise fault
+
+    class Client:
+        def __init__(self, cluster, set_as_default):
+            assert isinstance(cluster, Cluster)
+
+        def close(self):
+            pass
+
+    stand_in = SimpleNamespace(LocalCluster=lambda **_: Cluster(), Client=Client)
+    monkeypatch.setattr(dask_tasks, "_distributed", lambda: stand_in)
+    with local_cluster(2) as client:
+        assert isinstance(client, Client)
+    assert str(fault) in caplog.text
 
 
 @pytest.mark.filterwarnings("default::ResourceWarning")

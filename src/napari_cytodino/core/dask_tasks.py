@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from napari_cytodino.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+logger = logging.getLogger(__name__)
 
 KILLED = (
     "each process that worked on it was ended from outside, most likely because memory "
@@ -88,10 +91,22 @@ def local_cluster(workers: int, threads: int = 0) -> Iterator[Any]:
             silence_logs="ERROR",
             env=environment,
         )
-        stack.callback(cluster.close)
+        stack.callback(_close, cluster)
         client = distributed.Client(cluster, set_as_default=False)
         stack.callback(client.close)
         yield client
+
+
+def _close(cluster: Any) -> None:
+    """End the workers; what was computed is here already, whatever becomes of them.
+
+    distributed fails with "can only join a started process" where a killed worker is
+    just being started again; such a process ends with this one.
+    """
+    try:
+        cluster.close()
+    except (AssertionError, OSError) as error:
+        logger.warning("A worker could not be ended (%s); it ends with this.", error)
 
 
 @contextmanager
