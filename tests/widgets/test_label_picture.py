@@ -119,6 +119,7 @@ def test_lazy_pyramids_are_painted_where_they_are_shown(
     layer = bench.viewer.layers[CLASSES]
     assert [type(level) for level in layer.data] == [PaintedLevel] * 2
     assert ((np.asarray(layer.data[0]) > 0) == (smear.labels > 0)).all()
+    assert layer.contour > 0
     y, x = np.argwhere(smear.labels == 1)[0]
     before = layer.get_value((y, x))
     assert before is not None

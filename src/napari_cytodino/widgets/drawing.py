@@ -142,7 +142,8 @@ class Drawing:
             )
         )
         layer.editable = False
-        small = data[0].size <= CONTOUR_LIMIT
+        # of lazy levels napari outlines only what the screen shows
+        small = picture.lazy or data[0].size <= CONTOUR_LIMIT
         boxes = reading.label_boxes
         side = float(np.median(_sides(boxes))) if boxes is not None else 0.0
         layer.contour = max(2, round(side * OUTLINE)) if small else 0
