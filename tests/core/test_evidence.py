@@ -120,6 +120,10 @@ def test_a_class_may_be_by_rank_or_by_probability():
     never, low = np.full(len(CODES), 2.0), np.full(len(CODES), 0.019)
     assert evidence.may_be(asked, never).tolist() == [False]
     assert evidence.may_be(asked, low).tolist() == [True]
+    exact = np.where(asked, evidence.p[0].astype(float), 2.0)
+    assert evidence.may_be(asked, exact).tolist() == [True]
+    above = np.nextafter(exact, 2.0)
+    assert evidence.may_be(asked, above).tolist() == [False]
     third = np.array([code == "MMZ" for code in CODES])
     assert evidence.may_be(third, never).tolist() == [True]
     # possible is asked only of the classes that are asked for
