@@ -223,7 +223,7 @@ def test_the_effective_batch_is_the_same_on_any_number_of_processes(
 def test_no_more_decoders_than_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, wish: int, got: int
 ) -> None:
-    monkeypatch.setattr(finetune_config, "processors", lambda: cores)
+    monkeypatch.setattr(finetune_config, "cores", lambda: cores)
     assert RunPlan(workers=wish).decoders == got
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
 import pytest
 
-from napari_cytodino.training.threads import AHEAD, in_threads, processors
+from napari_cytodino.training.threads import AHEAD, in_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -50,11 +49,3 @@ def test_an_interrupt_ends_the_work() -> None:
         list(in_threads(work, range(100 * AHEAD), interrupt))
     assert len(done) <= AHEAD
     assert set(threading.enumerate()) <= before
-
-
-def test_processors_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7}, raising=False)
-    assert processors() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert processors() == 1

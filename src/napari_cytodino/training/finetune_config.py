@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from napari_cytodino.core.dask_tasks import cores
 from napari_cytodino.core.errors import InputError
 from napari_cytodino.core.taxonomy import Taxonomy
 from napari_cytodino.training.calibration import Aims
 from napari_cytodino.training.paper_augmentation import PaperAugmentation
 from napari_cytodino.training.ranges import FINETUNE, check_heads, check_ranges
 from napari_cytodino.training.splits import PROTOCOLS
-from napari_cytodino.training.threads import processors
 
 VARIANTS = ("published", "maturation", "cross-entropy")
 """Losses: the two hierarchical ones, and the plain one to compare them with."""
@@ -284,7 +284,7 @@ class RunPlan:
     @property
     def decoders(self) -> int:
         """Processes that decode images here: `workers`, or a core each."""
-        return min(self.workers, processors())
+        return min(self.workers, cores())
 
     def accumulation(self, processes: int) -> int:
         """Return the batches behind one step, on one of some processes.

@@ -24,7 +24,6 @@ NORMS = ("norm1", "norm2")
 ROTARY = "rope_embeddings"
 """What DINOv3 calls the table of its rotary embedding."""
 
-
 ATTENTION = "napari-cytodino"
 """The name of our attention among those of transformers."""
 
@@ -133,7 +132,7 @@ def kept(x: Tensor, lost: float) -> tuple[Tensor, float]:
 
 
 class FusedLora(LoraLinear):
-    """A LoRA layer of peft that adds its product in place and masks by bytes."""
+    """A LoRA layer of peft that adds its product in place and masks by bits."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Return ``W x + b + scaling * B A dropout(x)``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,13 +16,6 @@ WORKERS = 4
 
 AHEAD = 256
 """Items handed out at a time: bounds the memory, and the wait after an interrupt."""
-
-
-def processors() -> int:
-    """Return how many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def silent(done: int, total: int) -> None:
