@@ -16,9 +16,8 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from napari_cytodino.core.batch_digest import digest
-from napari_cytodino.core.batch_record import SUFFIX
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.batch.record import SUFFIX, digest
+from napari_cytodino.synthetic.smear import synthetic_smear
 
 PROTOCOL = """\
 Protocol
@@ -30,7 +29,7 @@ Protocol
   killed     --workers {workers}: SIGKILL to one worker when {first} images are done, to
              another when {second} are, to the driver when {third} are; then the same
              command again, to its end. Done: its record is there.
-  The digest is made anew from every result file (core/batch_digest.py).
+  The digest is made anew from every result file (batch/record.py).
 """
 
 

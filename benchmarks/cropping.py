@@ -16,11 +16,11 @@ import torch
 from skimage.measure import regionprops
 from skimage.transform import resize
 
-from napari_cytodino.core.cells import Cells, cells_from_labels
-from napari_cytodino.core.checkpoint_files import Preprocessing
-from napari_cytodino.core.crops import iter_crops
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.inference import preprocess
+from napari_cytodino.cells.cells import Cells, cells_from_labels
+from napari_cytodino.cells.crops import iter_crops
+from napari_cytodino.checkpoints.folder import Preprocessing
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.inference.classifier import preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

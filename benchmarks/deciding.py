@@ -15,21 +15,21 @@ import numpy as np
 from napari.layers import Points
 
 from napari_cytodino import load_checkpoint
-from napari_cytodino.core.calibration import RISKS, Calibration
-from napari_cytodino.core.cells import cells_from_points
-from napari_cytodino.core.decisions import decide
-from napari_cytodino.core.predictions import Predictions
-from napari_cytodino.core.selection import curve_of
-from napari_cytodino.core.table import build_table
-from napari_cytodino.widgets.features import write_features
-from napari_cytodino.widgets.marks import counts, marks
-from napari_cytodino.widgets.outlook import other_mix, outlook
-from napari_cytodino.widgets.session import Session
+from napari_cytodino.cells.cells import cells_from_points
+from napari_cytodino.results.cell_table import build_table
+from napari_cytodino.stats.fixed_sequence import curve_of
+from napari_cytodino.uncertainty.calibration import RISKS, Calibration
+from napari_cytodino.uncertainty.decisions import decide
+from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.widgets.canvas.canvas import write_features
+from napari_cytodino.widgets.session.appearance import counts, marks
+from napari_cytodino.widgets.session.forecast import other_mix, outlook
+from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_cytodino.core.taxonomy import Taxonomy
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 PROTOCOL = """\
 Protocol

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage as ndi
 from scipy.optimize import linear_sum_assignment
 
-from napari_cytodino.core.finding import find_cells, nucleus_mask
+from napari_cytodino.cells.segmentation import find_cells, nucleus_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

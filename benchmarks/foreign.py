@@ -12,12 +12,12 @@ import pandas as pd
 from PIL import Image
 
 from napari_cytodino import classify, load_checkpoint
-from napari_cytodino.core.differential import wilson
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.inference import Job
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.inference.classification import Job
+from napari_cytodino.stats.binomial import wilson
 
 if TYPE_CHECKING:
-    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.checkpoints.checkpoint import Checkpoint
 
 PROTOCOL = """\
 Protocol

@@ -19,15 +19,15 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication
 
 from napari_cytodino import load_checkpoint
-from napari_cytodino.core.cells import cells_from_points
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.predictions import Predictions
-from napari_cytodino.core.reviews import ReviewLog
-from napari_cytodino.widgets.gallery import GalleryPanel
-from napari_cytodino.widgets.gallery_order import SORTS
-from napari_cytodino.widgets.requests import CellsReading
-from napari_cytodino.widgets.reviewing import Reviewing
-from napari_cytodino.widgets.session import Session
+from napari_cytodino.cells.cells import cells_from_points
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.review.log import ReviewLog
+from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.widgets.gallery._order import SORTS
+from napari_cytodino.widgets.gallery.panel import GalleryPanel
+from napari_cytodino.widgets.session.messages import CellsReading
+from napari_cytodino.widgets.session.review_session import Reviewing
+from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from napari_cytodino.core.cells import cells_from_labels
+from napari_cytodino.cells.cells import cells_from_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,25 +18,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import ViTImageProcessorPil, pipeline
 from transformers.utils import logging as transformers_logging
 
-from napari_cytodino.core.adapter import merge_lora
-from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
-from napari_cytodino.core.checkpoint_saving import save_checkpoint
-from napari_cytodino.core.crops import CropStack
-from napari_cytodino.core.decisions import DecisionPolicy
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.inference import Classifier, classify, preprocess
-from napari_cytodino.core.precision import gains_by_bfloat16
-from napari_cytodino.core.synthetic import synthetic_crops
-from napari_cytodino.core.taxonomy import Taxonomy
-from napari_cytodino.training.config import build, load_recipe, read_recipe
-from napari_cytodino.training.experiment import read_part
-from napari_cytodino.training.finetune_config import FinetuneRecipe
-from napari_cytodino.training.finetune_model import new_model
+from napari_cytodino.cells.crops import CropStack
+from napari_cytodino.checkpoints.adapters import merge_lora
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.folder import Preprocessing
+from napari_cytodino.checkpoints.saving import save_checkpoint
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.inference.classification import classify
+from napari_cytodino.inference.classifier import Classifier, preprocess
+from napari_cytodino.inference.devices import gains_by_bfloat16
+from napari_cytodino.synthetic.smear import synthetic_crops
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
+from napari_cytodino.training.distillation.pipeline import read_part
+from napari_cytodino.training.finetuning.model import new_model
+from napari_cytodino.training.recipes.distillation import load_recipe
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.training.recipes.reading import build, read_recipe
+from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.checkpoints.checkpoint import Checkpoint
 
 PROTOCOL = """\
 Protocol

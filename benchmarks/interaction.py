@@ -30,15 +30,15 @@ from qtpy.QtWidgets import QApplication
 from review import answers
 
 from napari_cytodino import load_checkpoint
-from napari_cytodino.core.calibration import RISKS
-from napari_cytodino.core.cells import cells_from_labels
-from napari_cytodino.core.colours import class_colours
-from napari_cytodino.core.fingerprint import fingerprint
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.reviews import ReviewLog
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.results.colours import class_colours
+from napari_cytodino.review.image_fingerprint import fingerprint
+from napari_cytodino.review.log import ReviewLog
+from napari_cytodino.uncertainty.calibration import RISKS
+from napari_cytodino.widgets.canvas.result_layers import CLASSES
 from napari_cytodino.widgets.commands import open_dock
-from napari_cytodino.widgets.drawing import CLASSES
-from napari_cytodino.widgets.requests import CellsReading
+from napari_cytodino.widgets.session.messages import CellsReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,9 @@ import torch
 from inference import SHAPES, adapted_model, flops, matrix_rate, stored
 from skimage.measure import regionprops
 
-from napari_cytodino.core.inference import Classifier, classify, preprocess
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.inference.classification import classify
+from napari_cytodino.inference.classifier import Classifier, preprocess
+from napari_cytodino.synthetic.smear import synthetic_smear
 
 PROTOCOL = """\
 Protocol

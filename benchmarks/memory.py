@@ -73,9 +73,10 @@ def peak_mb() -> float:
 
 def child(given: argparse.Namespace, side: int) -> dict[str, float]:
     """Run once in this process and return its figures."""
-    from napari_cytodino.core.cells import cells_from_labels
-    from napari_cytodino.core.checkpoint import load_checkpoint
-    from napari_cytodino.core.inference import Classifier, Job, classify
+    from napari_cytodino.cells.cells import cells_from_labels
+    from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+    from napari_cytodino.inference.classification import Job, classify
+    from napari_cytodino.inference.classifier import Classifier
 
     class Repeating(Classifier):
         """Asks the model for the first cells only."""

@@ -20,10 +20,10 @@ import psutil
 from memory import CHUNK, EMPTY, draw
 from qtpy.QtWidgets import QApplication
 
-from napari_cytodino.widgets.drawing import CLASSES, Drawing
-from napari_cytodino.widgets.frame import Frame
-from napari_cytodino.widgets.layers import cells_reader
-from napari_cytodino.widgets.marks import Marks
+from napari_cytodino.widgets.canvas.layers import cells_reader
+from napari_cytodino.widgets.canvas.result_layers import CLASSES, Drawing
+from napari_cytodino.widgets.canvas.transforms import Frame
+from napari_cytodino.widgets.session.appearance import Marks
 
 PROTOCOL = """\
 Protocol

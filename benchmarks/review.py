@@ -18,16 +18,16 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 
 from napari_cytodino import load_checkpoint
-from napari_cytodino.core.cells import cells_from_labels
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.predictions import Predictions
-from napari_cytodino.core.reviews import ReviewLog
-from napari_cytodino.widgets.controller import Controller
-from napari_cytodino.widgets.differential_panel import DifferentialPanel
-from napari_cytodino.widgets.legend_panel import LegendPanel
-from napari_cytodino.widgets.requests import CellsReading
-from napari_cytodino.widgets.review_panel import ReviewPanel
-from napari_cytodino.widgets.session import Session
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.review.log import ReviewLog
+from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.widgets.controllers.controller import Controller
+from napari_cytodino.widgets.panels.legend_panel import LegendPanel
+from napari_cytodino.widgets.review.differential_panel import DifferentialPanel
+from napari_cytodino.widgets.review.verdict_panel import ReviewPanel
+from napari_cytodino.widgets.session.messages import CellsReading
+from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

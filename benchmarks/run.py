@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from napari_cytodino.core.provenance import versions
+from napari_cytodino.common.provenance import versions
 
 HERE = Path(__file__).parent
 

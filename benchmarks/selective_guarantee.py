@@ -1,7 +1,7 @@
 """Simulate how often a promised accuracy is broken: ``selective_guarantee.py``.
 
-Learn-then-test as `core/selection.py` has it, beside a threshold that is merely tuned
-and SGR (Geifman and El-Yaniv 2017, arXiv 1705.08500).
+Learn-then-test as `stats/fixed_sequence.py` has it, beside a threshold that is merely
+tuned and SGR (Geifman and El-Yaniv 2017, arXiv 1705.08500).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import beta, norm
 
-from napari_cytodino.core.selection import curve_of
+from napari_cytodino.stats.fixed_sequence import curve_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ Protocol
               as 0; `refused` their share. The 95 % interval is Clopper and Pearson's.
   methods     tuned: the lowest threshold with at most 0.5 % errors on its own cells.
               SGR: binary search over ranks, exact binomial bounds at delta / log2 n.
-              LTT: fixed-sequence testing, napari_cytodino.core.selection.
+              LTT: fixed-sequence testing, napari_cytodino.stats.fixed_sequence.
   patients    the same classifier, times a log-normal factor of mean 1 a patient, 100
               cells each, target 1 %; true risk among all patients there could be.
 """

@@ -25,16 +25,16 @@ Protocol
 
 DEMO = "napari_cytodino.cli import app; app(['demo', '--headless', '--out', {out!r}])"
 READY = """\
-napari_cytodino.core.checkpoint import load_checkpoint
+napari_cytodino.checkpoints.checkpoint import load_checkpoint
 import numpy as np
-from napari_cytodino.core.inference import Classifier
+from napari_cytodino.inference.classifier import Classifier
 one = Classifier(load_checkpoint('demo'), 'cpu')
 one._in_parts(np.zeros((8, 64, 64, 3), np.uint8))
 """
 PLAIN = """\
-napari_cytodino.core.checkpoint import load_checkpoint
+napari_cytodino.checkpoints.checkpoint import load_checkpoint
 import numpy as np, torch
-from napari_cytodino.core.inference import preprocess
+from napari_cytodino.inference.classifier import preprocess
 checkpoint = load_checkpoint('demo')
 model = checkpoint.model()
 with torch.inference_mode():

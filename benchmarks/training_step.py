@@ -16,22 +16,26 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from transformers import EarlyStoppingCallback
 
-from napari_cytodino.core.synthetic import synthetic_crops
-from napari_cytodino.training.config import build, read_recipe
-from napari_cytodino.training.data import CellFile
-from napari_cytodino.training.finetune import loss_of
-from napari_cytodino.training.finetune_config import FinetuneRecipe
-from napari_cytodino.training.finetune_data import cell_set
-from napari_cytodino.training.finetune_model import (
+from napari_cytodino.synthetic.smear import synthetic_crops
+from napari_cytodino.training.data.crops import CellFile
+from napari_cytodino.training.data.datasets import cell_set
+from napari_cytodino.training.finetuning.augmentation import augment
+from napari_cytodino.training.finetuning.model import (
     new_model,
     parameter_counts,
     trained_share,
 )
-from napari_cytodino.training.paper_augmentation import augment
-from napari_cytodino.training.trainer import FinetuneTrainer, arguments, to_views
+from napari_cytodino.training.finetuning.pipeline import loss_of
+from napari_cytodino.training.finetuning.trainer import (
+    FinetuneTrainer,
+    arguments,
+    to_views,
+)
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.training.recipes.reading import build, read_recipe
 
 if TYPE_CHECKING:
-    from napari_cytodino.training.finetune_data import CellSet
+    from napari_cytodino.training.data.datasets import CellSet
 
 PROTOCOL = """\
 Protocol

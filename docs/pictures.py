@@ -27,9 +27,9 @@ import numpy as np
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.synthetic.smear import synthetic_smear
+from napari_cytodino.widgets.canvas.result_layers import FOUND
 from napari_cytodino.widgets.commands import DOCK, PLUGIN, open_dock
-from napari_cytodino.widgets.drawing import FOUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable

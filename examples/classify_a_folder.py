@@ -5,11 +5,11 @@ from tempfile import mkdtemp
 
 from PIL import Image
 
-from napari_cytodino.core.batch import list_images, pair_images
-from napari_cytodino.core.batch_digest import digest
-from napari_cytodino.core.cluster import Run, process_all
-from napari_cytodino.core.inference import Job
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.batch.inputs import list_images, pair_images
+from napari_cytodino.batch.record import digest
+from napari_cytodino.batch.run import Run, process_all
+from napari_cytodino.inference.classification import Job
+from napari_cytodino.synthetic.smear import synthetic_smear
 
 
 def main() -> None:

@@ -3,14 +3,8 @@
 from pathlib import Path
 from tempfile import mkdtemp
 
-from napari_cytodino import (
-    classify,
-    differential,
-    export,
-    find_cells,
-    load_checkpoint,
-)
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino import classify, differential, export, find_cells, load_checkpoint
+from napari_cytodino.synthetic.smear import synthetic_smear
 
 image = synthetic_smear((900, 1200), n_cells=12, seed=3).image  # any (H, W, 3) uint8
 checkpoint = load_checkpoint("demo")  # SYNTHETIC; "starter" knows real cells

@@ -3,8 +3,8 @@
 import numpy as np
 
 from napari_cytodino import classify, load_checkpoint
-from napari_cytodino.core.crops import CropStack
-from napari_cytodino.core.synthetic import synthetic_crops, synthetic_smear
+from napari_cytodino.cells.crops import CropStack
+from napari_cytodino.synthetic.smear import synthetic_crops, synthetic_smear
 
 checkpoint = load_checkpoint("demo")
 

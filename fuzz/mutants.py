@@ -26,12 +26,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = "src/napari_cytodino/core/"
+PACKAGE = "src/napari_cytodino"
 TESTS = {
-    "evidence": ("core/test_evidence.py", "core/test_decisions.py"),
-    "risk_bounds": ("core/test_risk_bounds.py", "core/test_selection.py"),
-    "decisions": ("core/test_decisions.py", "core/test_reasons.py"),
-    "calibration": ("core/test_calibration.py", "training/test_calibration.py"),
+    "uncertainty.probabilities": (
+        "uncertainty/test_probabilities.py",
+        "uncertainty/test_decisions.py",
+    ),
+    "stats.binomial": ("stats/test_binomial.py", "stats/test_fixed_sequence.py"),
+    "uncertainty.decisions": (
+        "uncertainty/test_decisions.py",
+        "uncertainty/test_reasons.py",
+    ),
+    "uncertainty.calibration": (
+        "uncertainty/test_calibration.py",
+        "uncertainty/test_calibration_fit.py",
+    ),
 }
 """Module -> its own tests, then those that are asked when its own notice nothing."""
 
@@ -112,7 +121,7 @@ def noticed(module: str, tree: ast.Module, tests: str) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
         signal.alarm(LONGEST)
-        sys.meta_path.insert(0, Changed(f"napari_cytodino.core.{module}", tree))
+        sys.meta_path.insert(0, Changed(f"napari_cytodino.{module}", tree))
         # the suite asks a process of its own whether a window can open: none is needed
         subprocess.run = lambda *_, **__: SimpleNamespace(returncode=0)  # type: ignore[assignment]
         import pytest
@@ -134,15 +143,16 @@ def main() -> None:
     for name in ("hypothesis.extra.numpy", "pandas", "pytest", "scipy.stats"):
         __import__(name)
     for module in asked.modules:
-        found = list(mutants((ROOT / CORE / f"{module}.py").read_text("utf-8")))
+        file = ROOT.joinpath(PACKAGE, *module.split(".")).with_suffix(".py")
+        found = list(mutants(file.read_text("utf-8")))
         start, survivors = time.monotonic(), []
-        same = ast.parse((ROOT / CORE / f"{module}.py").read_text("utf-8"))
+        same = ast.parse(file.read_text("utf-8"))
         if any(noticed(module, same, tests) for tests in TESTS[module]):
             raise SystemExit(f"{module}: its tests fail as it is; mend them first")
         for said, tree in [] if asked.count else found:
             if not any(noticed(module, tree, tests) for tests in TESTS[module]):
                 survivors.append(said)
-                sys.stdout.write(f"{module}.py:{said}\n")
+                sys.stdout.write(f"{file.name}:{said}\n")
                 sys.stdout.flush()
         said = f"{len(found)} changes, {len(survivors)} unnoticed"
         sys.stdout.write(f"{module}: {said}, {time.monotonic() - start:.0f} s\n")

@@ -16,26 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.core import (
-    adapter,
-    alerts,
-    batch,
-    calibration_file,
-    checkpoint_files,
-    checkpoint_tensors,
-    counting,
-    images,
-    review_costs,
-    review_keys,
-    reviews,
-    table_reading,
-    taxonomy,
-)
-from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.familiarity import Familiarity
-from napari_cytodino.training import config, data, splits
-from napari_cytodino.training.finetune_config import FinetuneRecipe
+from napari_cytodino.batch import inputs
+from napari_cytodino.checkpoints import _tensors as tensors
+from napari_cytodino.checkpoints import adapters, calibration_file
+from napari_cytodino.checkpoints import folder as checkpoint_files
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.common.errors import CytoDinoError
+from napari_cytodino.exports import reading as table_reading
+from napari_cytodino.images import source as images
+from napari_cytodino.results import alerts, counting
+from napari_cytodino.review import keys as review_keys
+from napari_cytodino.review import log as reviews
+from napari_cytodino.taxonomy import acceptance_costs, taxonomy
+from napari_cytodino.training.data import crops, splits
+from napari_cytodino.training.recipes import distillation, reading
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.uncertainty.novelty import Familiarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +71,7 @@ def json_file(name: str, read: Callable[[Path], Any]) -> Callable[[bytes], None]
     path = folder / name
     if name == "adapter_config.json":
         own = {"peft_type": "LORA", "base_model_name_or_path": "a/b", "revision": None}
-        own |= {"bias": "none", "target_modules": adapter.TARGETS}
+        own |= {"bias": "none", "target_modules": adapters.TARGETS}
         path.write_text(json.dumps(own | {"modules_to_save": ["head"], "r": 4}))
     true = path.read_text("utf-8")
 
@@ -124,7 +120,7 @@ def _tensors(raw: bytes) -> None:
     checkpoint_files.write_manifest(folder, ("familiarity.safetensors",))
     identity = checkpoint_files.sha256(folder / "manifest.json")
     path = folder / "familiarity.safetensors"
-    arrays = checkpoint_tensors.verified_arrays(path, identity)
+    arrays = tensors.verified_arrays(path, identity)
     known = Familiarity.from_tensors(arrays)
     known.unfamiliarity(np.zeros((2, known.width), np.float32))
 
@@ -145,9 +141,9 @@ def _table(path: Path) -> None:
 
 
 def _recipe(path: Path) -> None:
-    content, name = config.read_recipe(str(path))
-    kind: Any = FinetuneRecipe if "backbone" in content else config.Recipe
-    config.build(kind, content, name)
+    content, name = reading.read_recipe(str(path))
+    kind: Any = FinetuneRecipe if "backbone" in content else distillation.Recipe
+    reading.build(kind, content, name)
 
 
 def _picture(path: Path) -> None:
@@ -160,26 +156,28 @@ def targets() -> dict[str, Callable[[bytes], None]]:
     """Return every target by its name."""
     load = taxonomy.Taxonomy.load
     return {
-        "adapter_config": json_file("adapter_config.json", adapter.read_adapter_config),
+        "adapter_config": json_file(
+            "adapter_config.json", adapters.read_adapter_config
+        ),
         "alerts": file("alerts.toml", alerts.Rules.load),
         "calibration": json_file("calibration.json", _calibration),
         "config": json_file("config.json", _configuration),
-        "costs": file("costs.toml", review_costs.read_costs),
+        "costs": file("costs.toml", acceptance_costs.read_costs),
         "counting": file("c.toml", lambda p: counting.Counting.read(p, CLASSES)),
         "image_png": file("i.png", _picture),
         "image_tiff": file("i.tif", _picture),
         "keys": file("keys.toml", lambda p: review_keys.read_keys(CLASSES, p)),
-        "labels_npy": file("l.npy", lambda p: batch.read_labels(p, (4, 4))),
-        "labels_png": file("l.png", lambda p: batch.read_labels(p, (4, 4))),
-        "labels_tiff": file("l.tif", lambda p: batch.read_labels(p, (4, 4))),
+        "labels_npy": file("l.npy", lambda p: inputs.read_labels(p, (4, 4))),
+        "labels_png": file("l.png", lambda p: inputs.read_labels(p, (4, 4))),
+        "labels_tiff": file("l.tif", lambda p: inputs.read_labels(p, (4, 4))),
         "manifest": json_file("manifest.json", checkpoint_files.verify_files),
-        "points": file("p.csv", lambda p: batch.read_points(p, Path("a.png"))),
+        "points": file("p.csv", lambda p: inputs.read_points(p, Path("a.png"))),
         "preprocessor": json_file(
             "preprocessor_config.json", checkpoint_files.read_preprocessing
         ),
         "recipe": file("r.toml", _recipe),
         "review": file("r.sqlite", _review),
-        "rows": file("rows.csv", data.read_rows),
+        "rows": file("rows.csv", crops.read_rows),
         "safetensors": _tensors,
         "split": file("s.csv", splits.read_split),
         "table": file("t.csv", _table),

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,15 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_cytodino.core.calibration import Calibration
-    from napari_cytodino.core.familiarity import Familiarity
-    from napari_cytodino.core.taxonomy import Taxonomy
+    import numpy as np
+    import pandas as pd
+
+    from napari_cytodino.cells.cells import Cells
+    from napari_cytodino.models.cytodino import CytoDinoForImageClassification
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
+    from napari_cytodino.uncertainty.calibration import Calibration
+    from napari_cytodino.uncertainty.novelty import Familiarity
+    from napari_cytodino.uncertainty.predictions import Predictions
 
 GUI_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
 GUI_MARKERS = ("render", "smoke")
@@ -118,14 +125,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a checkpoint folder with a tiny random model of the real architecture."""
     import torch
 
-    from napari_cytodino.core.checkpoint import Preprocessing
-    from napari_cytodino.core.checkpoint_saving import save_checkpoint
-    from napari_cytodino.core.decisions import DecisionPolicy
-    from napari_cytodino.core.model import (
+    from napari_cytodino.checkpoints.folder import Preprocessing
+    from napari_cytodino.checkpoints.saving import save_checkpoint
+    from napari_cytodino.models.cytodino import (
         CytoDinoConfig,
         CytoDinoForImageClassification,
     )
-    from napari_cytodino.core.taxonomy import Taxonomy
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
+    from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
     torch.manual_seed(0)
     taxonomy = Taxonomy.load("mll21")
@@ -161,8 +168,8 @@ def make_calibration() -> Callable[..., Calibration]:
     """
     import numpy as np
 
-    from napari_cytodino.core.calibration import Calibration, Missed
-    from napari_cytodino.core.selection import SelectionCurve
+    from napari_cytodino.stats.fixed_sequence import SelectionCurve
+    from napari_cytodino.uncertainty.calibration import Calibration, Missed
 
     accepted = np.array([1000, 2000, 4000, 5000, 6000, 7000, 8000])
     wrong = np.array([0, 0, 0, 10, 20, 70, 120])
@@ -205,7 +212,7 @@ def make_familiarity() -> Callable[..., Familiarity]:
     """
     import numpy as np
 
-    from napari_cytodino.core.familiarity import learn_familiarity
+    from napari_cytodino.uncertainty.novelty import learn_familiarity
 
     def make(width: int, *, cells: int = 40, far: bool = False) -> Familiarity:
         rng = np.random.default_rng(7)
@@ -252,3 +259,97 @@ def on_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
 
     monkeypatch.setattr(torch.Tensor, "to", to)
     return lambda tensor: tensor.to("mps")
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Callable[..., CytoDinoForImageClassification]:
+    """Return what builds a model of 21 classes, width 24 and random weights."""
+    import torch
+
+    from napari_cytodino.models.cytodino import (
+        CytoDinoConfig,
+        CytoDinoForImageClassification,
+    )
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
+
+    backbone = {
+        "model_type": "dinov3_vit",
+        "image_size": 32,
+        "patch_size": 16,
+        "hidden_size": 24,
+        "intermediate_size": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    taxonomy = Taxonomy.load("mll21").to_dict()
+
+    def make(seed: int = 0) -> CytoDinoForImageClassification:
+        torch.manual_seed(seed)
+        config = CytoDinoConfig(
+            backbone_config=backbone, taxonomy=taxonomy, head_layers=1, head_heads=2
+        )
+        return CytoDinoForImageClassification(config).eval()
+
+    return make
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, small_model: Callable[..., CytoDinoForImageClassification]
+) -> Path:
+    """Return the folder of a checkpoint with thresholds set by hand."""
+    from napari_cytodino.checkpoints.folder import Preprocessing
+    from napari_cytodino.checkpoints.saving import save_checkpoint
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
+    from napari_cytodino.uncertainty.decisions import DecisionPolicy
+
+    return save_checkpoint(
+        tmp_path / "mine",
+        small_model(),
+        Taxonomy.load("mll21"),
+        Preprocessing(32, 192.0, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)),
+        DecisionPolicy(temperature=1.2, min_confidence=0.7),
+        "# Mine\n",
+    )
+
+
+@dataclass
+class Field:
+    """A label image, its cells and their table with the columns of files."""
+
+    labels: np.ndarray
+    cells: Cells
+    predictions: Predictions
+    table: pd.DataFrame
+
+
+@pytest.fixture
+def make_field() -> Callable[..., Field]:
+    """Return what makes a field of cells of 10 x 12 pixels, with random answers."""
+    import numpy as np
+
+    from napari_cytodino.cells.cells import cells_from_labels
+    from napari_cytodino.results.cell_table import build_table, file_table
+    from napari_cytodino.taxonomy.taxonomy import Taxonomy
+    from napari_cytodino.uncertainty.decisions import DecisionPolicy
+    from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
+
+    def make(count: int = 6, *, reviews: dict | None = None, image: str = "a.png"):
+        labels = np.zeros((20 * count, 40), np.int32)
+        for number in range(count):
+            # ids are not the rows: 7, 10, 13 ...
+            labels[20 * number + 4 : 20 * number + 14, 9:21] = 7 + 3 * number
+        taxonomy, cells = Taxonomy.load("mll21"), cells_from_labels(labels)
+        logits = np.random.default_rng(3).normal(0, 6, (count, 21)).astype(np.float32)
+        width = np.arange(3 * count, dtype=np.float16).reshape(count, 3) / 8
+        every = np.ones(count, bool)
+        batch = PredictionBatch(np.arange(count), logits, width, every)
+        whole = Predictions.empty(count, 21, 3).with_batch(batch)
+        policy = DecisionPolicy()
+        table = build_table(cells, whole, taxonomy, policy, reviews)
+        table = file_table(
+            table, cells, whole, taxonomy, policy, image=image, checkpoint="demo@0"
+        )
+        return Field(labels, cells, whole, table)
+
+    return make

@@ -15,9 +15,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from napari_cytodino import __version__
+from napari_cytodino.batch.record import digest
 from napari_cytodino.cli import app
-from napari_cytodino.core.batch_digest import digest
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.synthetic.smear import synthetic_smear
 
 RUNNER = CliRunner()
 

@@ -206,7 +206,7 @@ def smear_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import tifffile
     from PIL import Image
 
-    from napari_cytodino.core.synthetic import synthetic_crops, synthetic_smear
+    from napari_cytodino.synthetic.smear import synthetic_crops, synthetic_smear
 
     smear = synthetic_smear((500, 600), 3, seed=1)
     Image.fromarray(smear.image).save(tmp_path / "smear.png")

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from napari_cytodino import sample_data
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.synthetic_classes import drawable_codes
+from napari_cytodino.common.errors import CytoDinoError
 from napari_cytodino.sample_data import RemoteImage, bccd_field, fetch_image
+from napari_cytodino.synthetic._morphology import drawable_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_cytodino import __version__
-from napari_cytodino.core.errors import CytoDinoError, InputError
-from napari_cytodino.core.provenance import RESEARCH_USE
+from napari_cytodino.common import RESEARCH_USE, CytoDinoError, InputError
 
 app = typer.Typer(
     help=f"Classify blood and bone-marrow cells. {RESEARCH_USE}",
@@ -25,40 +24,52 @@ app = typer.Typer(
 Checkpoint = Annotated[
     str, typer.Option(help="A shipped name, a folder, or a Hugging Face Hub id.")
 ]
+
 Out = Annotated[Path, typer.Option(help="Folder of the results; made when missing.")]
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps or openvino.")]
 
 Images = Annotated[
     list[Path],
     typer.Argument(help="Images, folders, or patterns in quotes ('**/*.tif')."),
 ]
+
 Labels = Annotated[
     list[Path] | None, typer.Option(help="Label images, in the order of the images.")
 ]
+
 Points = Annotated[
     Path | None, typer.Option(help="CSV with columns y, x and perhaps image.")
 ]
+
 FieldOfView = Annotated[
     float | None, typer.Option(help="Side of a crop in image pixels.")
 ]
+
 BatchSize = Annotated[
     int | None, typer.Option(help="Cells at a time; by itself what fits.", min=1)
 ]
+
 Formats = Annotated[
     str, typer.Option("--format", help="csv, xlsx, parquet, geojson, h5ad; commas.")
 ]
+
 Risk = Annotated[
     float | None, typer.Option(help="Most errors among accepted cells, such as 0.01.")
 ]
+
 Scheduler = Annotated[
     str, typer.Option(help="Address of a dask scheduler, or the file it wrote.")
 ]
+
 Shard = Annotated[
     str | None, typer.Option(help="Part i/n of the images, for job arrays.")
 ]
+
 Threads = Annotated[
     int, typer.Option(help="Of each process; 0 shares the cores.", min=0)
 ]
+
 Again = Annotated[bool, typer.Option("--again", help="Also what was done before.")]
 
 
@@ -124,11 +135,11 @@ def _demo_files(out: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from napari_cytodino.core.batch import ImageTask, process_image
-    from napari_cytodino.core.checkpoint import load_checkpoint
-    from napari_cytodino.core.files import whole_file
-    from napari_cytodino.core.inference import Classifier, Job
-    from napari_cytodino.core.synthetic import synthetic_smear
+    from napari_cytodino.batch import ImageTask, process_image
+    from napari_cytodino.checkpoints import load_checkpoint
+    from napari_cytodino.common import whole_file
+    from napari_cytodino.inference import Classifier, Job
+    from napari_cytodino.synthetic import synthetic_smear
 
     smear = synthetic_smear(seed=0)
     classifier = Classifier(load_checkpoint("demo"), "cpu")
@@ -184,8 +195,8 @@ def classify(
     if threads:
         # before the libraries that read it are loaded
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    from napari_cytodino.core import batch, cluster
-    from napari_cytodino.core.inference import Job
+    from napari_cytodino import batch
+    from napari_cytodino.inference import Job
 
     with _one_sentence():
         if sum((bool(labels), points is not None, crops)) > 1:
@@ -197,13 +208,13 @@ def classify(
             )
         job = Job(field_of_view, device, batch_size, risk, dtype)
         part = (shard or "").replace("/", "-of-")
-        run = cluster.Run(
+        run = batch.Run(
             checkpoint, out, job, _formats(formats), again, threads, part=part
         )
         tasks = batch.pair_images(batch.list_images(images, out), labels or [], points)
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
-        known = cluster.check(run, elsewhere=bool(scheduler))
+        known = batch.check(run, elsewhere=bool(scheduler))
         if crops:
             unfamiliar, accepted, left_out = _classify_crops(tasks, images, run)
         else:
@@ -218,7 +229,7 @@ def _classify_crops(
     tasks: list[Any], folders: list[Path], run: Any
 ) -> tuple[tuple[int, int], int, int]:
     """Classify single cells; return unfamiliar of how many, accepted, none left out."""
-    from napari_cytodino.core.cluster import crops_stem, process_all_crops
+    from napari_cytodino.batch import crops_stem, process_all_crops
 
     if not tasks:
         typer.echo(f"No cell is in part {run.part}; nothing is written.")
@@ -240,8 +251,7 @@ def _classify_all(
     """Classify images; return unfamiliar of how many, accepted, and images left out."""
     from tqdm import tqdm
 
-    from napari_cytodino.core.batch_digest import digest
-    from napari_cytodino.core.cluster import list_path, process_all
+    from napari_cytodino.batch import digest, list_path, process_all
 
     outcomes = process_all(tasks, run, workers=workers, scheduler=scheduler)
     done = list(tqdm(outcomes, total=len(tasks), unit="image", disable=None))
@@ -272,7 +282,7 @@ def _left_out(errors: dict[str, str]) -> None:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    from napari_cytodino.core.batch import FORMATS
+    from napari_cytodino.batch import FORMATS
 
     wanted = tuple(part.strip() for part in text.split(",") if part.strip())
     unknown = [part for part in wanted if part not in FORMATS]
@@ -292,10 +302,9 @@ def find(
     import tifffile
     from tqdm import tqdm
 
-    from napari_cytodino.core import batch
-    from napari_cytodino.core.files import whole_file
-    from napari_cytodino.core.finding import find_cells
-    from napari_cytodino.core.images import read_image
+    from napari_cytodino.cells import find_cells
+    from napari_cytodino.common import whole_file
+    from napari_cytodino.images import read_image
 
     with _one_sentence():
         files = batch.list_images(images, out)
@@ -321,7 +330,7 @@ def find(
 @app.command()
 def checkpoints() -> None:
     """List the checkpoints that ship with the package."""
-    from napari_cytodino.core.checkpoint import list_checkpoints
+    from napari_cytodino.checkpoints import list_checkpoints
 
     with _one_sentence():
         for info in list_checkpoints():
@@ -347,6 +356,6 @@ def _start_napari(image: Path | None) -> None:
             "napari is not installed; run: pip install 'napari-cytodino[all]', or use "
             "--headless."
         ) from error
-    from napari_cytodino.widgets.start import start
+    from napari_cytodino.widgets.commands import start
 
     start(napari, image)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.common import CytoDinoError
+from napari_cytodino.synthetic import synthetic_smear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+if TYPE_CHECKING:
     LayerData = tuple[Any, dict[str, Any], str]
 
 
@@ -42,6 +44,7 @@ BCCD = RemoteImage(
 
 SYNTHETIC_SEED = 7
 """Seed of the smear in the menu, so that everybody sees the same one."""
+
 TIMEOUT = 15.0
 """Seconds without an answer after which a download is given up."""
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_cytodino.core.cells import cells_from_labels
-from napari_cytodino.core.decisions import DecisionPolicy
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.predictions import PredictionBatch, Predictions
-from napari_cytodino.core.table import build_table, file_table
-from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.results.cell_table import build_table, file_table
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
+from napari_cytodino.uncertainty.decisions import DecisionPolicy
+from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_cytodino.core.cells import Cells
+    from napari_cytodino.cells.cells import Cells
 
 
 @dataclass(frozen=True)

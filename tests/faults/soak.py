@@ -139,7 +139,7 @@ class Reader:
         """Open a field that was never seen before and classify its cells."""
         from PIL import Image
 
-        from napari_cytodino.core.synthetic import synthetic_smear
+        from napari_cytodino.synthetic.smear import synthetic_smear
 
         smear = synthetic_smear(SHAPE, CELLS, seed=number)
         path = self.folder / f"field-{number}.png"

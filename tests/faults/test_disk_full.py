@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_cytodino.core.case_report import CaseReport, write_case_report
-from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_saving import save_calibrated, save_checkpoint
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.export import SUFFIXES, export
-from napari_cytodino.core.export_crops import export_crops
-from napari_cytodino.core.provenance import Provenance
-from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.case_report.page import write_case_report
+from napari_cytodino.case_report.report import CaseReport
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.saving import save_calibrated, save_checkpoint
+from napari_cytodino.common.errors import CytoDinoError
+from napari_cytodino.common.provenance import Provenance
+from napari_cytodino.exports.crop_folders import export_crops
+from napari_cytodino.exports.tables import SUFFIXES, export
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from napari_cytodino.core.adapter import add_lora
-from napari_cytodino.core.backbone import describe_backbone
-from napari_cytodino.core.checkpoint import Preprocessing, load_checkpoint
-from napari_cytodino.core.checkpoint_files import ADAPTER_FILES, FILES, MANIFEST
-from napari_cytodino.core.checkpoint_saving import save_checkpoint
-from napari_cytodino.core.decisions import DecisionPolicy
-from napari_cytodino.core.errors import CheckpointError
+from napari_cytodino.checkpoints.adapters import add_lora
+from napari_cytodino.checkpoints.backbones import describe_backbone
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.folder import (
+    ADAPTER_FILES,
+    FILES,
+    MANIFEST,
+    Preprocessing,
+)
+from napari_cytodino.checkpoints.saving import save_checkpoint
+from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_cytodino.core import reviews
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.export import SUFFIXES, export
-from napari_cytodino.core.provenance import Provenance
-from napari_cytodino.core.reviews import ReviewLog
+from napari_cytodino.common.errors import CytoDinoError
+from napari_cytodino.common.provenance import Provenance
+from napari_cytodino.exports.tables import SUFFIXES, export
+from napari_cytodino.review import log as reviews
+from napari_cytodino.review.log import ReviewLog
 
 PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow", ".h5ad": "anndata"}
 
@@ -33,10 +33,11 @@ for name in ("", "de_DE.UTF-8", "tr_TR.UTF-8"):
         break
     except locale.Error:
         pass
-from napari_cytodino.core.case_report import CaseReport, case_report
-from napari_cytodino.core.export import export
-from napari_cytodino.core.provenance import Provenance
-from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.case_report.report import CaseReport
+from napari_cytodino.case_report.page import case_report
+from napari_cytodino.exports.tables import export
+from napari_cytodino.common.provenance import Provenance
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
 table = pickle.loads(Path(sys.argv[1]).read_bytes())
 made = "2026-11-22T12:00:00+00:00"
 notes = Provenance("a.png", "demo", "00", True, {"min": 0.9}, versions={}, created=made)
@@ -186,7 +187,7 @@ STUB = "raise RuntimeError('operator torchvision::nms does not exist')\n"
 USE = """
 import sys
 import numpy as np
-from napari_cytodino.core.inference import classify
+from napari_cytodino.inference.classification import classify
 pixels = np.random.default_rng(0).integers(0, 256, (180, 180, 3)).astype(np.uint8)
 labels = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((60, 60), int))
 table = classify(pixels, labels, sys.argv[1])
@@ -197,7 +198,7 @@ print(table.drop(columns="crop", errors="ignore").to_csv(index=False))
 TRAIN = """
 import sys
 from pathlib import Path
-from napari_cytodino.training.commands import app
+from napari_cytodino.training.commands.app import app
 app(["train", "finetune-smoke", "--out", sys.argv[1]])
 """
 
@@ -205,7 +206,7 @@ DOCK = """
 import sys
 import napari
 from qtpy.QtWidgets import QApplication
-from napari_cytodino.core.synthetic import synthetic_smear
+from napari_cytodino.synthetic.smear import synthetic_smear
 smear = synthetic_smear((420, 560), 3, seed=3)
 viewer = napari.Viewer(show=True)
 viewer.add_image(smear.image)
@@ -264,7 +265,7 @@ def test_training_leaves_out_a_torchvision_that_does_not_fit(
     assert (tmp_path / "run" / "checkpoint" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("module", ["core.model", "training.frozen"])
+@pytest.mark.parametrize("module", ["models.cytodino", "training.comparison.probes"])
 def test_no_module_trips_over_a_torchvision_that_does_not_fit(
     bad_torchvision: Path, module: str
 ) -> None:
@@ -284,8 +285,9 @@ READ_ONLY = """
 import os, pickle, sys
 from pathlib import Path
 table, place = pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2])
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.export import SUFFIXES, export
+from napari_cytodino.common.errors import CytoDinoError
+from napari_cytodino.exports.tables import SUFFIXES
+from napari_cytodino.exports.tables import export
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

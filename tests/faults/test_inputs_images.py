@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 
-from napari_cytodino.core.cells import cells_from_labels, cells_from_points
-from napari_cytodino.core.crops import iter_crops
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.widgets.card import describe
+from napari_cytodino.cells.cells import cells_from_labels, cells_from_points
+from napari_cytodino.cells.crops import iter_crops
+from napari_cytodino.common.errors import CytoDinoError
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.widgets.session.cell_card import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_cytodino.core.synthetic import Smear
+    from napari_cytodino.synthetic.smear import Smear
 
 # pytest imports test files by their path: their folder is on no path
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as some
 
-from napari_cytodino.core.cells import cells_from_labels
-from napari_cytodino.core.errors import CytoDinoError
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.common.errors import CytoDinoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.reviews import ReviewLog
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.review.log import ReviewLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_cytodino.core.review_state import Event
+    from napari_cytodino.review.state import Event
 
 HEADER, FRAME = 32, 24 + 4096
 """Bytes of the log's head and of a page in it (sqlite.org/fileformat2.html#the_wal)."""

@@ -11,7 +11,7 @@ import pytest
 
 ALLOWED = {
     # what was said of pixels is remembered, up to `answers.MOST` cells
-    "napari_cytodino.core.predictions.PredictionBatch",
+    "napari_cytodino.uncertainty.predictions.PredictionBatch",
 }
 
 

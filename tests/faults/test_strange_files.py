@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_cytodino.core.batch import read_labels
-from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_files import MANIFEST, WEIGHTS, write_manifest
-from napari_cytodino.core.errors import CheckpointError, CytoDinoError, InputError
-from napari_cytodino.core.hub import HUB_PATTERNS
-from napari_cytodino.core.taxonomy import Taxonomy
-from napari_cytodino.training.config import load_recipe
-from napari_cytodino.training.convert import read_dinobloom
+from napari_cytodino.batch.inputs import read_labels
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.folder import MANIFEST, WEIGHTS, write_manifest
+from napari_cytodino.checkpoints.hub import HUB_PATTERNS
+from napari_cytodino.common.errors import CheckpointError, CytoDinoError, InputError
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
+from napari_cytodino.training.commands.convert import read_dinobloom
+from napari_cytodino.training.recipes.distillation import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_cytodino.core.checkpoint import load_checkpoint
-from napari_cytodino.core.checkpoint_saving import save_checkpoint
-from napari_cytodino.training.config import build, read_recipe
-from napari_cytodino.training.finetune import make_trainer
-from napari_cytodino.training.finetune_config import FinetuneRecipe
-from napari_cytodino.training.finetune_parts import load_parts
-from napari_cytodino.training.sealing import fault_of, last_sealed
-from napari_cytodino.training.trainer import arguments
+from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.saving import save_checkpoint
+from napari_cytodino.training.finetuning.parts import load_parts
+from napari_cytodino.training.finetuning.pipeline import make_trainer
+from napari_cytodino.training.finetuning.trainer import arguments
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.training.recipes.reading import build, read_recipe
+from napari_cytodino.training.runs.states import fault_of, last_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,15 +66,15 @@ def killed_at(operation: int, work: Callable[[], Any]) -> bool:
     import safetensors.numpy
     import safetensors.torch
 
-    from napari_cytodino.core import checkpoint_saving
-    from napari_cytodino.training import trainer_states
+    from napari_cytodino.checkpoints import saving
+    from napari_cytodino.training.finetuning import states as trainer_states
 
     code = 1
     try:
         around(torch, "save")
         around(trainer_states, "save_file")
         around(safetensors.torch, "save_file")
-        around(checkpoint_saving, "_exchange")
+        around(saving, "_exchange")
         sys.addaudithook(hear)
         work()
         code = 0

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_cytodino.core.case_files import SUFFIX
-from napari_cytodino.core.review_file import image_of
-from napari_cytodino.core.reviews import ReviewLog
-from napari_cytodino.core.synthetic import synthetic_smear
-from napari_cytodino.core.taxonomy import Taxonomy
+from napari_cytodino.review._store import image_of
+from napari_cytodino.review.location import SUFFIX
+from napari_cytodino.review.log import ReviewLog
+from napari_cytodino.synthetic.smear import synthetic_smear
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ OPEN = """
 import json, sys
 import napari, numpy as np
 from qtpy.QtCore import QTimer
-from napari_cytodino.widgets.requests import RunState
+from napari_cytodino.widgets.session.messages import RunState
 
 viewer = napari.Viewer(show=True)
 viewer.window.resize(640, 480)

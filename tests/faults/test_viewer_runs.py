@@ -12,13 +12,13 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.widgets import controller as controllers
-from napari_cytodino.widgets import notices
-from napari_cytodino.widgets.controller import BUSY, Controller
-from napari_cytodino.widgets.drawing import CLASSES
-from napari_cytodino.widgets.preferences import Preferences
-from napari_cytodino.widgets.session import Session
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.widgets.canvas.result_layers import CLASSES
+from napari_cytodino.widgets.controllers import controller as controllers
+from napari_cytodino.widgets.controllers.controller import BUSY, Controller
+from napari_cytodino.widgets.controls import notices
+from napari_cytodino.widgets.session.preferences import Preferences
+from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable

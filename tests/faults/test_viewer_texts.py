@@ -23,9 +23,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.widgets import notices, ui
-from napari_cytodino.widgets.checkpoint_panel import card_dialog
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.widgets.controls import notices, ui
+from napari_cytodino.widgets.panels.checkpoint_panel import card_dialog
 
 # pytest imports test files by their path: their folder is on no path
 sys.path.insert(0, str(Path(__file__).parent))
@@ -34,7 +34,7 @@ import benches
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_cytodino.core.checkpoint import Checkpoint
+    from napari_cytodino.checkpoints.checkpoint import Checkpoint
 
 classifier = benches.classifier
 demo = benches.demo

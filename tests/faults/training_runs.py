@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from napari_cytodino.training import finetune_results
-from napari_cytodino.training.commands import app
-from napari_cytodino.training.trainer import FinetuneTrainer
-from napari_cytodino.training.trainer_callbacks import StateThenEnd
+from napari_cytodino.training.commands.app import app
+from napari_cytodino.training.finetuning import results
+from napari_cytodino.training.finetuning._callbacks import StateThenEnd
+from napari_cytodino.training.finetuning.trainer import FinetuneTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def ended(work: Callable[[], Any]) -> int:
 
 def terminated(name: str, when: Callable[..., bool], group: bool) -> None:
     send = os.killpg if group else os.kill
-    owner = finetune_results if name == "merge_lora" else FinetuneTrainer
+    owner = results if name == "merge_lora" else FinetuneTrainer
     before(owner, name, when, lambda *_: send(os.getpid(), signal.SIGTERM))
 
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_cytodino.core import inference
-from napari_cytodino.core.engine import FusedModel
-from napari_cytodino.training import evaluation, finetune_results
-from napari_cytodino.training.config import load_recipe
-from napari_cytodino.training.experiment import train_recipe
+from napari_cytodino.inference import classifier, devices
+from napari_cytodino.inference.engine import FusedModel
+from napari_cytodino.training.distillation.pipeline import train_recipe
+from napari_cytodino.training.evaluation import answers
+from napari_cytodino.training.finetuning import results
+from napari_cytodino.training.recipes.distillation import load_recipe
 
 if TYPE_CHECKING:
-    from napari_cytodino.training.config import Recipe
+    from napari_cytodino.training.recipes.distillation import Recipe
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory, smoke_recipe: Recipe) ->
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Pretend that there is a GPU; return what went where, though all stays here."""
     went: list[tuple[str, str]] = []
-    cast, prepare = FusedModel.cast, inference.preprocess
+    cast, prepare = FusedModel.cast, classifier.preprocess
 
     def move(model: FusedModel, kind: str, dtype: str) -> FusedModel:
         went.append(("model", kind))
@@ -46,12 +47,12 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return prepare(crops, checkpoint)
 
     monkeypatch.setattr(FusedModel, "cast", move)
-    for module in (evaluation, finetune_results):
+    for module in (answers, results):
         monkeypatch.setattr(module, "preprocess", pixels)
-    there = inference.Device("cuda", "a GPU")
-    here = inference.Device("cpu", "a CPU")
+    there = devices.Device("cuda", "a GPU")
+    here = devices.Device("cpu", "a CPU")
     monkeypatch.setattr(
-        evaluation, "pick_device", lambda wish: here if wish == "cpu" else there
+        answers, "pick_device", lambda wish: here if wish == "cpu" else there
     )
     return went
 
@@ -71,5 +72,5 @@ def still_mapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 found.extend(line for line in lines if self.name in line)
             super().__exit__(*error)
 
-    monkeypatch.setattr(evaluation, "TemporaryDirectory", Watched)
+    monkeypatch.setattr(answers, "TemporaryDirectory", Watched)
     return found

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from napari_cytodino.training.baselines import arms, choose, read_comparison
-from napari_cytodino.training.commands import app
-from napari_cytodino.training.config import Recipe, build, read_recipe
-from napari_cytodino.training.finetune_config import FinetuneRecipe
-from napari_cytodino.training.published import published
+from napari_cytodino.training.commands.app import app
+from napari_cytodino.training.comparison._published import published
+from napari_cytodino.training.comparison.methods import arms, choose, read_comparison
+from napari_cytodino.training.recipes.distillation import Recipe
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.training.recipes.reading import build, read_recipe
 
 FOLDER = Path(__file__).resolve().parents[2] / "training"
 GUIDE = (FOLDER / "README.md").read_text("utf-8")

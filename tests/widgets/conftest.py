@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_cytodino.core.calibration import Calibration
-from napari_cytodino.core.cells import cells_from_labels
-from napari_cytodino.core.checkpoint import Checkpoint, load_checkpoint
-from napari_cytodino.core.images import ImageSource
-from napari_cytodino.core.predictions import PredictionBatch, Predictions
-from napari_cytodino.core.selection import SelectionCurve
-from napari_cytodino.core.synthetic import Smear, synthetic_smear
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from napari_cytodino.images.source import ImageSource
+from napari_cytodino.stats.fixed_sequence import SelectionCurve
+from napari_cytodino.synthetic.smear import Smear, synthetic_smear
+from napari_cytodino.uncertainty.calibration import Calibration
+from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_cytodino.widgets.controller import Controller
-    from napari_cytodino.widgets.session import Session
+    from napari_cytodino.widgets.controllers.controller import Controller
+    from napari_cytodino.widgets.session.session import Session
 
 
 NAPARIS_OWN = "ignore:Conversion from CIE-LAB:UserWarning"
@@ -156,7 +156,7 @@ class FakeClassifier:
 @pytest.fixture
 def classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
     """Stand in for the model, so that the widgets alone are tested."""
-    from napari_cytodino.widgets import work
+    from napari_cytodino.widgets.workers import steps as work
 
     fake = FakeClassifier()
 
@@ -172,7 +172,7 @@ def classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect what notifications would say."""
-    from napari_cytodino.widgets import notices
+    from napari_cytodino.widgets.controls import notices
 
     words: list[str] = []
     for name in ("tell", "say", "warn"):
@@ -208,8 +208,8 @@ def bench(
 ) -> Iterator[Bench]:
     from napari.components import ViewerModel
 
-    from napari_cytodino.widgets.controller import Controller
-    from napari_cytodino.widgets.session import Session
+    from napari_cytodino.widgets.controllers.controller import Controller
+    from napari_cytodino.widgets.session.session import Session
 
     viewer, session = ViewerModel(), Session()
     session.open_checkpoint(demo)
@@ -240,7 +240,7 @@ def judged(
     chosen: Bench, smear: Smear, demo: Checkpoint, six_answers: Predictions
 ) -> Bench:
     """Return a bench on which six cells have answers, by a calibrated checkpoint."""
-    from napari_cytodino.widgets.requests import CellsReading
+    from napari_cytodino.widgets.session.messages import CellsReading
 
     session, cells = chosen.session, cells_from_labels(smear.labels)
     session.open_checkpoint(with_calibration(demo))
@@ -281,10 +281,10 @@ class Pictured:
 
 @pytest.fixture
 def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
-    from napari_cytodino.core.reviews import ReviewLog
-    from napari_cytodino.widgets.requests import CellsReading
-    from napari_cytodino.widgets.reviewing import Reviewing
-    from napari_cytodino.widgets.session import Session
+    from napari_cytodino.review.log import ReviewLog
+    from napari_cytodino.widgets.session.messages import CellsReading
+    from napari_cytodino.widgets.session.review_session import Reviewing
+    from napari_cytodino.widgets.session.session import Session
 
     image = np.full((300, 500, 3), 200, np.uint8)
     labels = np.zeros(image.shape[:2], np.int32)
@@ -315,16 +315,16 @@ def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
 @pytest.fixture(autouse=True)
 def no_case_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep records of reviews out of the user's own folder."""
-    from napari_cytodino.core import case_files
+    from napari_cytodino.review import location
 
-    monkeypatch.setattr(case_files, "own_folder", lambda: tmp_path / "cases")
+    monkeypatch.setattr(location, "own_folder", lambda: tmp_path / "cases")
 
 
 @pytest.fixture
 def read_bench(judged: Bench, tmp_path: Path) -> Bench:
     """Return the bench of six answers, in a case that AM reads."""
-    from napari_cytodino.core.fingerprint import fingerprint
-    from napari_cytodino.core.reviews import ReviewLog
+    from napari_cytodino.review.image_fingerprint import fingerprint
+    from napari_cytodino.review.log import ReviewLog
 
     image = fingerprint(judged.session.reading.source)
     log = ReviewLog.open(tmp_path / "case.sqlite", image=image, case="M-1")

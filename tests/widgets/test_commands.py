@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from napari_cytodino.widgets import commands
-from napari_cytodino.widgets.drawing import FOUND
+from napari_cytodino.widgets.canvas.result_layers import FOUND
 
 pytestmark = pytest.mark.render
 

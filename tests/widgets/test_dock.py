@@ -12,9 +12,9 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QTreeWidget, QWidget
 
-from napari_cytodino.core.provenance import RESEARCH_USE
-from napari_cytodino.widgets.drawing import CLASSES, CLICKED
-from napari_cytodino.widgets.review_queue import queue
+from napari_cytodino.common.provenance import RESEARCH_USE
+from napari_cytodino.widgets.canvas.result_layers import CLASSES, CLICKED
+from napari_cytodino.widgets.session.review_queue import queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_cytodino
-from napari_cytodino.core.inference import DEVICES
+from napari_cytodino.inference.devices import DEVICES
 from napari_cytodino.widgets.commands import DOCK, PLUGIN
 from napari_cytodino.widgets.dock import FIRST_CHECKPOINT
-from napari_cytodino.widgets.preferences import Preferences
+from napari_cytodino.widgets.session.preferences import Preferences
 
 MANIFEST = PluginManifest.from_file(
     Path(napari_cytodino.__file__).parent / "napari.yaml"

@@ -10,14 +10,14 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QMainWindow, QMenu
 
-from napari_cytodino.core.case_files import SUFFIX
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.reviews import NOT_A_CELL
-from napari_cytodino.widgets.class_search import ClassSearch
-from napari_cytodino.widgets.docking import dock_of
-from napari_cytodino.widgets.drawing import CLASSES
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.review.location import SUFFIX
+from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL
+from napari_cytodino.widgets.canvas.result_layers import CLASSES
+from napari_cytodino.widgets.controls.docking import dock_of
+from napari_cytodino.widgets.review.class_search import ClassSearch
 from napari_cytodino.widgets.review_dock import ORPHANED
-from napari_cytodino.widgets.review_queue import queue
+from napari_cytodino.widgets.session.review_queue import queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cytodino.widgets.review_shortcuts import ReviewShortcuts
+from napari_cytodino.widgets.review_dock import ReviewShortcuts
 
 pytestmark = pytest.mark.render
 

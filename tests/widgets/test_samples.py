@@ -35,7 +35,7 @@ def test_the_synthetic_smear_is_ready_to_classify(
 def test_preferences_page_reaches_the_dock(make_napari_viewer: Any) -> None:
     from napari.settings import get_plugin_settings
 
-    from napari_cytodino.widgets.preferences import read_preferences
+    from napari_cytodino.widgets.session.preferences import read_preferences
 
     make_napari_viewer()
     page = get_plugin_settings("napari-cytodino").classification

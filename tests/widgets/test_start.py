@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from napari_cytodino.widgets.start import prepare, start
+from napari_cytodino.widgets.commands import prepare, start
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from npe2 import PluginManager
 
-from napari_cytodino.core.errors import InputError
-from napari_cytodino.core.export import SUFFIXES
-from napari_cytodino.core.table import COLUMNS
-from napari_cytodino.core.table_reading import read_table
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.exports.reading import read_table
+from napari_cytodino.exports.tables import SUFFIXES
+from napari_cytodino.results.cell_table import COLUMNS
 from napari_cytodino.widgets.commands import PLUGIN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_cytodino.core.synthetic import Smear
+    from napari_cytodino.synthetic.smear import Smear
 
 
 @pytest.fixture

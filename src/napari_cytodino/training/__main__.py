@@ -1,5 +1,7 @@
 """``python -m napari_cytodino.training``."""
 
-from napari_cytodino.training.commands import app
+from __future__ import annotations
+
+from napari_cytodino.training.commands.app import app
 
 app(prog_name="python -m napari_cytodino.training")

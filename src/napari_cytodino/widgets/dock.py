@@ -8,24 +8,25 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_cytodino.widgets import ui
-from napari_cytodino.widgets.accuracy_panel import AccuracyPanel
-from napari_cytodino.widgets.card_panel import CardPanel
-from napari_cytodino.widgets.cells_panel import CellsPanel
-from napari_cytodino.widgets.checkpoint_panel import CheckpointPanel
-from napari_cytodino.widgets.controller import Controller
-from napari_cytodino.widgets.docking import let_go
-from napari_cytodino.widgets.export_panel import ExportPanel
-from napari_cytodino.widgets.legend_panel import LegendPanel
-from napari_cytodino.widgets.preferences import read_preferences
-from napari_cytodino.widgets.run_panel import RunPanel
-from napari_cytodino.widgets.session import Session
+from napari_cytodino.widgets.controllers import Controller
+from napari_cytodino.widgets.controls import let_go, ui
+from napari_cytodino.widgets.panels import (
+    AccuracyPanel,
+    CardPanel,
+    CellsPanel,
+    CheckpointPanel,
+    ExportPanel,
+    LegendPanel,
+    RunPanel,
+)
+from napari_cytodino.widgets.session import Session, read_preferences
 
 if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent, QShowEvent
 
-    from napari_cytodino.widgets.folder_dialog import FolderDialog
+    from napari_cytodino.widgets.panels import FolderDialog
+
 
 NOTICE = "Research use only. Not for diagnosis; an expert confirms every cell."
 
@@ -93,7 +94,7 @@ class CytoDinoDock(QWidget):
     def classify_folder(self) -> FolderDialog:
         """Open the dialogue for many images, or bring it to the front."""
         if self._folder is None:
-            from napari_cytodino.widgets.folder_dialog import FolderDialog
+            from napari_cytodino.widgets.panels import FolderDialog
 
             run = self.controller.folder
             self._folder = FolderDialog(self, self.session, run)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_cytodino.widgets.cell_menu import cell_menu
-from napari_cytodino.widgets.cell_table import CellTable
 from napari_cytodino.widgets.commands import open_dock
-from napari_cytodino.widgets.docking import below, let_go
-from napari_cytodino.widgets.gallery import GalleryPanel
+from napari_cytodino.widgets.controls import below, let_go
+from napari_cytodino.widgets.gallery import CellTable, GalleryPanel
+from napari_cytodino.widgets.review import cell_menu
 
 if TYPE_CHECKING:
     import napari.viewer

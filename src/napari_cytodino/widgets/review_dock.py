@@ -6,31 +6,81 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QDockWidget, QShortcut, QVBoxLayout, QWidget
 
-from napari_cytodino.core.errors import CytoDinoError
-from napari_cytodino.core.review_keys import ReviewKeys, read_keys
-from napari_cytodino.widgets import notices, ui
-from napari_cytodino.widgets.area_selection import AreaSelection
-from napari_cytodino.widgets.card_panel import CardPanel
-from napari_cytodino.widgets.cell_menu import CellMenu
-from napari_cytodino.widgets.class_search import ClassSearch
+from napari_cytodino.common import CytoDinoError
+from napari_cytodino.review import ReviewKeys, read_keys
 from napari_cytodino.widgets.commands import open_dock
-from napari_cytodino.widgets.differential_panel import DifferentialPanel
+from napari_cytodino.widgets.controllers import AreaSelection
+from napari_cytodino.widgets.controls import let_go, notices, tab_with, ui
 from napari_cytodino.widgets.dock import NOTICE, Column, line
-from napari_cytodino.widgets.docking import let_go, tab_with
-from napari_cytodino.widgets.preferences import read_preferences, remember_reader
-from napari_cytodino.widgets.readers_panel import ReadersPanel
-from napari_cytodino.widgets.report_panel import ReportPanel
-from napari_cytodino.widgets.review_panel import ReviewPanel
-from napari_cytodino.widgets.review_shortcuts import ReviewShortcuts
+from napari_cytodino.widgets.panels import CardPanel
+from napari_cytodino.widgets.review import (
+    CellMenu,
+    ClassSearch,
+    DifferentialPanel,
+    ReadersPanel,
+    ReportPanel,
+    ReviewPanel,
+)
+from napari_cytodino.widgets.session import read_preferences, remember_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import napari.viewer
     from qtpy.QtGui import QCloseEvent, QShowEvent
+
+
+class ReviewShortcuts:
+    """Shortcuts that win over those of napari's canvas while a review goes on.
+
+    napari's own keys are bound on the canvas, so a shortcut of the window is asked
+    first; a field in which one writes keeps its letters, as Qt asks it before any
+    shortcut. A dock that floats is a tool window, to which Qt gives the same keys.
+
+    Parameters
+    ----------
+    dock
+        The widget whose life the shortcuts share.
+    acts
+        What each key does, by its name in Qt (``"B"``, ``"Ctrl+Z"``, ``"G, B"``).
+    """
+
+    def __init__(self, dock: QWidget, acts: Mapping[str, Callable[[], None]]) -> None:
+        self._dock = dock
+        self._acts = dict(acts)
+        self._shortcuts: list[QShortcut] = []
+
+    def set_enabled(self, on: bool) -> None:
+        """Bind all keys in the window that the dock is in now, or take them away."""
+        self.clear()
+        if not on:
+            return
+        window = self._window()
+        for key, act in self._acts.items():
+            shortcut = QShortcut(QKeySequence(key), window)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            # holding a key down must not give a verdict on cells unseen
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(act)
+            self._shortcuts.append(shortcut)
+
+    def clear(self) -> None:
+        """Take all keys away."""
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    def _window(self) -> QWidget:
+        """Return the viewer's window; docks that float get its shortcuts from Qt."""
+        top = self._dock.window()
+        main = top.parentWidget() if isinstance(top, QDockWidget) else None
+        return main or top
 
 
 ORPHANED = "The CytoDINO dock was closed; close this one and open it again."

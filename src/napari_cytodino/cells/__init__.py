@@ -1,0 +1,5 @@
+"""Where cells are: from labels, points, boxes, or found by stain; their crops."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,17 @@
+# What other rooms may use.
+from .cells import Cells as Cells
+from .cells import cells_from_boxes as cells_from_boxes
+from .cells import cells_from_crops as cells_from_crops
+from .cells import cells_from_labels as cells_from_labels
+from .cells import cells_from_points as cells_from_points
+from .crops import CropBatch as CropBatch
+from .crops import CropSeries as CropSeries
+from .crops import CropStack as CropStack
+from .crops import crop_side as crop_side
+from .crops import iter_crops as iter_crops
+from .crops import iter_series as iter_series
+from .matching import find_again as find_again
+from .segmentation import cell_at as cell_at
+from .segmentation import find_cells as find_cells
+from .staining import MIN_STAIN as MIN_STAIN
+from .staining import stain_of as stain_of

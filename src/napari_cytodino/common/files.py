@@ -1,0 +1,116 @@
+"""Files that appear whole or not at all, and TOML of others, read with care."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import tomllib
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cytodino.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+LARGEST_TOML = 100_000
+"""Bytes; no list of classes or settings needs more, and longer ones take minutes."""
+
+_WHOLE = range(-(2**63), 2**63)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it there when the block succeeds.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+    except (OSError, ValueError) as error:
+        # a name with NUL in it is a ValueError
+        why = getattr(error, "strerror", error)
+        raise InputError(
+            f"{path} cannot be written ({why}); choose another folder or name."
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes the file private; a result is meant to be shared like any other.
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        why = _said_by_system(error)
+        if not why:
+            raise
+        raise InputError(
+            f"{path} cannot be written ({why}); {_remedy(error)}."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case PermissionError():
+            # as Windows refuses while a spreadsheet shows the old file
+            return "close the program that has it open, or choose another name"
+        case IsADirectoryError():
+            return "that is a folder, so choose another name"
+    return "free space on the disk or choose another folder"
+
+
+def _said_by_system(error: Exception) -> str:
+    """Return the system's few words for a refusal; empty where it did not refuse.
+
+    HDF5 puts a page of its own in their place, with the number of the error in it, and
+    once a write has failed it may raise a `RuntimeError`.
+    """
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)
+    number = re.search(r"\berrno = (\d+)", str(error))
+    return os.strerror(int(number[1])) if number else ""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file that may come from anyone.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is no UTF-8 or no TOML, overlong, nested beyond all reason, or holds a
+        whole number of more than 64 bits.
+    """
+    with path.open("rb") as file:
+        raw = file.read(LARGEST_TOML + 1)
+    if len(raw) > LARGEST_TOML:
+        raise ValueError(f"it is larger than {LARGEST_TOML} bytes")
+    try:
+        content = tomllib.loads(raw.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    open_ended: list[Any] = [content]
+    while open_ended:
+        match open_ended.pop():
+            case dict() as table:
+                open_ended += table.values()
+            case list() as items:
+                open_ended += items
+            case int() as number if number not in _WHOLE:
+                raise ValueError("it holds a whole number of more than 64 bits")
+    return content

@@ -1,1 +1,0 @@
-"""The science: cells, crops, model, decisions, table; no Qt and no napari."""

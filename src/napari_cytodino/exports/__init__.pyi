@@ -1,0 +1,16 @@
+# What other rooms may use.
+from .crop_folders import CropsWritten as CropsWritten
+from .crop_folders import export_crops as export_crops
+from .geojson import Polygon as Polygon
+from .geojson import outlines as outlines
+from .overlay import write_overlay as write_overlay
+from .plain_text import formula_safe as formula_safe
+from .plain_text import safe_text as safe_text
+from .reading import READABLE as READABLE
+from .reading import EarlierVerdict as EarlierVerdict
+from .reading import read_table as read_table
+from .reading import verdicts_of as verdicts_of
+from .review_history import write_history as write_history
+from .tables import SUFFIXES as SUFFIXES
+from .tables import export as export
+from .tables import notes_path as notes_path

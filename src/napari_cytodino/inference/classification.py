@@ -1,0 +1,176 @@
+"""Classify the cells of one image, from pixels to the table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.cells import (
+    Cells,
+    CropBatch,
+    cells_from_crops,
+    cells_from_labels,
+    crop_side,
+    iter_crops,
+    iter_series,
+)
+from napari_cytodino.common import InputError, Provenance
+from napari_cytodino.images import ImageSource, finest
+from napari_cytodino.inference.classifier import Classifier
+from napari_cytodino.results import build_table, file_table
+from napari_cytodino.uncertainty import PredictionBatch, Predictions, weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from napari_cytodino.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that shapes a result, besides the pixels; frozen and comparable.
+
+    Attributes
+    ----------
+    field_of_view
+        Side of a crop in image pixels; None takes that of the checkpoint.
+    risk
+        Largest share of errors among accepted cells (`calibration.RISKS`); None takes
+        that of the checkpoint.
+    dtype
+        What the model computes in (`precision.DTYPES`).
+    """
+
+    field_of_view: float | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    risk: float | None = None
+    dtype: str = "auto"
+
+
+def classify(
+    image: Any,
+    cells: Cells | npt.NDArray[Any] | None,
+    checkpoint: Checkpoint | str = "starter",
+    *,
+    job: Job | None = None,
+    name: str = "image",
+    classifier: Classifier | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Classify the cells of an image.
+
+    Parameters
+    ----------
+    image
+        An array, `ImageSource`, or a `CropSeries` of ready-made crops.
+    cells
+        `Cells`, or a label image (Y, X), which may be lazy; None for a `CropSeries`.
+    checkpoint
+        From `load_checkpoint`, or what that takes.
+    job
+        Field of view, device, batch size and risk.
+    name
+        What the column `image` says.
+    classifier
+        Used again from image to image; made from `checkpoint` when None.
+    progress
+        Called with the number of cells done and of all.
+
+    Returns
+    -------
+    DataFrame
+        The cell table with the columns of files; ``attrs`` holds taxonomy,
+        provenance, and ``unfamiliar``: how many cells are unlike the training cells,
+        of how many.
+
+    Raises
+    ------
+    CytoDinoError
+        When image, cells or checkpoint cannot be used.
+    """
+    from napari_cytodino.checkpoints import load_checkpoint
+
+    job = job or Job()
+    if isinstance(checkpoint, str):
+        checkpoint = load_checkpoint(checkpoint)
+    classifier = classifier or Classifier(
+        checkpoint, job.device, job.batch_size, job.dtype
+    )
+    # its thresholds are those for what is computed in
+    checkpoint = classifier.checkpoint
+    policy = checkpoint.policy_at(job.risk)
+    field = job.field_of_view or checkpoint.preprocessing.field_of_view
+    batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
+    answers = classifier.run(batches)
+    predictions = collect(answers, len(found), checkpoint, progress)
+    evidence = weigh(predictions, checkpoint.taxonomy, policy.temperature)
+    table = build_table(
+        found, predictions, checkpoint.taxonomy, policy, evidence=evidence
+    )
+    table.attrs["unfamiliar"] = evidence.foreign(policy.max_unfamiliarity)
+    used = {"device": classifier.device.name, "dtype": classifier.dtype}
+    settings = {**asdict(job), "field_of_view": field, **used}
+    notes = Provenance(
+        name,
+        checkpoint.name,
+        checkpoint.sha256,
+        checkpoint.synthetic,
+        asdict(policy),
+        settings,
+    )
+    table.attrs["provenance"] = notes.to_dict()
+    return file_table(
+        table,
+        found,
+        predictions,
+        checkpoint.taxonomy,
+        policy,
+        image=name,
+        checkpoint=f"{checkpoint.name}@{checkpoint.sha256[:12]}",
+    )
+
+
+def collect(
+    batches: Iterable[PredictionBatch],
+    count: int,
+    checkpoint: Checkpoint,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Predictions:
+    """Gather batches into predictions for `count` cells."""
+    kept, done = [], 0
+    for batch in batches:
+        kept.append(batch)
+        done += len(batch.rows)
+        progress(done, count)
+    width = kept[0].embeddings.shape[1] if kept else 0
+    empty = Predictions.empty(count, len(checkpoint.taxonomy), width)
+    return empty.with_batches(kept)
+
+
+def _intake(
+    image: Any, cells: Any, side: int, batch_size: int
+) -> tuple[Iterator[CropBatch], Cells]:
+    if not isinstance(image, ImageSource) and hasattr(image, "source"):
+        found = cells_from_crops(image.count, side)
+        return iter_series(image, side, batch_size), found
+    source = image if isinstance(image, ImageSource) else ImageSource(image)
+    if cells is None:
+        raise InputError(
+            "No cells were given; pass a label image, or find_cells(image) first."
+        )
+    if not isinstance(cells, Cells):
+        labels = finest(cells)
+        labels = labels if hasattr(labels, "shape") else np.asarray(labels)
+        if tuple(labels.shape) != source.shape:
+            raise InputError(
+                f"Labels of shape {tuple(labels.shape)} do not fit an image of "
+                f"{source.shape}; segment this image, or choose its own labels."
+            )
+        cells = cells_from_labels(labels)
+    return iter_crops(source, cells, side, batch_size), cells

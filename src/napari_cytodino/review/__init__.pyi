@@ -1,0 +1,12 @@
+# What other rooms may use.
+from .image_fingerprint import fingerprint as fingerprint
+from .keys import ReviewKeys as ReviewKeys
+from .keys import read_keys as read_keys
+from .location import CasePlace as CasePlace
+from .location import case_place as case_place
+from .log import ReviewLog as ReviewLog
+from .reader_agreement import Agreement as Agreement
+from .reader_agreement import agreement as agreement
+from .state import Event as Event
+from .state import Verdict as Verdict
+from .tracked_cells import Matching as Matching

@@ -1,0 +1,5 @@
+"""Binomial bounds and intervals, kappa with its interval, fixed-sequence testing."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

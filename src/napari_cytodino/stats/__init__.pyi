@@ -1,0 +1,17 @@
+# What other rooms may use.
+from .binomial import Z as Z
+from .binomial import check_share as check_share
+from .binomial import design_effect as design_effect
+from .binomial import exact_interval as exact_interval
+from .binomial import fewest_cells as fewest_cells
+from .binomial import lower_bound as lower_bound
+from .binomial import share_of as share_of
+from .binomial import upper_bound as upper_bound
+from .binomial import wilson as wilson
+from .cohen_kappa import FORMULA as FORMULA
+from .cohen_kappa import Kappa as Kappa
+from .cohen_kappa import kappa as kappa
+from .cohen_kappa import kappa_of_table as kappa_of_table
+from .fixed_sequence import SelectionCurve as SelectionCurve
+from .fixed_sequence import curve_of as curve_of
+from .fixed_sequence import select_threshold as select_threshold

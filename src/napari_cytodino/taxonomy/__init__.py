@@ -1,0 +1,5 @@
+"""Classes and lineages as data; distances and costs between them."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

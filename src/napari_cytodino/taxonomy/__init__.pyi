@@ -1,0 +1,12 @@
+# What other rooms may use.
+from .acceptance_costs import ReviewCosts as ReviewCosts
+from .acceptance_costs import read_costs as read_costs
+from .acceptance_costs import review_costs as review_costs
+from .distances import FALSE_ALARM as FALSE_ALARM
+from .distances import MISSED as MISSED
+from .distances import class_distances as class_distances
+from .distances import error_costs as error_costs
+from .distances import neighbours as neighbours
+from .taxonomy import NOT_A_CELL as NOT_A_CELL
+from .taxonomy import CellClass as CellClass
+from .taxonomy import Taxonomy as Taxonomy

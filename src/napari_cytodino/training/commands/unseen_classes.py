@@ -1,0 +1,163 @@
+"""Cells of classes a checkpoint never saw, and how many it accepts all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.checkpoints import load_checkpoint
+from napari_cytodino.common import InputError
+from napari_cytodino.stats import lower_bound, upper_bound
+from napari_cytodino.taxonomy import Taxonomy
+from napari_cytodino.training.commands.origin import recipe_of, same_split
+from napari_cytodino.training.data import pack, read_index, read_split
+from napari_cytodino.training.evaluation import (
+    device_of,
+    stored_answers,
+    unfamiliarity_of,
+)
+from napari_cytodino.training.recipes import Recipe, build
+from napari_cytodino.training.runs import write_whole_json
+from napari_cytodino.uncertainty import accepted_cells
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.training.data import CropSet
+
+
+TAIL = 0.025
+"""On either side of an interval."""
+
+
+def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") -> str:
+    """Count accepted cells of the classes that a recipe left out.
+
+    Parameters
+    ----------
+    source : str
+        A checkpoint trained on some classes of its split (`Recipe.classes`).
+    data : Path
+        The folder the split was made from.
+    out : Path
+        Gets ``unknown.json`` and ``unknown.md``.
+    device : str
+        One of `evaluation.DEVICES`.
+
+    Returns
+    -------
+    str
+        A table in Markdown: cells of the test part by their true class, accepted
+        without the test of unfamiliarity and with it.
+
+    Raises
+    ------
+    InputError
+        When the checkpoint knows every class there is, or has no such split.
+    """
+    kind = device_of(device)
+    checkpoint = load_checkpoint(source)
+    content, name = recipe_of(checkpoint)
+    recipe = build(Recipe, content, name)
+    if not recipe.split:
+        raise InputError(f"Recipe '{recipe.name}' has no split of real cells.")
+    same_split(checkpoint, recipe.split_path)
+    crops, codes = _test_cells(recipe, data)
+    known = np.isin(codes, checkpoint.taxonomy.codes)
+    if known.all():
+        raise InputError(
+            f"'{checkpoint.name}' knows every class of its test part: train one with "
+            "--set classes=[...] that leaves some out."
+        )
+    rows = _rows(checkpoint, crops, codes, known, kind)
+    table = _table(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole_json(
+        out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows}
+    )
+    (out / "unknown.md").write_text(table + "\n", encoding="utf-8")
+    return table
+
+
+def _test_cells(recipe: Recipe, data: Path) -> tuple[CropSet, NDArray[np.str_]]:
+    part_of = read_split(recipe.split_path)
+    files = [f for f in read_index(data) if part_of.get(f.path) == "test"]
+    field, whole = recipe.field_of_view, Taxonomy.load(recipe.taxonomy)
+    crops = pack(data, files, whole, field=field, side=field)
+    return crops, np.array([whole.codes[t] for t in crops.targets])
+
+
+def _rows(
+    checkpoint: Checkpoint,
+    crops: CropSet,
+    codes: NDArray[np.str_],
+    known: NDArray[np.bool_],
+    device: str,
+) -> list[dict[str, Any]]:
+    logits, embeddings = stored_answers(checkpoint, crops, device=device)
+    unlike = unfamiliarity_of(checkpoint, embeddings)
+    taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
+    blind = replace(policy, max_unfamiliarity=float(np.finfo(np.float32).max))
+    before = accepted_cells(logits, taxonomy, blind, unlike)
+    after = accepted_cells(logits, taxonomy, policy, unlike)
+    called = np.array(taxonomy.codes)[logits.argmax(axis=1)]
+    groups = [
+        (
+            "never seen",
+            code,
+            source,
+            ~known & (codes == code) & (crops.sources == source),
+        )
+        for code in np.unique(codes[~known])
+        for source in np.unique(crops.sources)
+    ]
+    groups += [
+        ("all never seen", "", "", ~known),
+        ("all known", "", "", known),
+        ("known and rightly called", "", "", known & (called == codes)),
+    ]
+    return [
+        {
+            "cells": title,
+            "code": str(code),
+            "source": str(source),
+            "n": int(own.sum()),
+            "before": _share(before & own, own),
+            "after": _share(after & own, own),
+        }
+        for title, code, source, own in groups
+        if own.any()
+    ]
+
+
+def _share(taken: NDArray[np.bool_], own: NDArray[np.bool_]) -> dict[str, float]:
+    accepted, n = int(taken.sum()), int(own.sum())
+    return {
+        "accepted": accepted,
+        "share": accepted / n,
+        "low": float(lower_bound(accepted, n, TAIL)),
+        "high": float(upper_bound(accepted, n, TAIL)),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| cells | class | source | n | accepted without the test of unfamiliarity | "
+        "with it (95 % interval) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        before, after = (
+            f"{s['accepted']} = {s['share']:.1%} ({s['low']:.1%} to {s['high']:.1%})"
+            for s in (row["before"], row["after"])
+        )
+        lines.append(
+            f"| {row['cells']} | {row['code']} | {row['source']} | {row['n']} | "
+            f"{before} | {after} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,10 @@
+# What other rooms may use.
+from ._loop import learning_rate as learning_rate
+from .augmentation import augment as augment
+from .augmentation import centre as centre
+from .augmentation import estrange as estrange
+from .augmentation import relight as relight
+from .pipeline import calibrate as calibrate
+from .pipeline import read_kept_apart as read_kept_apart
+from .pipeline import read_part as read_part
+from .pipeline import train_recipe as train_recipe

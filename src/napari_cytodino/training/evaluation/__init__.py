@@ -1,0 +1,5 @@
+"""A stored checkpoint judged, pictured, described and given its thresholds."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

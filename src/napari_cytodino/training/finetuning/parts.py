@@ -1,0 +1,177 @@
+"""Which cells a fine-tuning run learns from, and which it keeps apart."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.synthetic import synthetic_crops
+from napari_cytodino.taxonomy import Taxonomy
+from napari_cytodino.training.data import (
+    CellFile,
+    cell_set,
+    data_root,
+    inspect_files,
+    load_or_make_split,
+    read_cells,
+    read_rows,
+)
+from napari_cytodino.training.recipes import PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_cytodino.training.data import CellSet, Fingerprint
+    from napari_cytodino.training.recipes import FinetuneRecipe
+
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "unreadable.csv"
+"""Lists the images of a run that were left out, and why."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one run.
+
+    Attributes
+    ----------
+    train : CellSet
+        Learnt from.
+    watched : CellSet
+        Chooses the best epoch, and fits the temperature.
+    thresholds, test : CellSet or None
+        Choose thresholds; are judged once, at the end. The published protocol has
+        neither.
+    split_sha256 : str
+        Of the saved split; empty where the cells are drawn in code.
+    """
+
+    train: CellSet
+    watched: CellSet
+    thresholds: CellSet | None
+    test: CellSet | None
+    split_sha256: str = ""
+
+    def kept_apart(self) -> dict[str, CellSet]:
+        """Return the parts that are not learnt from, by their names in reports."""
+        if self.thresholds is None or self.test is None:
+            return {"validation": self.watched}
+        return {
+            "calibration-a": self.watched,
+            "calibration-b": self.thresholds,
+            "test": self.test,
+        }
+
+
+def _drawn(recipe: FinetuneRecipe) -> Parts:
+    """Draw synthetic crops; every part has its own seed."""
+    taxonomy = recipe.classes_in_order
+
+    def draw(number: int, share: float) -> CellSet:
+        pixels, codes = synthetic_crops(
+            taxonomy.codes,
+            max(2, round(recipe.data.synthetic * share)),
+            size=recipe.field_of_view,
+            seed=1000 * recipe.seed + number,
+        )
+        files = [
+            CellFile(f"synthetic/{number}/{i}", code) for i, code in enumerate(codes)
+        ]
+        return cell_set(files, taxonomy, recipe.field_of_view, pixels=pixels)
+
+    train, watched = draw(0, 1.0), draw(1, 0.25)
+    if recipe.data.protocol != "three-way":
+        return Parts(train, watched, None, None)
+    return Parts(train, watched, draw(2, 0.25), draw(3, 0.25))
+
+
+def load_parts(recipe: FinetuneRecipe, data: Path | None, out: Path) -> Parts:
+    """Read or draw the cells of every part.
+
+    Parameters
+    ----------
+    recipe : FinetuneRecipe
+        Names classes, protocol and sizes.
+    data : Path, optional
+        Folder of the real cells; needed unless the recipe is synthetic.
+    out : Path
+        The run's folder, which keeps the split.
+
+    Raises
+    ------
+    InputError
+        When there is no folder, or its cells do not fit the recipe.
+    """
+    if recipe.data.synthetic:
+        return _drawn(recipe)
+    if data is None:
+        raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
+    taxonomy, field = recipe.classes_in_order, recipe.field_of_view
+    root = data_root(data)
+    files, prints = _readable(recipe, data, out)
+    protocol = PROTOCOLS[recipe.data.protocol]
+    split = load_or_make_split(
+        out / "split.csv", files, prints=prints, seed=recipe.seed, protocol=protocol
+    )
+    for note in split.notes:
+        logger.warning("%s", note)
+
+    def part(name: str) -> CellSet:
+        return cell_set(split.take(files, name), taxonomy, field, folder=root)
+
+    rest = [part(n) for n in ("calibration-b", "test") if n in protocol.parts]
+    return Parts(
+        part("train"),
+        part(protocol.selects_on),
+        rest[0] if rest else None,
+        rest[1] if rest else None,
+        split.sha256,
+    )
+
+
+def read_files(
+    recipe: FinetuneRecipe, data: Path, *, complete: bool = True
+) -> list[CellFile]:
+    """Return the cells of a recipe's classes; its other classes are passed over.
+
+    Parameters
+    ----------
+    complete : bool
+        Refuse a folder that lacks one of the classes.
+    """
+    plan, taxonomy = recipe.data, recipe.classes_in_order
+    others = set(Taxonomy.load(recipe.taxonomy).codes) - set(taxonomy.codes)
+    return read_cells(
+        data,
+        taxonomy,
+        complete=complete,
+        left_out=(*plan.left_out, *sorted(others)),
+        group_pattern=plan.group_pattern,
+    )
+
+
+def _readable(
+    recipe: FinetuneRecipe, data: Path, out: Path
+) -> tuple[list[CellFile], Mapping[str, Fingerprint]]:
+    """Return the cells whose image can be read; each image is looked at once a run.
+
+    What cannot be read is listed in the run's folder, so that a run that is taken up
+    has the same cells without reading them all again.
+    """
+    files = read_files(recipe, data)
+    stored = out / UNREADABLE
+    if stored.is_file() and (out / "split.csv").is_file():
+        lost = {row["path"] for row in read_rows(stored)}
+        return [f for f in files if f.path not in lost], {}
+    found = inspect_files(data_root(data), files)
+    with whole_file(stored) as part, part.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(("path", "why"))
+        writer.writerows((lost.path, lost.why) for lost in found.unreadable)
+    return list(found.files), found.prints

@@ -1,0 +1,5 @@
+"""States of a run, complete on disk or not there; SIGTERM."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

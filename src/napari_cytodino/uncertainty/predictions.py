@@ -1,0 +1,139 @@
+"""What the model said of each cell: frozen arrays that grow batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_cytodino.common import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def as_predictions(
+    logits: NDArray[np.float32], unfamiliarity: NDArray[np.float32] | None = None
+) -> Predictions:
+    """Wrap logits as predictions of readable, finished cells."""
+    n = len(logits)
+    yes = np.ones(n, np.bool_)
+    unlike = np.full(n, np.nan, np.float32) if unfamiliarity is None else unfamiliarity
+    return Predictions(logits, np.zeros((n, 1), np.float16), yes, yes, unlike)
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """The model's answer for some cells.
+
+    Attributes
+    ----------
+    rows : (B,) int64
+        Which cells these are, as rows of the `Cells` that were asked for.
+    logits : (B, C) float32
+    embeddings : (B, D) float16
+    readable : (B,) bool
+        False where the pixels could not be read or the answer is not finite.
+    unfamiliarity : (B,) float32 or None
+        As in `Predictions`; None where the checkpoint has nothing to compare with.
+    """
+
+    rows: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16]
+    readable: npt.NDArray[np.bool_]
+    unfamiliarity: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The model's answers for all N cells, complete or not.
+
+    Attributes
+    ----------
+    logits : (N, C) float32
+        NaN where a cell is not done or not readable.
+    embeddings : (N, D) float16
+    done : (N,) bool
+    readable : (N,) bool
+    unfamiliarity : (N,) float32
+        Distance to the training cells (`Familiarity.unfamiliarity`), above 1 for a
+        cell that is unlike them; NaN where it is not known.
+    """
+
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16]
+    done: npt.NDArray[np.bool_]
+    readable: npt.NDArray[np.bool_]
+    unfamiliarity: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.done)
+
+    @staticmethod
+    def empty(cells: int, classes: int, width: int) -> Predictions:
+        """Return predictions in which no cell is done yet."""
+        return Predictions(
+            np.full((cells, classes), np.nan, np.float32),
+            np.zeros((cells, width), np.float16),
+            np.zeros(cells, bool),
+            np.ones(cells, bool),
+            np.full(cells, np.nan, np.float32),
+        )
+
+    def with_batch(self, batch: PredictionBatch) -> Predictions:
+        """Return predictions with one more batch in them.
+
+        Raises
+        ------
+        InputError
+            When the batch has another number of classes.
+        """
+        if batch.logits.shape[1] != self.logits.shape[1]:
+            raise InputError(
+                f"A batch of {batch.logits.shape[1]} classes does not fit predictions "
+                f"of {self.logits.shape[1]}; classify with one checkpoint."
+            )
+        return self.with_batches([batch])
+
+    def with_batches(self, batches: list[PredictionBatch]) -> Predictions:
+        """Return predictions with these batches in them, copied once."""
+        new = replace(
+            self,
+            logits=self.logits.copy(),
+            embeddings=self.embeddings.copy(),
+            done=self.done.copy(),
+            readable=self.readable.copy(),
+            unfamiliarity=self.unfamiliarity.copy(),
+        )
+        for batch in batches:
+            finite = batch.readable & np.isfinite(batch.logits).all(axis=1)
+            new.logits[batch.rows] = np.where(finite[:, None], batch.logits, np.nan)
+            new.embeddings[batch.rows] = np.where(finite[:, None], batch.embeddings, 0)
+            new.done[batch.rows] = True
+            new.readable[batch.rows] = finite
+            if batch.unfamiliarity is not None:
+                new.unfamiliarity[batch.rows] = batch.unfamiliarity
+        return new
+
+    def longer(self, cells: int) -> Predictions:
+        """Return these predictions, followed by cells that are not done yet."""
+        more = Predictions.empty(
+            cells - len(self), self.logits.shape[1], self.embeddings.shape[1]
+        )
+        joined = (
+            np.concatenate([getattr(self, field.name), getattr(more, field.name)])
+            for field in fields(Predictions)
+        )
+        return Predictions(*joined)
+
+    def probabilities(self, temperature: float = 1.0) -> npt.NDArray[np.float32]:
+        """Return softmax(logits / temperature), shape (N, C); NaN where not done."""
+        scaled = self.logits.astype(np.float64) / temperature
+        with np.errstate(invalid="ignore"):
+            scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf)
+            odds = np.exp(scaled)
+            share: npt.NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+        return share.astype(np.float32)

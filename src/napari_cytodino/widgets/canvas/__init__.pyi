@@ -1,0 +1,15 @@
+# What other rooms may use.
+from .canvas import Picture as Picture
+from .layer_watch import LayerWatch as LayerWatch
+from .layers import CELL_SHARE as CELL_SHARE
+from .layers import CROPS as CROPS
+from .layers import bare_reader as bare_reader
+from .layers import cells_reader as cells_reader
+from .layers import may_be_crops as may_be_crops
+from .layers import may_hold_channels as may_hold_channels
+from .layers import source_spec as source_spec
+from .layers import unwrap as unwrap
+from .result_layers import OWN as OWN
+from .result_layers import restore_active as restore_active
+from .transforms import axes_of as axes_of
+from .transforms import micrometres_per_pixel as micrometres_per_pixel

@@ -1,0 +1,5 @@
+"""What a user can ask for, without a widget."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

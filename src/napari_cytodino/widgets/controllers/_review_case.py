@@ -1,0 +1,162 @@
+"""Find and open the record of the image on the screen, without making it wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_cytodino.common import CytoDinoError, InputError
+from napari_cytodino.review import CasePlace, ReviewLog, case_place, fingerprint
+from napari_cytodino.widgets.controls import notices
+from napari_cytodino.widgets.workers import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_cytodino.widgets.controllers.controller import Controller
+    from napari_cytodino.widgets.session import CellsReading
+
+
+NO_CELLS = "Classify the cells first; a review is of classified cells."
+
+OTHER_PIXELS = (
+    "These cells are of other pixels than the case that was open; it was closed. Start "
+    "their own review."
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the record of an image is, and what it holds already.
+
+    Attributes
+    ----------
+    image
+        Fingerprint of the pixels.
+    readers
+        Who gave verdicts; empty where there is no record yet.
+    verdicts
+        How many cells have one.
+    last
+        Time of the last verdict, UTC, ISO 8601.
+    """
+
+    image: str
+    place: CasePlace
+    readers: tuple[str, ...] = ()
+    verdicts: int = 0
+    last: str = ""
+
+
+class ReviewCase:
+    """Looks for the record of the cells that were read, and opens it."""
+
+    offered = Signal()
+    """It is known whether there is an earlier review."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._session = controller.session
+        self._runner = Runner()
+        self._reading: CellsReading | None = None
+        self._found: Found | None = None
+        self._session.results.connect(self._look)
+
+    @property
+    def busy(self) -> bool:
+        """True while the record is looked for."""
+        return self._runner.busy
+
+    @property
+    def offer(self) -> str:
+        """What an earlier review of this image holds, empty where there is none."""
+        found = self._found
+        if found is None or not found.readers:
+            return ""
+        return (
+            f"This image was read before, by {' and '.join(found.readers)}: "
+            f"{found.verdicts:,} verdicts, the last on {found.last[:10]}. Start the "
+            "review under the same name to go on."
+        )
+
+    @property
+    def place_note(self) -> str:
+        """Why the record does not lie beside the image; empty where it does."""
+        return self._found.place.why if self._found else ""
+
+    def open(self, reader: str, *, case: str = "", blind: bool = False) -> None:
+        """Open the record of this image, or begin one, and read under a name."""
+        try:
+            if not reader.strip():
+                raise InputError("Verdicts need a name: write yours, or your initials.")
+            # what was found belongs to cells that may be gone by now
+            if self._found is None or self._reading is not self._session.reading:
+                raise InputError(NO_CELLS)
+            log = ReviewLog.open(
+                self._found.place.path, image=self._found.image, case=case.strip()
+            )
+            self._controller.reviewing.start(log, reader, blind=blind)
+        except CytoDinoError as error:
+            notices.tell(error)
+            return
+        if log.read_only:
+            notices.warn(f"This review can only be looked at: {log.why_read_only}")
+        if self.place_note:
+            notices.say(self.place_note)
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._runner.abandon()
+
+    def _look(self) -> None:
+        reading = self._session.reading
+        if self._session.predictions is None or reading is self._reading:
+            return
+        self._reading, self._found = reading, None
+        if reading is None:
+            return
+        path = self._path()
+        self._runner.abandon()
+
+        def steps(cancelled: Callable[[], bool]) -> Iterator[Found]:
+            yield look_for(reading.source, path)
+
+        self._runner.start(
+            steps, on_step=self._take, on_error=notices.tell, on_end=self._ended
+        )
+
+    def _path(self) -> Path | None:
+        """Return the file that the image came from, None where it has none."""
+        source = getattr(self._session.image, "source", None)
+        path = getattr(source, "path", None)
+        return Path(path) if path else None
+
+    def _take(self, found: Found) -> None:
+        self._found = found
+        reviewing = self._controller.reviewing
+        if reviewing.log is None:
+            return
+        if reviewing.log.image == found.image:
+            reviewing.go_on()
+        else:
+            reviewing.stop()
+            notices.warn(OTHER_PIXELS)
+
+    def _ended(self, cancelled: bool) -> None:
+        self.offered.emit()
+
+
+def look_for(source: Any, path: Path | None) -> Found:
+    """Return where the record of these pixels is, and what it holds; reads pixels."""
+    image = fingerprint(source)
+    place = case_place(path, image)
+    if not place.begun:
+        return Found(image, place)
+    with ReviewLog.open(place.path, image=image, read_only=True) as log:
+        events = log.events()
+        cells = {event.cell for event in events if event.cell}
+        last = events[-1].at if events else ""
+        return Found(image, place, log.readers, len(cells), last)

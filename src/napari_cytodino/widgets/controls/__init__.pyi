@@ -1,0 +1,12 @@
+# What other rooms may use.
+from .bars import Bars as Bars
+from .bars import ProbabilityBars as ProbabilityBars
+from .bars import Row as Row
+from .bars import percent as percent
+from .docking import below as below
+from .docking import let_go as let_go
+from .docking import tab_with as tab_with
+from .risk_chart import RiskChart as RiskChart
+from .risk_chart import curve as curve
+from .step_slider import StepSlider as StepSlider
+from .ui import with_suffix as with_suffix

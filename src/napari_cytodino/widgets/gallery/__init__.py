@@ -1,0 +1,5 @@
+"""The gallery of crops and the table of cells."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,3 @@
+# What other rooms may use.
+from .cell_table import CellTable as CellTable
+from .panel import GalleryPanel as GalleryPanel

@@ -1,0 +1,9 @@
+# What other rooms may use.
+from .accuracy_panel import AccuracyPanel as AccuracyPanel
+from .card_panel import CardPanel as CardPanel
+from .checkpoint_panel import CheckpointPanel as CheckpointPanel
+from .export_panel import ExportPanel as ExportPanel
+from .folder_dialog import FolderDialog as FolderDialog
+from .inputs_panel import CellsPanel as CellsPanel
+from .legend_panel import LegendPanel as LegendPanel
+from .run_panel import RunPanel as RunPanel

@@ -1,0 +1,131 @@
+"""The order in which flagged cells are best looked at, and how far a reader is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cytodino.stats import wilson
+from napari_cytodino.widgets.session.guarantee import whole
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_cytodino.widgets.session.session import Session
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counts of one reader.
+
+    Attributes
+    ----------
+    cells : int
+        All that are classified.
+    reviewed : int
+        With a verdict.
+    asked, left : int
+        In the queue at first, and now: flagged cells, or all of them when blind.
+    same, compared : int
+        Verdicts that name the model's own class, of those where it had one.
+    """
+
+    cells: int
+    reviewed: int
+    asked: int
+    left: int
+    same: int
+    compared: int
+
+    def words(self, *, blind: bool = False) -> str:
+        """Return the counts as a sentence; blind readers hear nothing of the model."""
+        said = f"{self.reviewed:,} of {self.cells:,} cells have a verdict."
+        if blind or not self.compared:
+            return said
+        low, high = wilson(self.same, self.compared)
+        return (
+            f"{said} The model agrees with {self.same:,} of {self.compared:,}: "
+            f"{whole(self.same / self.compared)} ({whole(low)} to {whole(high)})."
+        )
+
+
+def progress(session: Session) -> Progress:
+    """Count the verdicts of the reader whose table is shown."""
+    table = session.table
+    said = table["reviewed_class"].to_numpy(object)
+    seen = np.flatnonzero(said != "")
+    model = table["cell_class"].to_numpy(object)[seen]
+    compared = model != ""
+    return Progress(
+        len(table),
+        len(seen),
+        len(asked(session)),
+        len(queue(session)),
+        int((said[seen] == model)[compared].sum()),
+        int(compared.sum()),
+    )
+
+
+FLAGGED = ("review", "lineage_only")
+"""Statuses that a person can settle; unreadable pixels nobody can."""
+
+
+def queue(session: Session) -> npt.NDArray[np.int64]:
+    """Return the rows of flagged cells by falling cost of accepting them unseen.
+
+    Cells that have a verdict are out. In a blind reading all other cells are in, from
+    the first to the last, as flags would tell what the model thinks. While readers are
+    brought together, it is what they call differently.
+    """
+    wanted = asked(session)
+    if not len(wanted):
+        return wanted
+    assert session.predictions is not None
+    lines = (np.cumsum(session.predictions.done) - 1)[wanted]
+    said = session.table["reviewed_class"].to_numpy(object)[lines]
+    return wanted[said == ""]
+
+
+def asked(session: Session) -> npt.NDArray[np.int64]:
+    """Return the rows of the queue before any verdict, in their order.
+
+    Verdicts change nothing of it, so it is kept until the table is another one.
+    """
+    state = (session.table, session.asked, session.price)
+    kept = session.kept_queue
+    if kept is None or any(a is not b for a, b in zip(kept[0], state, strict=True)):
+        kept = session.kept_queue = (state, _asked(session))
+    return kept[1]
+
+
+def _asked(session: Session) -> npt.NDArray[np.int64]:
+    if session.predictions is None or session.price is None:
+        return np.zeros(0, np.int64)
+    done = session.predictions.done
+    if session.asked is not None:
+        return session.asked[done[session.asked]]
+    rows = np.flatnonzero(done)
+    if session.blind:
+        return rows
+    status = session.table["status"].to_numpy(object)
+    rows = rows[np.logical_or.reduce([status == name for name in FLAGGED])]
+    return rows[np.argsort(-session.price[rows], kind="stable")]
+
+
+def place_in(rows: npt.NDArray[np.int64], row: int | None) -> int | None:
+    """Return where a row stands in the queue, None where it does not."""
+    found = np.flatnonzero(rows == (-1 if row is None else row))
+    return int(found[0]) if len(found) else None
+
+
+def following(rows: npt.NDArray[np.int64], row: int | None, step: int) -> int | None:
+    """Return the row that is so many steps after this one; the first from elsewhere.
+
+    After the last comes the first again. None where the queue is empty.
+    """
+    if not len(rows):
+        return None
+    place = place_in(rows, row)
+    return int(rows[0 if place is None else (place + step) % len(rows)])

@@ -1,0 +1,401 @@
+"""The state of one viewer: what is chosen, what was found, what is running; no Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_cytodino.cells import find_again
+from napari_cytodino.common import InputError
+from napari_cytodino.results import build_table, empty_table, hide_model, review_lines
+from napari_cytodino.taxonomy import ReviewCosts, review_costs
+from napari_cytodino.uncertainty import RISKS, Predictions, own_threshold, weigh
+from napari_cytodino.widgets.session.messages import Progress, RunState, join
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+
+    from napari_cytodino.cells import Cells
+    from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.review import Verdict
+    from napari_cytodino.taxonomy import Taxonomy
+    from napari_cytodino.uncertainty import DecisionPolicy, Evidence, PredictionBatch
+    from napari_cytodino.widgets.session.messages import CellsReading
+
+
+CHOICES = ("image", "cells_layer", "channel_axis", "checkpoint", "field_of_view")
+"""What `Session.choose` takes."""
+
+UNKNOWN_SIDE = 128
+"""Side of a crop in pixels before a checkpoint is open."""
+
+
+class Session:
+    """What one viewer's dock knows; panels observe it and never each other."""
+
+    chosen = Signal()
+    """Another image, cells layer, checkpoint or field of view."""
+    results = Signal()
+    """The cells, their predictions or the policy changed."""
+    decided = Signal()
+    """Thresholds moved: the same answers, decided anew."""
+    reviewed = Signal(object)
+    """Verdicts on these rows of the cells changed; (M,) int64."""
+    display = Signal()
+    """The colour mode or the hidden classes changed."""
+    run = Signal()
+    """The run state or the progress changed."""
+    selected = Signal()
+    """Another cell is looked at."""
+    message = Signal(str)
+    """A sentence for the user that is no error."""
+
+    def __init__(self) -> None:
+        self.image: Any = None
+        self.cells_layer: Any = None
+        self.channel_axis: int | None = None
+        self.checkpoint: Checkpoint | str = ""
+        self.field_of_view: float | None = None
+        self.min_confidence = 0.0
+        self.risk: float | None = None
+        self._weighed: tuple[Predictions, str, Evidence] | None = None
+        self.costs = ReviewCosts()
+        self._priced: tuple[Evidence, ReviewCosts, npt.NDArray[np.float64]] | None = (
+            None
+        )
+        self.device_text = ""
+        self.generation = 0
+        self.reading: CellsReading | None = None
+        self.cells: Cells | None = None
+        self.predictions: Predictions | None = None
+        self.table = empty_table()
+        self.partial = False
+        self.stale = ""
+        self.mode = "class"
+        self.hidden: frozenset[str] = frozenset()
+        self.state = RunState.IDLE
+        self.progress = Progress()
+        self.selected_rows = np.zeros(0, np.int64)
+        self.main_count = 0
+        self.reviews: Mapping[int, Verdict] = {}
+        self._said: dict[int, tuple[str, str, str]] = {}
+        self.blind = False
+        self.asked: npt.NDArray[np.int64] | None = None
+        self.kept_queue: tuple[tuple[Any, ...], npt.NDArray[np.int64]] | None = None
+
+    @property
+    def opened(self) -> Checkpoint | None:
+        """The checkpoint, once it is open."""
+        return None if isinstance(self.checkpoint, str) else self.checkpoint
+
+    @property
+    def taxonomy(self) -> Taxonomy | None:
+        """The classes of the open checkpoint."""
+        return self.opened.taxonomy if self.opened else None
+
+    @property
+    def policy(self) -> DecisionPolicy | None:
+        """The thresholds in force: those for the risk asked for, or the user's own."""
+        if self.opened is None:
+            return None
+        policy, calibration = self.opened.policy, self.opened.calibration
+        if calibration is not None and self.risk is not None:
+            policy = calibration.policy(self.risk)
+        return own_threshold(policy, self.min_confidence)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the answers amount to; thresholds change nothing of it."""
+        predictions, opened = self.predictions, self.opened
+        if predictions is None or opened is None:
+            return None
+        kept = self._weighed
+        if kept is None or kept[0] is not predictions or kept[1] != opened.sha256:
+            found = weigh(predictions, opened.taxonomy, opened.policy.temperature)
+            kept = self._weighed = (predictions, opened.sha256, found)
+        return kept[2]
+
+    @property
+    def price(self) -> npt.NDArray[np.float64] | None:
+        """What it costs to accept each cell unseen, (N,); verdicts change nothing."""
+        evidence, taxonomy = self.evidence, self.taxonomy
+        if evidence is None or taxonomy is None:
+            return None
+        kept = self._priced
+        if kept is None or kept[0] is not evidence or kept[1] != self.costs:
+            cost = evidence.expected_cost(review_costs(taxonomy, self.costs))
+            kept = self._priced = (evidence, self.costs, cost)
+        return kept[2]
+
+    def crop_side(self) -> int:
+        """Return the side of a crop in image pixels, as far as it is known."""
+        default = self.opened.preprocessing.field_of_view if self.opened else 0
+        return round(self.field_of_view or default or UNKNOWN_SIDE)
+
+    @property
+    def cells_count(self) -> int:
+        """How many cells there are, classified or not."""
+        return 0 if self.cells is None else len(self.cells)
+
+    @property
+    def busy(self) -> bool:
+        """True while a worker runs."""
+        return self.state is not RunState.IDLE
+
+    def choose(self, **choices: Any) -> None:
+        """Set some of image, cells_layer, channel_axis, checkpoint, field_of_view.
+
+        Results of an earlier choice are forgotten, and their late answers dropped.
+        """
+        unknown = set(choices) - set(CHOICES)
+        if unknown:
+            raise TypeError(f"A session has no choice named {sorted(unknown)}.")
+        changed = {k: v for k, v in choices.items() if getattr(self, k) is not v}
+        if not changed:
+            return
+        for name, value in changed.items():
+            setattr(self, name, value)
+        if set(changed) & {"image", "cells_layer", "channel_axis"}:
+            self.forget()
+        elif "checkpoint" in changed:
+            self.generation += 1
+            self._drop_predictions()
+        elif self.busy or self.predictions is not None:
+            self.invalidate("The field of view changed; press Classify.")
+        self.chosen.emit()
+
+    def open_checkpoint(self, checkpoint: Checkpoint, device_text: str = "") -> None:
+        """Take the checkpoint that the worker opened; forgets another one's answers."""
+        previous = self.opened
+        if previous is not None and (previous.sha256, previous.dtype) != (
+            checkpoint.sha256,
+            checkpoint.dtype,
+        ):
+            self._drop_predictions()
+        self.checkpoint = checkpoint
+        self.device_text = device_text or self.device_text
+        self.chosen.emit()
+
+    def forget(self) -> None:
+        """Drop the cells and all that is known of them."""
+        self.generation += 1
+        self.reading, self.cells, self.main_count = None, None, 0
+        self.stale = ""
+        self.selected_rows = np.zeros(0, np.int64)
+        self._drop_predictions()
+        self.selected.emit()
+
+    def _drop_predictions(self) -> None:
+        self.predictions, self.partial, self._weighed = None, False, None
+        self.table = empty_table()
+        self.results.emit()
+
+    def invalidate(self, why: str) -> None:
+        """Make answers under way late, because what they are about has changed."""
+        self.generation += 1
+        self.stale = why
+        self.message.emit(why)
+        self.run.emit()
+
+    def set_state(self, state: RunState, progress: Progress | None = None) -> None:
+        """Say what the worker is doing."""
+        self.state = state
+        self.progress = progress or self.progress
+        self.run.emit()
+
+    def current(self, generation: int) -> bool:
+        """Say whether an answer of this generation still fits."""
+        return generation == self.generation
+
+    @property
+    def clicked(self) -> Cells | None:
+        """The cells that were clicked on bare spots."""
+        if self.cells is None or len(self.cells) == self.main_count:
+            return None
+        return self.cells.take(np.arange(self.main_count, len(self.cells)))
+
+    def take_cells(self, reading: CellsReading, *, anew: bool = True) -> None:
+        """Take the cells that the worker read; cells that were clicked stay last."""
+        before, self.cells = self.cells, join(reading.cells, self.clicked)
+        self.reading = reading
+        self.main_count = len(reading.cells)
+        self.stale = ""
+        if anew:
+            self._drop_predictions()
+        if before is not None and len(self.selected_rows):
+            self.select_many(same_rows(before.take(self.selected_rows), self.cells))
+
+    def add_cell(self, cell: Cells) -> int:
+        """Append one cell that was cut out around a click; returns its row."""
+        known = self.cells if self.cells is not None else cell.take(np.zeros(0, int))
+        self.cells = join(known, cell)
+        if self.predictions is not None:
+            self.predictions = self.predictions.longer(len(self.cells))
+        return len(self.cells) - 1
+
+    def receive(self, generation: int, batches: Sequence[PredictionBatch]) -> bool:
+        """Take answers of the worker; False when they came too late and are dropped."""
+        if not self.current(generation) or self.cells is None:
+            return False
+        if not batches:
+            return True
+        if self.predictions is None:
+            first = batches[0]
+            self.predictions = Predictions.empty(
+                len(self.cells), first.logits.shape[1], first.embeddings.shape[1]
+            )
+        self.predictions = self.predictions.with_batches(list(batches))
+        self.rebuild()
+        return True
+
+    def rebuild(self) -> None:
+        """Compute the table anew from predictions and policy."""
+        if self.predictions is None or self.cells is None or self.opened is None:
+            self.table = empty_table()
+        else:
+            self.table = self._table(self._said)
+            if self.blind:
+                self.table = hide_model(self.table)
+            self.partial = not bool(self.predictions.done.all())
+        self.results.emit()
+
+    def table_of(self, reviews: Mapping[int, Verdict]) -> pd.DataFrame:
+        """Return the table with these verdicts, by row, whatever is shown.
+
+        Raises
+        ------
+        InputError
+            When nothing is classified.
+        """
+        if self.predictions is None or self.cells is None or self.opened is None:
+            raise InputError("Nothing is classified yet; press Classify first.")
+        return self._table(self._by_label(reviews))
+
+    def _by_label(
+        self, reviews: Mapping[int, Verdict]
+    ) -> dict[int, tuple[str, str, str]]:
+        assert self.cells is not None
+        labels = self.cells.label
+        return {int(labels[row]): _said_of(v) for row, v in reviews.items()}
+
+    def _table(self, said: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
+        assert self.cells is not None
+        assert self.predictions is not None
+        assert self.opened is not None
+        assert self.policy is not None
+        return build_table(
+            self.cells,
+            self.predictions,
+            self.opened.taxonomy,
+            self.policy,
+            said,
+            evidence=self.evidence,
+        )
+
+    def take_reviews(
+        self,
+        reviews: Mapping[int, Verdict],
+        *,
+        blind: bool = False,
+        asked: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Show the verdicts of another reader, with or without the model's classes.
+
+        Parameters
+        ----------
+        reviews
+            By row of the cells; a live view, that changes with each verdict.
+        blind
+            Hide everywhere what the model says.
+        asked
+            The rows to look at, in their order; None for what the model flagged.
+        """
+        self.reviews, self.blind, self.asked = reviews, blind, asked
+        # kept, as thresholds that move change no verdict
+        self._said = self._by_label(reviews) if reviews else {}
+        self.rebuild()
+
+    def update_reviews(self, rows: npt.NDArray[np.int64]) -> None:
+        """Bring the lines of these rows up to date, and nothing else."""
+        if self.predictions is not None:
+            done = self.predictions.done
+            rows = rows[done[rows]]
+            lines = (np.cumsum(done) - 1)[rows]
+            said = [_said_of(self.reviews.get(int(row))) for row in rows]
+            review_lines(self.table, lines, said)
+            assert self.cells is not None
+            for label, words in zip(self.cells.label[rows], said, strict=True):
+                self._said[int(label)] = words
+        self.reviewed.emit(rows)
+
+    def set_min_confidence(self, value: float) -> None:
+        """Override the least confidence of the policy; 0 takes the checkpoint's."""
+        if value != self.min_confidence:
+            self.min_confidence = value
+            self._decide_anew()
+
+    def set_risk(self, risk: float | None) -> None:
+        """Ask for another share of errors among accepted cells.
+
+        Parameters
+        ----------
+        risk
+            One of `RISKS`; None takes the checkpoint's own.
+
+        Raises
+        ------
+        InputError
+            When it is another number.
+        """
+        if risk is not None and risk not in RISKS:
+            raise InputError(
+                f"risk is {risk}, but must be one of {', '.join(map(str, RISKS))}."
+            )
+        if risk != self.risk:
+            self.risk = risk
+            self._decide_anew()
+
+    def _decide_anew(self) -> None:
+        self.rebuild()
+        self.decided.emit()
+
+    def show(
+        self, *, mode: str | None = None, hidden: frozenset[str] | None = None
+    ) -> None:
+        """Change what colours mean and which classes are hidden."""
+        self.mode = self.mode if mode is None else mode
+        self.hidden = self.hidden if hidden is None else hidden
+        self.display.emit()
+
+    @property
+    def selected_row(self) -> int | None:
+        """The cell that is looked at: the first of those selected."""
+        return int(self.selected_rows[0]) if len(self.selected_rows) else None
+
+    def select(self, row: int | None) -> None:
+        """Look at another cell."""
+        self.select_many([] if row is None else [row])
+
+    def select_many(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        """Select cells; the card shows the first of them."""
+        self.selected_rows = np.asarray(rows, np.int64).reshape(-1)
+        self.selected.emit()
+
+
+def same_rows(cells: Cells, among: Cells) -> npt.NDArray[np.int64]:
+    """Return the rows at which cells are found again among others."""
+    found = find_again(
+        cells.label, cells.centre, cells.area, among.label, among.centre, among.area
+    )
+    return found[found >= 0]
+
+
+def _said_of(verdict: Verdict | None) -> tuple[str, str, str]:
+    if verdict is None:
+        return ("", "", "")
+    return (verdict.cell_class, verdict.reviewer, verdict.at)

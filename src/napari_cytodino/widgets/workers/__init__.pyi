@@ -1,0 +1,13 @@
+# What other rooms may use.
+from .folders import FolderPlan as FolderPlan
+from .folders import Ready as Ready
+from .folders import Tally as Tally
+from .folders import find_images as find_images
+from .folders import folder_steps as folder_steps
+from .folders import out_for as out_for
+from .folders import source_of as source_of
+from .folders import words as words
+from .steps import crop_picture as crop_picture
+from .thumbnails import Picture as Picture
+from .thumbnails import Thumbnails as Thumbnails
+from .worker import Runner as Runner

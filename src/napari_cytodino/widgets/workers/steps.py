@@ -1,0 +1,204 @@
+"""The slow work, step by step, as generators that run in a worker; no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cytodino.cells import (
+    CropBatch,
+    CropStack,
+    crop_side,
+    iter_crops,
+    iter_series,
+)
+from napari_cytodino.common import InputError
+from napari_cytodino.inference import Answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from napari_cytodino.cells import Cells
+    from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.images import ImageSource
+    from napari_cytodino.widgets.session import CellsReading, ClassifyRequest
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The checkpoint is open and the device is known."""
+
+    checkpoint: Checkpoint
+    device: str
+
+
+class Models:
+    """Keeps the last classifier and what it said, so that nothing is done twice."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str, int | None] | None = None
+        self._classifier: Any = None
+        self._answers: Answers | None = None
+
+    def answers(
+        self, checkpoint: Checkpoint, device: str, batch_size: int | None
+    ) -> Answers:
+        """Return a classifier of this checkpoint that remembers what it said."""
+        classifier = self.classifier(checkpoint, device, batch_size)
+        if self._answers is None or self._answers.classifier is not classifier:
+            self._answers = Answers(classifier)
+        return self._answers
+
+    def classifier(
+        self, checkpoint: Checkpoint, device: str, batch_size: int | None
+    ) -> Any:
+        """Return a classifier of this checkpoint."""
+        from napari_cytodino.inference import Classifier
+
+        key = (checkpoint.sha256, checkpoint.dtype, device, batch_size)
+        if self._key != key:
+            self._classifier = Classifier(
+                checkpoint,
+                device=device,
+                batch_size=batch_size,
+                dtype=checkpoint.dtype,
+            )
+            self._key = key
+        return self._classifier
+
+
+def open_checkpoint(source: Checkpoint | str) -> Checkpoint:
+    """Open a checkpoint unless it is open; verifies it, without torch."""
+    from napari_cytodino.checkpoints import load_checkpoint
+
+    return load_checkpoint(source) if isinstance(source, str) else source
+
+
+def open_all(source: Checkpoint | str, device: str) -> Opened:
+    """Open a checkpoint, choose device and number type; imports torch."""
+    from napari_cytodino.inference import pick_device, pick_dtype
+
+    checkpoint = open_checkpoint(source)
+    found = pick_device(device)
+    dtype = pick_dtype("auto", found.kind, checkpoint.calibrated)
+    if dtype != checkpoint.dtype:
+        # its thresholds are those that were measured in this type
+        checkpoint = checkpoint.at(dtype)
+    name = f"{found.name}, {dtype}"
+    text = f"{name}: {found.why}" if found.why else name
+    return Opened(checkpoint, text)
+
+
+def classify_steps(
+    request: ClassifyRequest,
+    models: Models,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Any]:
+    """Yield `Opened`, then `CellsReading` if cells are read, then batches."""
+    opened = open_all(request.checkpoint, request.device)
+    yield opened
+    checkpoint = opened.checkpoint
+    side = crop_side(request.field_of_view or checkpoint.preprocessing.field_of_view)
+    reading = request.reading
+    if callable(reading):
+        reading = reading(side)
+        yield reading
+    if cancelled() or request.rows == ():
+        return
+    cells = request.cells_with_clicks(reading)
+    rows = np.arange(len(cells))
+    if request.rows is not None:
+        rows = np.array(request.rows, np.int64)
+    answers = models.answers(checkpoint, request.device, request.batch_size)
+    crops = crop_batches(reading, cells, rows, side, answers.classifier.batch_size)
+    for batch in answers.run(crops, cancelled):
+        yield replace(batch, rows=rows[batch.rows])
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Some crops of a stack, as a series of their own."""
+
+    stack: CropStack
+    rows: npt.NDArray[np.int64]
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.stack.shape
+
+    def source(self, row: int) -> ImageSource:
+        return self.stack.source(int(self.rows[row]))
+
+
+def crop_batches(
+    reading: CellsReading,
+    cells: Cells,
+    rows: npt.NDArray[np.int64],
+    side: int,
+    batch_size: int,
+) -> Iterator[CropBatch]:
+    """Cut the crops of some rows; rows of the batches count within `rows`."""
+    if isinstance(reading.source, CropStack):
+        return iter_series(_Picked(reading.source.held(), rows), side, batch_size)
+    return iter_crops(reading.source, cells.take(rows), side, batch_size)
+
+
+def crop_picture(
+    reading: CellsReading, cells: Cells, row: int, side: int
+) -> npt.NDArray[np.uint8] | None:
+    """Return the picture of one cell, None where it cannot be read."""
+    batch = next(iter(crop_batches(reading, cells, np.array([row]), side, 1)))
+    return batch.pixels[0] if batch.readable[0] else None
+
+
+def find_steps(
+    open_source: Callable[[], ImageSource | CropStack],
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the label image of the cells that are found.
+
+    Raises
+    ------
+    InputError
+        When the image is grey, or nothing is found.
+    """
+    from napari_cytodino.cells import find_cells
+
+    source = open_source()
+    if isinstance(source, CropStack) or not source.colour:
+        raise InputError(
+            "The image is grey, but stained nuclei are found by colour; choose the "
+            "colour axis, an RGB image, or a segmentation."
+        )
+    labels = find_cells(source)
+    if not labels.any():
+        raise InputError(
+            "No stained nucleated cell was found; check that this is a stained smear, "
+            "or choose your own segmentation."
+        )
+    yield labels
+
+
+def cut_cell(source: ImageSource, y: float, x: float, diameter: float) -> Cells:
+    """Return the cell under a click on a spot without segmentation."""
+    from napari_cytodino.cells import Cells, cell_at
+
+    found = cell_at(source, y, x, diameter=diameter)
+    top, left, bottom, right = found.bbox
+    ys, xs = np.nonzero(found.mask)
+    height, width = source.shape
+    border = top <= 0 or left <= 0 or bottom >= height or right >= width
+    return Cells(
+        np.array([1], np.int64),
+        np.array([[top + ys.mean(), left + xs.mean()]]),
+        np.array([found.bbox], np.int64),
+        np.array([float(found.mask.sum())]),
+        np.array([border]),
+    )

@@ -1,0 +1,1 @@
+"""Many images: named, sharded, each with its own result, faults told and no rests."""

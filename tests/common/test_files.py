@@ -1,0 +1,94 @@
+"""A file appears whole or not at all."""
+
+import stat
+
+import pytest
+
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import LARGEST_TOML, read_toml, whole_file
+
+
+def test_the_file_appears_when_all_is_written(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with whole_file(path) as temporary:
+            temporary.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_result_can_be_read_by_others(tmp_path):
+    with whole_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("x")
+    mode = stat.S_IMODE((tmp_path / "a.txt").stat().st_mode)
+    assert mode & stat.S_IRGRP
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "a.txt"
+    with pytest.raises(InputError, match="cannot be written"), whole_file(path):
+        pass
+
+
+def test_a_full_disk_is_told(tmp_path):
+    path = tmp_path / "a.txt"
+    with (
+        pytest.raises(InputError, match=r"No space left.*free space"),
+        whole_file(path),
+    ):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hdf5_tells_a_full_disk_in_its_own_way(tmp_path):
+    page = "file write failed: time = Sun\n, errno = 28, error message = 'No space'"
+    for error in (OSError(28, page), RuntimeError(page)):
+        with (
+            pytest.raises(
+                InputError, match=r"written \(No space left on device\); free"
+            ),
+            whole_file(tmp_path / "a.h5"),
+        ):
+            raise error
+    with pytest.raises(RuntimeError, match="no matter of disks"), whole_file(tmp_path):
+        raise RuntimeError("no matter of disks")
+
+
+def test_toml_of_a_user_is_read(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("name = 'größe'\n[part]\nlist = [1, [2.5]]\n", encoding="utf-8")
+    assert read_toml(path) == {"name": "größe", "part": {"list": [1, [2.5]]}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"a = ",
+        b"a = " + b"[" * 10**5,
+        b"a = [{b = [9223372036854775808]}]",
+        b"a = " + b"9" * 5000,
+        b" " * (LARGEST_TOML + 1),
+    ],
+    ids=["no text", "no TOML", "deep", "65 bits", "many digits", "long"],
+)
+def test_toml_that_is_none_is_a_value_error(tmp_path, content):
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"."):
+        read_toml(tmp_path / "a.toml")

@@ -1,0 +1,90 @@
+"""Teacher and student are fitted, and taken up where they were left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from napari_cytodino.training.distillation import _distillation as distillation
+from napari_cytodino.training.distillation import _stages as stages
+from napari_cytodino.training.distillation._stages import fit_student, get_teacher
+from napari_cytodino.training.distillation._teacher import Teacher
+from napari_cytodino.training.distillation.pipeline import read_part
+from napari_cytodino.training.recipes.distillation import load_recipe
+from napari_cytodino.training.runs.tensor_files import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_cytodino.training.data.crops import CropSet
+    from napari_cytodino.training.recipes.distillation import Recipe
+
+
+@pytest.fixture(scope="module")
+def crops(smoke_recipe: Recipe) -> CropSet:
+    return read_part(smoke_recipe, None, ("test",), packed=True)
+
+
+def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CropSet) -> None:
+    recipe = load_recipe("starter")
+    stored = Teacher(len(recipe.classes))
+    write_tensors(tmp_path / "teacher.safetensors", stored.state_dict(), {})
+    teacher = get_teacher(recipe, crops, crops, tmp_path)
+    assert teacher is not None
+    assert not teacher.training
+    assert torch.equal(teacher.classify.weight, stored.classify.weight)
+    assert get_teacher(load_recipe("smoke"), crops, crops, tmp_path) is None
+
+
+@pytest.mark.parametrize("kept", [0, 1000, -1])
+def test_a_torn_teacher_is_finished_anew(
+    tmp_path: Path,
+    crops: CropSet,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kept: int,
+) -> None:
+    recipe, path = load_recipe("starter"), tmp_path / "teacher.safetensors"
+    monkeypatch.setattr(stages, "load_imagenet", lambda *_: None)
+    monkeypatch.setattr(stages, "_views", lambda *_: None)
+    fitted: list[Path] = []
+
+    def fit_teacher(teacher: Teacher, *given: object) -> None:
+        fitted.append(tmp_path)
+        torch.nn.init.constant_(teacher.classify.bias, 7.0)
+
+    monkeypatch.setattr(stages, "fit_teacher", fit_teacher)
+    get_teacher(recipe, crops, crops, tmp_path)
+    path.write_bytes(path.read_bytes()[:kept])
+    for _ in range(2):
+        teacher = get_teacher(recipe, crops, crops, tmp_path)
+        assert teacher is not None
+        assert teacher.classify.bias.unique().tolist() == [7.0]
+    assert len(fitted) == 2, "once at first, once for the torn file"
+    assert "teacher.safetensors is damaged" in caplog.text
+    assert set(read_tensors(path)[0]) == set(teacher.state_dict())
+
+
+def test_a_student_that_fails_leaves_no_thread(
+    tmp_path: Path,
+    smoke_recipe: Recipe,
+    crops: CropSet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[bool] = []
+
+    class Watched(distillation.Ahead):
+        def close(self) -> None:
+            closed.append(True)
+            super().close()
+
+    def fails(*_: object, **__: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(stages, "Ahead", Watched)
+    monkeypatch.setattr(stages, "fit", fails)
+    with pytest.raises(ArithmeticError):
+        fit_student(smoke_recipe, crops, crops, None, tmp_path)
+    assert closed == [True]
