@@ -302,6 +302,7 @@ def find(
     import tifffile
     from tqdm import tqdm
 
+    from napari_cytodino import batch
     from napari_cytodino.cells import find_cells
     from napari_cytodino.common import whole_file
     from napari_cytodino.images import read_image
