@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_cytodino.widgets.controllers.controller import Controller
+    from napari_cytodino.widgets.canvas import Picture
+    from napari_cytodino.widgets.session import Reviewing, Session
 
 
 ALL_READ = "Every cell of the queue has a verdict."
@@ -33,10 +34,15 @@ class ReviewActions:
     search_asked = Signal()
     """Someone wants to look for a class by its name."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
-        self._reviewing = controller.reviewing
+    def __init__(
+        self,
+        session: Session,
+        reviewing: Reviewing,
+        picture: Picture,
+        next_flagged: Callable[[int], None],
+    ) -> None:
+        self._session, self._reviewing = session, reviewing
+        self._picture, self._next_flagged = picture, next_flagged
 
     def accept(self) -> None:
         """Say that the model is right; with nothing selected, go to the first cell."""
@@ -67,11 +73,11 @@ class ReviewActions:
 
     def skip(self) -> None:
         """Leave the cell as it is and go to the next one of the queue."""
-        self._controller.next_flagged()
+        self._next_flagged(1)
 
     def back(self) -> None:
         """Go to the cell before in the queue."""
-        self._controller.next_flagged(-1)
+        self._next_flagged(-1)
 
     def search(self) -> None:
         """Ask for a class by name."""
@@ -95,12 +101,12 @@ class ReviewActions:
             self._session.message.emit(ALL_READ)
         else:
             self._session.select(row)
-            self._controller.picture.show_at_scale()
+            self._picture.show_at_scale()
 
     def _travel(self, go: Callable[[], None]) -> None:
         before = self._reviewing.rows
         if self._try(go) and not np.array_equal(before, self._reviewing.rows):
-            self._controller.picture.fly_to_selected()
+            self._picture.fly_to_selected()
 
     def _try(self, do: Callable[[], None]) -> bool:
         try:

@@ -16,8 +16,7 @@ from napari_cytodino.widgets.workers import Runner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_cytodino.widgets.controllers.controller import Controller
-    from napari_cytodino.widgets.session import CellsReading
+    from napari_cytodino.widgets.session import CellsReading, Reviewing, Session
 
 
 NO_CELLS = "Classify the cells first; a review is of classified cells."
@@ -57,9 +56,8 @@ class ReviewCase:
     offered = Signal()
     """It is known whether there is an earlier review."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
+    def __init__(self, session: Session, reviewing: Reviewing) -> None:
+        self._session, self._reviewing = session, reviewing
         self._runner = Runner()
         self._reading: CellsReading | None = None
         self._found: Found | None = None
@@ -98,7 +96,7 @@ class ReviewCase:
             log = ReviewLog.open(
                 self._found.place.path, image=self._found.image, case=case.strip()
             )
-            self._controller.reviewing.start(log, reader, blind=blind)
+            self._reviewing.start(log, reader, blind=blind)
         except CytoDinoError as error:
             notices.tell(error)
             return
@@ -136,13 +134,13 @@ class ReviewCase:
 
     def _take(self, found: Found) -> None:
         self._found = found
-        reviewing = self._controller.reviewing
-        if reviewing.log is None:
+        log = self._reviewing.log
+        if log is None:
             return
-        if reviewing.log.image == found.image:
-            reviewing.go_on()
+        if log.image == found.image:
+            self._reviewing.go_on()
         else:
-            reviewing.stop()
+            self._reviewing.stop()
             notices.warn(OTHER_PIXELS)
 
     def _ended(self, cancelled: bool) -> None:

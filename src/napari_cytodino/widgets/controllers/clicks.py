@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from psygnal import Signal
 
@@ -19,10 +19,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_cytodino.cells import Cells
-    from napari_cytodino.widgets.controllers.controller import Controller
+    from napari_cytodino.widgets.canvas import Picture
+    from napari_cytodino.widgets.session import Session
 
 
 OTHER_PLANE = "These results are of another plane; press Classify to do this one."
+
+
+class Host(Protocol):
+    """What a click needs of the controller above it."""
+
+    viewer: Any
+    session: Session
+    picture: Picture
+    runner: Runner
+
+    def point(self) -> tuple[float, ...]:
+        """Return the viewer's place along all its axes, in world coordinates."""
+
+    def attempt(self, start: Callable[[], None]) -> None:
+        """Start something unless another thing runs."""
+
+    def classify(self, rows: Sequence[int] | None = None) -> None:
+        """Classify all cells, or some rows."""
+
+    def read_cells(self, then: Callable[[], None]) -> None:
+        """Read the cells without classifying them, then go on."""
 
 
 class Clicks:
@@ -37,34 +59,33 @@ class Clicks:
     crop = Signal(object)
     """The picture of the selected cell, None where there is none."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
+    def __init__(self, host: Host) -> None:
+        self._host, self._session = host, host.session
         self._peeker = Runner()
         self.cut_bare_spots = False
         self._mouse = pointer.click_callback(self.click)
-        controller.viewer.mouse_drag_callbacks.append(self._mouse)
+        host.viewer.mouse_drag_callbacks.append(self._mouse)
         self._session.selected.connect(self.peek)
 
     def close(self) -> None:
         """Let go of the viewer."""
         self._peeker.abandon()
-        callbacks = self._controller.viewer.mouse_drag_callbacks
+        callbacks = self._host.viewer.mouse_drag_callbacks
         if self._mouse in callbacks:
             callbacks.remove(self._mouse)
 
     def click(self, position: Sequence[float]) -> None:
         """Show the cell at a place in world coordinates, or cut one out there."""
-        session, controller = self._session, self._controller
+        session, host = self._session, self._host
         image = session.image
-        if image is None or unwrap(image) not in controller.viewer.layers:
+        if image is None or unwrap(image) not in host.viewer.layers:
             return
         if session.reading is None:
             wanted = self.cut_bare_spots or session.cells_layer is not None
             if wanted and not session.busy:
-                controller.read_cells(lambda: self.click(position))
+                host.read_cells(lambda: self.click(position))
             return
-        if not controller.picture.in_plane(controller.point()):
+        if not host.picture.in_plane(host.point()):
             notices.say(OTHER_PLANE)
             return
         try:
@@ -76,7 +97,7 @@ class Clicks:
             session.select(row)
             done = session.predictions is not None and session.predictions.done[row]
             if not done and not session.busy:
-                controller.classify([row])
+                host.classify([row])
         elif self.cut_bare_spots and not session.busy:
             self._cut(*pointer.pixel_at(session, position))
 
@@ -101,7 +122,7 @@ class Clicks:
         )
 
     def _cut(self, y: float, x: float) -> None:
-        session, controller = self._session, self._controller
+        session, host = self._session, self._host
         source = session.reading.source if session.reading else None
         if source is None or isinstance(source, CropStack):
             return
@@ -123,12 +144,10 @@ class Clicks:
         def end(cancelled: bool) -> None:
             session.set_state(RunState.IDLE)
             if added and not cancelled:
-                controller.classify(added)
+                host.classify(added)
 
         def start() -> None:
             session.set_state(RunState.FINDING, Progress())
-            controller.runner.start(
-                steps, on_step=add, on_error=notices.tell, on_end=end
-            )
+            host.runner.start(steps, on_step=add, on_error=notices.tell, on_end=end)
 
-        controller.attempt(start)
+        host.attempt(start)

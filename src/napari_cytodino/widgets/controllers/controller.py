@@ -72,8 +72,10 @@ class Controller:
         self.clicks = Clicks(self)
         self.nearest = Nearest(session)
         self.reviewing = Reviewing(session)
-        self.case = ReviewCase(self)
-        self.actions = ReviewActions(self)
+        self.case = ReviewCase(session, self.reviewing)
+        self.actions = ReviewActions(
+            session, self.reviewing, self.picture, self.next_flagged
+        )
         self.keys: ReviewKeys | None = None
         self._draw_soon = qthrottled(self.run.redraw, timeout=DRAW_MS, leading=False)
         self._draw_later = qdebounced(self.run.redraw, timeout=WRITE_MS)
