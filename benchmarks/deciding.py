@@ -18,12 +18,12 @@ from napari_cytodino import load_checkpoint
 from napari_cytodino.cells.cells import cells_from_points
 from napari_cytodino.results.cell_table import build_table
 from napari_cytodino.stats.fixed_sequence import curve_of
-from napari_cytodino.uncertainty.calibration import RISKS, Calibration
+from napari_cytodino.uncertainty.calibration import ERROR_RATES, Calibration
 from napari_cytodino.uncertainty.decisions import decide
 from napari_cytodino.uncertainty.predictions import Predictions
 from napari_cytodino.widgets.canvas.canvas import write_features
-from napari_cytodino.widgets.session.appearance import counts, marks
-from napari_cytodino.widgets.session.forecast import other_mix, outlook
+from napari_cytodino.widgets.session.appearance import appearance_of, counts
+from napari_cytodino.widgets.session.forecast import forecast_of, other_mix
 from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def session_of(cells: int) -> Session:
     session.open_checkpoint(checkpoint)
     spots = np.random.default_rng(2).uniform(20, 9000, (cells, 2))
     session.cells = cells_from_points(spots, (9020, 9020), diameter=30)
-    session.main_count = cells
+    session.layer_cell_count = cells
     session.predictions = answers(cells, len(checkpoint.taxonomy))
     session.rebuild()
     return session
@@ -107,19 +107,23 @@ def parts(session: Session) -> dict[str, Callable[[], Any]]:
     layer = Points(cells.centre)
 
     def colours() -> None:
-        marks(session.table, predictions.done, taxonomy, "class", session.hidden)
+        appearance_of(
+            session.table, predictions.done, taxonomy, "class", session.hidden
+        )
         counts(session.table)
 
     def panel() -> None:
-        outlook(session)
+        forecast_of(session)
         other_mix(session)
 
     def given() -> tuple[Any, ...]:
         return predictions, taxonomy, session.policy
 
     return {
-        "decide": lambda: decide(*given(), cells.at_border, evidence=session.evidence),
-        "table": lambda: build_table(cells, *given(), evidence=session.evidence),
+        "decide": lambda: decide(
+            *given(), cells.at_border, evidence=session.probabilities
+        ),
+        "table": lambda: build_table(cells, *given(), evidence=session.probabilities),
         "colours": colours,
         "panel": panel,
         "features": lambda: write_features(layer, session.table),
@@ -136,7 +140,7 @@ def main() -> None:
     assert session.taxonomy is not None
     spent: dict[str, list[tuple[float, float]]] = {}
     accepted = []
-    for risk in RISKS * args.rounds:
+    for risk in ERROR_RATES * args.rounds:
         session.risk = risk
         session.rebuild()
         accepted.append((session.table["status"] == "auto").mean())

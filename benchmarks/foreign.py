@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_cytodino import classify, load_checkpoint
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.inference.classification import Job
+from napari_cytodino.inference.classification import ClassifyOptions
 from napari_cytodino.stats.binomial import wilson
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def share(hits: int, of: int) -> str:
 
 def judge(checkpoint: Checkpoint, cells: Folder, field: float) -> None:
     """Print the figures at one field of view."""
-    table = classify(cells, None, checkpoint, job=Job(field_of_view=field))
+    table = classify(cells, None, checkpoint, job=ClassifyOptions(field_of_view=field))
     kind_of = {code: kind for kind, codes in KINDS.items() for code in codes}
     called = table["cell_class"].map(kind_of).fillna("other").to_numpy()
     right = called == cells.kinds

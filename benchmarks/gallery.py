@@ -26,7 +26,7 @@ from napari_cytodino.uncertainty.predictions import Predictions
 from napari_cytodino.widgets.gallery._order import SORTS
 from napari_cytodino.widgets.gallery.panel import GalleryPanel
 from napari_cytodino.widgets.session.messages import CellsReading
-from napari_cytodino.widgets.session.review_session import Reviewing
+from napari_cytodino.widgets.session.review_session import ReviewSession
 from napari_cytodino.widgets.session.session import Session
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def session_of(cells: int) -> Session:
     image = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     spots = rng.uniform(20, SIDE - 20, (cells, 2))
     found = cells_from_points(spots, (SIDE, SIDE), diameter=60)
-    session.take_cells(CellsReading(found, ImageSource(image)))
+    session.set_cells(CellsReading(found, ImageSource(image)))
     logits = rng.normal(0, 1, (cells, len(session.taxonomy))).astype(np.float32)
     best = rng.integers(0, len(session.taxonomy), cells)
     logits[np.arange(cells), best] += rng.normal(7, 3, cells)
@@ -75,7 +75,7 @@ def session_of(cells: int) -> Session:
 
 def controller_of(session: Session, folder: Path) -> Any:
     """Return what the panel needs of a controller, with a case that is open."""
-    reviewing = Reviewing(session)
+    reviewing = ReviewSession(session)
     reviewing.start(ReviewLog.open(folder / "case.sqlite", image="random"), "bench")
     return SimpleNamespace(session=session, reviewing=reviewing)
 
@@ -159,7 +159,7 @@ def sorts(panel: GalleryPanel) -> dict[str, Took]:
 
 def verdicts(panel: GalleryPanel, controller: Any) -> dict[str, Took]:
     """Return the times of a verdict, of a bulk of 5,000, and of its undo."""
-    reviewing, view = controller.reviewing, panel.view
+    reviewing, view = controller.review, panel.view
     rows = panel.model.order.rows
     row = int(panel.view.rows_in_view()[0])
     others = [kind.code for kind in panel.model.known if kind.is_class]
@@ -201,7 +201,7 @@ def main() -> None:
             panel.close()
             for name, value in found.items():
                 spent.setdefault(name, []).append(value)
-        controller.reviewing.stop()
+        controller.review.stop()
     print(
         PROTOCOL.format(
             cells=args.cells,

@@ -26,7 +26,7 @@ from napari_cytodino.checkpoints.saving import save_checkpoint
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.inference.classification import classify
 from napari_cytodino.inference.classifier import Classifier, preprocess
-from napari_cytodino.inference.devices import gains_by_bfloat16
+from napari_cytodino.inference.devices import bfloat16_is_faster
 from napari_cytodino.synthetic.smear import synthetic_crops
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.distillation.pipeline import read_part
@@ -100,7 +100,7 @@ def ways(adapted: Any, checkpoint: Checkpoint, device: str) -> dict[str, Any]:
             with torch.no_grad():
                 return np.concatenate(
                     [
-                        adapted.embed(
+                        adapted.predict(
                             preprocess(crops[i : i + batch], checkpoint, device)
                         )[0].cpu()
                         for i in range(0, len(crops), batch)
@@ -114,7 +114,7 @@ def ways(adapted: Any, checkpoint: Checkpoint, device: str) -> dict[str, Any]:
         "published, 8 at a time": published(8),
         "transformers pipeline": through_pipeline(checkpoint, device),
     }
-    types = ["float32"] + ["bfloat16"] * gains_by_bfloat16(device)
+    types = ["float32"] + ["bfloat16"] * bfloat16_is_faster(device)
     kinds = [device, "openvino"] if device == "cpu" else [device]
     for kind in kinds:
         for dtype in types:
@@ -124,9 +124,9 @@ def ways(adapted: Any, checkpoint: Checkpoint, device: str) -> dict[str, Any]:
                 print(f"  left out: {error}")
                 continue
             name = "plugin" if kind == device else f"plugin, {kind}"
-            found[f"{name}, {dtype}"] = lambda crops, c=classifier: c._in_parts(crops)[
-                0
-            ]
+            found[f"{name}, {dtype}"] = lambda crops, c=classifier: c._run_batches(
+                crops
+            )[0]
     return found
 
 
@@ -256,8 +256,8 @@ def speed(given: argparse.Namespace) -> dict[str, float]:
         plain = Classifier(checkpoint, device, dtype="float32")
         one = preprocess(crops[:1], checkpoint, device)
         work = {
-            "published": flops(lambda: adapted.embed(one)),
-            "plugin": flops(lambda: plain._model.embed(one)),
+            "published": flops(lambda: adapted.predict(one)),
+            "plugin": flops(lambda: plain._model.predict(one)),
         }
     return told(rates, logits, work, device, given)
 
@@ -273,7 +273,7 @@ def told(
     side = 8192 if device == "cuda" else 2048
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     usable = {
-        k: v for k, v in kinds.items() if k == "float32" or gains_by_bfloat16(device)
+        k: v for k, v in kinds.items() if k == "float32" or bfloat16_is_faster(device)
     }
     peak = {k: matrix_rate(v, device, side) for k, v in usable.items()}
     print(

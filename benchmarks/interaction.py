@@ -33,9 +33,9 @@ from napari_cytodino import load_checkpoint
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.results.colours import class_colours
-from napari_cytodino.review.image_fingerprint import fingerprint
+from napari_cytodino.review.image_fingerprint import fingerprint_pixels
 from napari_cytodino.review.log import ReviewLog
-from napari_cytodino.uncertainty.calibration import RISKS
+from napari_cytodino.uncertainty.calibration import ERROR_RATES
 from napari_cytodino.widgets.canvas.result_layers import CLASSES
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.session.messages import CellsReading
@@ -149,17 +149,17 @@ class Scene:
         layer = self.viewer.add_labels(self.labels, visible=False)
         session.choose(image=image, cells_layer=layer)
         read = cells_from_labels(self.labels)
-        self.controller.picture.place(self.controller.point())
-        session.take_cells(
+        self.controller.canvas.place(self.controller.point())
+        session.set_cells(
             CellsReading(read, ImageSource(image.data), self.labels, read.bbox)
         )
         session.predictions = answers(cells, len(checkpoint.taxonomy))
         session.rebuild()
         self.controller.run.redraw()
         log = ReviewLog.open(
-            folder / "case.sqlite", image=fingerprint(session.reading.source)
+            folder / "case.sqlite", image=fingerprint_pixels(session.reading.source)
         )
-        self.controller.reviewing.start(log, "AM")
+        self.controller.review.start(log, "AM")
         self.rest()
 
     def paint(self) -> None:
@@ -191,7 +191,7 @@ def interactions(scene: Scene, rounds: int) -> dict[str, list[Took]]:
         spent.setdefault("recoloured", []).append(act)
         paint = took(scene.paint)
         spent.setdefault("painted", []).append((act[0] + paint[0], act[1] + paint[1]))
-        risk = RISKS[turn % len(RISKS)]
+        risk = ERROR_RATES[turn % len(ERROR_RATES)]
         spent.setdefault("threshold", []).append(
             took(lambda r=risk: session.set_risk(r))
         )
@@ -206,7 +206,7 @@ def interactions(scene: Scene, rounds: int) -> dict[str, list[Took]]:
 
 def set_class(controller: Any, code: str, row: int) -> None:
     """Give one cell a verdict."""
-    controller.reviewing.set_class(code, [row])
+    controller.review.set_class(code, [row])
 
 
 def card(scene: Scene, row: int) -> tuple[Took, Took]:
@@ -280,7 +280,7 @@ def beside(scene: Scene, rounds: int) -> dict[str, list[Took]]:
         ways: dict[str, Callable[[], object]] = {
             "all, ours": scene.recolour,
             "all, napari's way": all_of_them,
-            "one, ours": lambda r=row: scene.controller.picture.touch(r),
+            "one, ours": lambda r=row: scene.controller.canvas.touch(r),
             "one, napari's way": one_of_them,
         }
         for name, act in ways.items():

@@ -43,7 +43,7 @@ def published(
         y, x = (round(v) for v in region.centroid)
         crop = np.ascontiguousarray(padded[y : y + 2 * half, x : x + 2 * half])
         with torch.no_grad():
-            logits, _ = adapted.embed(preprocess(crop[None], checkpoint, device))
+            logits, _ = adapted.predict(preprocess(crop[None], checkpoint, device))
         best = int(logits.argmax())
         rows.append((region.label, checkpoint.taxonomy.codes[best]))
     return pd.DataFrame(rows, columns=["label", "cell_class"])
@@ -103,7 +103,7 @@ def measured(
         print(f"{way:10} {np.median(each):8.2f} cells/s")
     one = preprocess(np.zeros((1, 256, 256, 3), np.uint8), checkpoint, given.device)
     plain = Classifier(checkpoint, given.device, dtype="float32")
-    work = flops(lambda: plain._model.embed(one))
+    work = flops(lambda: plain._model.predict(one))
     kind = getattr(torch, given.dtype)
     peak = matrix_rate(kind, given.device, 8192 if given.device == "cuda" else 2048)
     share = float(np.median(rates["plugin"])) * work / peak

@@ -75,7 +75,7 @@ def child(given: argparse.Namespace, side: int) -> dict[str, float]:
     """Run once in this process and return its figures."""
     from napari_cytodino.cells.cells import cells_from_labels
     from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-    from napari_cytodino.inference.classification import Job, classify
+    from napari_cytodino.inference.classification import ClassifyOptions, classify
     from napari_cytodino.inference.classifier import Classifier
 
     class Repeating(Classifier):
@@ -86,14 +86,14 @@ def child(given: argparse.Namespace, side: int) -> dict[str, float]:
         def _in_parts(self, pixels: Any) -> Any:
             if self.said is None or self.asked < given.real:
                 self.asked += len(pixels)
-                self.said = super()._in_parts(pixels)
+                self.said = super()._run_batches(pixels)
             return tuple(np.resize(part, (len(pixels), part.shape[1]))
                          for part in self.said)  # fmt: skip
 
     checkpoint = load_checkpoint(given.checkpoint)
     model = Repeating(checkpoint, "cpu")
     field = float(given.field)
-    job = Job(field_of_view=field, batch_size=given.batch)
+    job = ClassifyOptions(field_of_view=field, batch_size=given.batch)
     drawn = {"pixels": 0, "labels": 0}
 
     def run(size: int) -> int:

@@ -21,9 +21,9 @@ from memory import CHUNK, EMPTY, draw
 from qtpy.QtWidgets import QApplication
 
 from napari_cytodino.widgets.canvas.layers import cells_reader
-from napari_cytodino.widgets.canvas.result_layers import CLASSES, Drawing
-from napari_cytodino.widgets.canvas.transforms import Frame
-from napari_cytodino.widgets.session.appearance import Marks
+from napari_cytodino.widgets.canvas.result_layers import CLASSES, ResultLayers
+from napari_cytodino.widgets.canvas.transforms import PlanePlacement
+from napari_cytodino.widgets.session.appearance import Appearance
 
 PROTOCOL = """\
 Protocol
@@ -95,12 +95,12 @@ def main() -> None:
     begun = time.perf_counter()
     reading = cells_reader(image, labels, viewer.dims.point)(256)
     figures["pyramid read s"] = time.perf_counter() - begun
-    drawing, frame = Drawing(viewer), Frame(labels, viewer.dims.point)
+    drawing, frame = ResultLayers(viewer), PlanePlacement(labels, viewer.dims.point)
     count, rng = len(reading.cells), np.random.default_rng(0)
 
     def shown() -> float:
         values = rng.integers(1, 3, count).astype(np.uint8)
-        look = Marks(np.arange(count), values, PALETTE, np.full(count, "", object))
+        look = Appearance(np.arange(count), values, PALETTE, np.full(count, "", object))
         begun = time.perf_counter()
         drawing.draw_labels(labels, reading, look, frame)
         QApplication.processEvents()

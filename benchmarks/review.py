@@ -63,13 +63,13 @@ def bench(cells: int, folder: Path) -> tuple[Controller, list[Any]]:
     panels = [kind(controller) for kind in (LegendPanel, ReviewPanel)]
     panels.append(DifferentialPanel(controller))
     found = cells_from_labels(labels)
-    controller.picture.place(controller.point())
-    session.take_cells(CellsReading(found, ImageSource(image.data), labels, found.bbox))
+    controller.canvas.place(controller.point())
+    session.set_cells(CellsReading(found, ImageSource(image.data), labels, found.bbox))
     session.predictions = answers(cells, len(session.taxonomy or ()))
     session.rebuild()
     controller.run.redraw()
     log = ReviewLog.open(folder / "case.sqlite", image="benchmark")
-    controller.reviewing.start(log, "AM")
+    controller.review.start(log, "AM")
     return controller, panels
 
 
@@ -102,7 +102,7 @@ def median(act: Callable[[int], object], rounds: int) -> tuple[float, float]:
 
 def measure(controller: Controller, panels: list[Any], rounds: int) -> None:
     """Print all figures."""
-    reviewing, actions = controller.reviewing, controller.actions
+    reviewing, actions = controller.review, controller.actions
     session, codes = controller.session, controller.session.taxonomy
     log = reviewing.log
     assert log is not None

@@ -29,7 +29,7 @@ napari_cytodino.checkpoints.checkpoint import load_checkpoint
 import numpy as np
 from napari_cytodino.inference.classifier import Classifier
 one = Classifier(load_checkpoint('demo'), 'cpu')
-one._in_parts(np.zeros((8, 64, 64, 3), np.uint8))
+one._run_batches(np.zeros((8, 64, 64, 3), np.uint8))
 """
 PLAIN = """\
 napari_cytodino.checkpoints.checkpoint import load_checkpoint
@@ -38,7 +38,7 @@ from napari_cytodino.inference.classifier import preprocess
 checkpoint = load_checkpoint('demo')
 model = checkpoint.model()
 with torch.inference_mode():
-    model.embed(preprocess(np.zeros((8, 64, 64, 3), np.uint8), checkpoint))
+    model.predict(preprocess(np.zeros((8, 64, 64, 3), np.uint8), checkpoint))
 """
 DOCK = "napari_cytodino.widgets import dock"
 

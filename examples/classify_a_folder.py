@@ -7,8 +7,8 @@ from PIL import Image
 
 from napari_cytodino.batch.inputs import list_images, pair_images
 from napari_cytodino.batch.record import digest
-from napari_cytodino.batch.run import Run, process_all
-from napari_cytodino.inference.classification import Job
+from napari_cytodino.batch.run import BatchRun, process_all
+from napari_cytodino.inference.classification import ClassifyOptions
 from napari_cytodino.synthetic.smear import synthetic_smear
 
 
@@ -19,7 +19,7 @@ def main() -> None:
         smear = synthetic_smear((500, 600), 3, seed=seed)
         Image.fromarray(smear.image).save(images / f"smear{seed}.png")
     tasks = pair_images(list_images([images], out), [])
-    run = Run("demo", out, Job(device="cpu"))
+    run = BatchRun("demo", out, ClassifyOptions(device="cpu"))
     for attempt in ("first", "second"):
         # workers=2 for local processes, scheduler="tcp://..." for a dask cluster
         for done in process_all(tasks, run):

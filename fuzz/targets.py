@@ -31,7 +31,7 @@ from napari_cytodino.taxonomy import acceptance_costs, taxonomy
 from napari_cytodino.training.data import crops, splits
 from napari_cytodino.training.recipes import distillation, reading
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
-from napari_cytodino.uncertainty.novelty import Familiarity
+from napari_cytodino.uncertainty.novelty import NoveltyDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def file(name: str, read: Callable[[Path], Any]) -> Callable[[bytes], None]:
 
 def _calibration(folder: Path) -> None:
     _, found = calibration_file.read_calibration(folder, CLASSES)
-    calibration_file.facts_of(folder)
+    calibration_file.checkpoint_facts(folder)
     if found is not None:
         for risk in (0.001, 0.01, 0.1):
             try:
@@ -121,8 +121,8 @@ def _tensors(raw: bytes) -> None:
     identity = checkpoint_files.sha256(folder / "manifest.json")
     path = folder / "familiarity.safetensors"
     arrays = tensors.verified_arrays(path, identity)
-    known = Familiarity.from_tensors(arrays)
-    known.unfamiliarity(np.zeros((2, known.width), np.float32))
+    known = NoveltyDetector.from_tensors(arrays)
+    known.novelty_score(np.zeros((2, known.width), np.float32))
 
 
 def _review(path: Path) -> None:
@@ -159,11 +159,11 @@ def targets() -> dict[str, Callable[[bytes], None]]:
         "adapter_config": json_file(
             "adapter_config.json", adapters.read_adapter_config
         ),
-        "alerts": file("alerts.toml", alerts.Rules.load),
+        "alerts": file("alerts.toml", alerts.AlertRules.load),
         "calibration": json_file("calibration.json", _calibration),
         "config": json_file("config.json", _configuration),
         "costs": file("costs.toml", acceptance_costs.read_costs),
-        "counting": file("c.toml", lambda p: counting.Counting.read(p, CLASSES)),
+        "counting": file("c.toml", lambda p: counting.CountingRules.read(p, CLASSES)),
         "image_png": file("i.png", _picture),
         "image_tiff": file("i.tif", _picture),
         "keys": file("keys.toml", lambda p: review_keys.read_keys(CLASSES, p)),

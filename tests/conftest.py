@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cytodino.cells.cells import Cells
+    from napari_cytodino.checkpoints.checkpoint import Checkpoint
     from napari_cytodino.models.cytodino import CytoDinoForImageClassification
+    from napari_cytodino.synthetic.smear import Smear
     from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.calibration import Calibration
-    from napari_cytodino.uncertainty.novelty import Familiarity
+    from napari_cytodino.uncertainty.novelty import NoveltyDetector
     from napari_cytodino.uncertainty.predictions import Predictions
 
 GUI_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
@@ -160,6 +162,22 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def demo() -> Checkpoint:
+    """Return the shipped checkpoint that was trained on drawn cells."""
+    from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+
+    return load_checkpoint("demo")
+
+
+@pytest.fixture(scope="session")
+def smear() -> Smear:
+    """Return a small drawn field of six cells."""
+    from napari_cytodino.synthetic.smear import synthetic_smear
+
+    return synthetic_smear((420, 560), 6, seed=3)
+
+
+@pytest.fixture(scope="session")
 def make_calibration() -> Callable[..., Calibration]:
     """Return what builds a small calibration of a taxonomy, with fields changed.
 
@@ -169,7 +187,7 @@ def make_calibration() -> Callable[..., Calibration]:
     import numpy as np
 
     from napari_cytodino.stats.fixed_sequence import SelectionCurve
-    from napari_cytodino.uncertainty.calibration import Calibration, Missed
+    from napari_cytodino.uncertainty.calibration import Calibration, MissedCritical
 
     accepted = np.array([1000, 2000, 4000, 5000, 6000, 7000, 8000])
     wrong = np.array([0, 0, 0, 10, 20, 70, 120])
@@ -187,7 +205,7 @@ def make_calibration() -> Callable[..., Calibration]:
             "lineage_curve": SelectionCurve(
                 levels, accepted, wrong // 2, effect, 10_000
             ),
-            "missed": Missed(500, 0, 0.01, 0.0082),
+            "missed": MissedCritical(500, 0, 0.01, 0.0082),
             "max_critical": 0.02,
             "rare": (),
             "set_level": 0.95,
@@ -205,21 +223,21 @@ def make_calibration() -> Callable[..., Calibration]:
 
 
 @pytest.fixture(scope="session")
-def make_familiarity() -> Callable[..., Familiarity]:
+def make_familiarity() -> Callable[..., NoveltyDetector]:
     """Return what builds a few random training cells, of some width, to compare with.
 
     ``far`` puts them where no embedding of a tiny model lies.
     """
     import numpy as np
 
-    from napari_cytodino.uncertainty.novelty import learn_familiarity
+    from napari_cytodino.uncertainty.novelty import fit_novelty_detector
 
-    def make(width: int, *, cells: int = 40, far: bool = False) -> Familiarity:
+    def make(width: int, *, cells: int = 40, far: bool = False) -> NoveltyDetector:
         rng = np.random.default_rng(7)
         shift = 1e3 if far else 0.0
         own = rng.normal(size=(cells, width)) + shift
         other = rng.normal(size=(200, width)) + shift
-        return learn_familiarity(own, np.arange(cells) % 4, other, quantile=0.9)
+        return fit_novelty_detector(own, np.arange(cells) % 4, other, quantile=0.9)
 
     return make
 
@@ -329,7 +347,7 @@ def make_field() -> Callable[..., Field]:
     import numpy as np
 
     from napari_cytodino.cells.cells import cells_from_labels
-    from napari_cytodino.results.cell_table import build_table, file_table
+    from napari_cytodino.results.cell_table import build_table, with_file_columns
     from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy
     from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
@@ -347,7 +365,7 @@ def make_field() -> Callable[..., Field]:
         whole = Predictions.empty(count, 21, 3).with_batch(batch)
         policy = DecisionPolicy()
         table = build_table(cells, whole, taxonomy, policy, reviews)
-        table = file_table(
+        table = with_file_columns(
             table, cells, whole, taxonomy, policy, image=image, checkpoint="demo@0"
         )
         return Field(labels, cells, whole, table)

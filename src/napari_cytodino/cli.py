@@ -137,16 +137,16 @@ def _demo_files(out: Path) -> None:
 
     from napari_cytodino.batch import ImageTask, process_image
     from napari_cytodino.checkpoints import load_checkpoint
-    from napari_cytodino.common import whole_file
-    from napari_cytodino.inference import Classifier, Job
+    from napari_cytodino.common import atomic_write
+    from napari_cytodino.inference import Classifier, ClassifyOptions
     from napari_cytodino.synthetic import synthetic_smear
 
     smear = synthetic_smear(seed=0)
     classifier = Classifier(load_checkpoint("demo"), "cpu")
     picture, labels = out / "synthetic-smear.png", out / "synthetic-smear.labels.npy"
-    with whole_file(picture) as path:
+    with atomic_write(picture) as path:
         Image.fromarray(smear.image).save(path)
-    with whole_file(labels) as path:
+    with atomic_write(labels) as path:
         np.save(path, smear.labels)
     with _bar("demo") as progress:
         table = process_image(
@@ -154,7 +154,7 @@ def _demo_files(out: Path) -> None:
             classifier,
             out,
             stem=picture.stem,
-            job=Job(device="cpu"),
+            job=ClassifyOptions(device="cpu"),
             formats=("csv", "geojson"),
             progress=progress,
         )
@@ -196,7 +196,7 @@ def classify(
         # before the libraries that read it are loaded
         os.environ["OMP_NUM_THREADS"] = str(threads)
     from napari_cytodino import batch
-    from napari_cytodino.inference import Job
+    from napari_cytodino.inference import ClassifyOptions
 
     with _one_sentence():
         if sum((bool(labels), points is not None, crops)) > 1:
@@ -206,21 +206,21 @@ def classify(
                 "With --crops one process writes one table; leave out --workers and "
                 "--scheduler, or share the cells out with --shard."
             )
-        job = Job(field_of_view, device, batch_size, risk, dtype)
+        job = ClassifyOptions(field_of_view, device, batch_size, risk, dtype)
         part = (shard or "").replace("/", "-of-")
-        run = batch.Run(
+        run = batch.BatchRun(
             checkpoint, out, job, _formats(formats), again, threads, part=part
         )
         tasks = batch.pair_images(batch.list_images(images, out), labels or [], points)
         tasks = batch.shard(tasks, shard) if shard else tasks
         # A wrong checkpoint or device is told once, before any image is read.
-        known = batch.check(run, elsewhere=bool(scheduler))
+        known = batch.open_checkpoint(run, elsewhere=bool(scheduler))
         if crops:
             unfamiliar, accepted, left_out = _classify_crops(tasks, images, run)
         else:
             told = _classify_all(tasks, run, workers, scheduler)
             unfamiliar, accepted, left_out = told
-        typer.echo(known.promise_on(unfamiliar, risk, accepted))
+        typer.echo(known.guarantee_on(unfamiliar, risk, accepted))
         if left_out:
             raise typer.Exit(2)
 
@@ -304,12 +304,12 @@ def find(
 
     from napari_cytodino import batch
     from napari_cytodino.cells import find_cells
-    from napari_cytodino.common import whole_file
+    from napari_cytodino.common import atomic_write
     from napari_cytodino.images import read_image
 
     with _one_sentence():
         files = batch.list_images(images, out)
-        names, total, failed = batch.stems(files), 0, {}
+        names, total, failed = batch.result_names(files), 0, {}
         for file in tqdm(files, unit="image", disable=None):
             try:
                 found = find_cells(read_image(file))
@@ -317,7 +317,7 @@ def find(
                 failed[file] = error
                 continue
             total += int(found.max())
-            with whole_file(out / f"{names[file]}{batch.FOUND}") as path:
+            with atomic_write(out / f"{names[file]}{batch.LABELS_SUFFIX}") as path:
                 tifffile.imwrite(path, found, compression="zlib")
         if len(failed) == len(files) == 1:
             raise failed[files[0]]

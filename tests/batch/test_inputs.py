@@ -18,16 +18,16 @@ from napari_cytodino.batch.inputs import (
     pair_images,
     read_labels,
     read_points,
+    result_names,
     shard,
-    stems,
 )
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.inference.classification import Job
+from napari_cytodino.inference.classification import ClassifyOptions
 from napari_cytodino.inference.classifier import Classifier
 from napari_cytodino.synthetic.smear import synthetic_smear
 
-JOB = Job(device="cpu")
+JOB = ClassifyOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +167,11 @@ def test_our_own_pictures_are_no_images(tmp_path):
 @given(st.sets(st.sampled_from("aAbB"), min_size=1), st.integers(2, 4))
 def test_shards_name_results_as_the_whole_does(letters, n):
     images = [Path(f"{x}/{x}.{suffix}") for x in letters for suffix in ("png", "tif")]
-    tasks, whole = [ImageTask(image) for image in images], stems(images)
+    tasks, whole = [ImageTask(image) for image in images], result_names(images)
     assert len({name.casefold() for name in whole.values()}) == len(images)
     for i in range(1, n + 1):
         part = [task.image for task in shard(tasks, f"{i}/{n}")]
-        assert stems(part) == {image: whole[image] for image in part}
+        assert result_names(part) == {image: whole[image] for image in part}
 
 
 @given(st.sets(st.text("abc", min_size=1, max_size=6), max_size=20), st.integers(1, 5))
@@ -192,7 +192,7 @@ def test_bad_shards(part):
 
 def test_stems_are_unique(tmp_path):
     images = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.png", tmp_path / "y.png"]
-    names = stems(images)
+    names = result_names(images)
     assert len(set(names.values())) == 3
     assert names[images[2]] == "y"
 

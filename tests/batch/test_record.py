@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from napari_cytodino.batch.images import FORMATS, write_differential
-from napari_cytodino.batch.record import Record, content_of, digest, write_record
+from napari_cytodino.batch.record import Record, digest, result_hash, write_record
 from napari_cytodino.exports.overlay import write_overlay
 from napari_cytodino.exports.tables import export
 from napari_cytodino.images.source import ImageSource
@@ -48,26 +48,26 @@ def test_each_format_by_itself(written):
     names = [path.name for path in written[0]]
     assert len(names) == len(FORMATS) + 3
     for first, later, other in zip(*written, strict=True):
-        assert content_of([first]) == content_of([later]), first.name
+        assert result_hash([first]) == result_hash([later]), first.name
         # the change is in no class, so that it is not counted otherwise
         same = first.name in ("a.differential.csv", "a.cells.provenance.json")
-        assert (content_of([first]) == content_of([other])) == same, first.name
-    assert content_of(written[0]) == content_of(written[0][::-1])
-    assert content_of(written[0]) != content_of(written[0][1:])
+        assert (result_hash([first]) == result_hash([other])) == same, first.name
+    assert result_hash(written[0]) == result_hash(written[0][::-1])
+    assert result_hash(written[0]) != result_hash(written[0][1:])
 
 
 def test_the_settings_count(written):
     path = written[0][0].with_name("a.cells.provenance.json")
-    before = content_of([path])
+    before = result_hash([path])
     notes = json.loads(path.read_text())
     notes["settings"]["risk"] = 0.01
     path.write_text(json.dumps(notes))
-    assert content_of([path]) != before
+    assert result_hash([path]) != before
 
 
 def folder_digest(out: Path, *, anew=False, cells=4, content=None):
     files = [p for p in out.iterdir() if not p.name.endswith(".done.json")]
-    told = content_of(files) if content is None else content
+    told = result_hash(files) if content is None else content
     hashes = {path.name: "0" * 64 for path in files}
     write_record(out, "a", Record({"risk": None}, cells, files=hashes, content=told))
     return digest(out, anew=anew)

@@ -17,10 +17,10 @@ from napari_cytodino.batch import run as cluster
 from napari_cytodino.batch.inputs import ImageTask
 from napari_cytodino.batch.record import digest
 from napari_cytodino.batch.run import (
-    Run,
-    check,
+    BatchRun,
     classifier_for,
-    process,
+    classify_recorded,
+    open_checkpoint,
     process_all,
     process_all_crops,
     reason,
@@ -31,10 +31,10 @@ from napari_cytodino.common.errors import (
     InputError,
     StoppedError,
 )
-from napari_cytodino.inference.classification import Job
+from napari_cytodino.inference.classification import ClassifyOptions
 from napari_cytodino.synthetic.smear import synthetic_smear
 
-JOB = Job(device="cpu", batch_size=4)
+JOB = ClassifyOptions(device="cpu", batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def one_thread():
 def serial(tmp_path_factory, tasks, tiny_checkpoint, one_thread):
     """Return a run that nothing disturbed, with what came of each image."""
     out = tmp_path_factory.mktemp("serial")
-    run = Run(str(tiny_checkpoint), out, JOB, threads=1)
+    run = BatchRun(str(tiny_checkpoint), out, JOB, threads=1)
     return run, list(process_all(tasks, run))
 
 
@@ -133,14 +133,14 @@ def test_only_what_is_not_done_is_done(tmp_path, tasks, serial):
 )
 def test_another_request_is_done_anew(tmp_path, tasks, serial, change):
     run = replace(serial[0], out=tmp_path)
-    process(tasks[1], "s", run)
+    classify_recorded(tasks[1], "s", run)
     before = digest(tmp_path)
     other = replace(run, **change)
-    outcome = process(tasks[1], "s", other)
+    outcome = classify_recorded(tasks[1], "s", other)
     assert not outcome.error
     assert not outcome.skipped
     assert digest(tmp_path) != before
-    assert process(tasks[1], "s", other).skipped
+    assert classify_recorded(tasks[1], "s", other).skipped
     # a table of the earlier request does not stay beside the new one
     assert (tmp_path / "s.cells.csv").exists() == ("csv" in other.formats)
 
@@ -151,23 +151,23 @@ def test_labels_are_part_of_the_request(tmp_path, tasks, serial):
     smear = synthetic_smear((500, 600), 3, seed=0)
     tifffile.imwrite(labels, smear.labels)
     task = replace(tasks[1], labels=labels)
-    assert process(task, "s", run).cells == 3
-    assert process(task, "s", run).skipped
+    assert classify_recorded(task, "s", run).cells == 3
+    assert classify_recorded(task, "s", run).skipped
     tifffile.imwrite(labels, (smear.labels == 1).astype("u2"))
-    assert process(task, "s", run).cells == 1
+    assert classify_recorded(task, "s", run).cells == 1
     tifffile.imwrite(labels, 0 * smear.labels)
-    assert "holds no cell" in process(task, "s", run).error
+    assert "holds no cell" in classify_recorded(task, "s", run).error
     labels.unlink()
-    assert "no label image" in process(task, "s", run).error
+    assert "no label image" in classify_recorded(task, "s", run).error
 
 
 def test_an_image_without_cells_is_done_too(tmp_path, serial):
     blank = tmp_path / "blank.png"
     Image.new("RGB", (200, 200), "white").save(blank)
     run = replace(serial[0], out=tmp_path / "out")
-    assert process(ImageTask(blank), "blank", run).cells == 0
+    assert classify_recorded(ImageTask(blank), "blank", run).cells == 0
     assert [p.name for p in run.out.iterdir()] == ["blank.done.json"]
-    assert process(ImageTask(blank), "blank", run).skipped
+    assert classify_recorded(ImageTask(blank), "blank", run).skipped
 
 
 def test_crops_have_one_record(tmp_path, tasks, serial):
@@ -190,10 +190,8 @@ import torch
 torch.set_num_threads(1)
 from napari_cytodino.common import files
 from napari_cytodino.batch.inputs import ImageTask
-from napari_cytodino.batch.run import Run
-from napari_cytodino.batch.run import classifier_for
-from napari_cytodino.batch.run import process
-from napari_cytodino.inference.classification import Job
+from napari_cytodino.batch.run import BatchRun, classifier_for, classify_recorded
+from napari_cytodino.inference.classification import ClassifyOptions
 
 checkpoint, image, out = sys.argv[1:]
 classifier_for(checkpoint, "cpu", 4)
@@ -208,8 +206,9 @@ for number in range(10):
             left[0] -= 1
             stock(handle)
         os.fsync = deadly
-        run = Run(checkpoint, Path(out) / str(number), Job(device="cpu", batch_size=4))
-        outcome = process(ImageTask(Path(image)), "s", run)
+        job = ClassifyOptions(device="cpu", batch_size=4)
+        run = BatchRun(checkpoint, Path(out) / str(number), job)
+        outcome = classify_recorded(ImageTask(Path(image)), "s", run)
         os._exit(bool(outcome.error))
     code = os.waitpid(pid, 0)[1]
     if not code:
@@ -229,16 +228,16 @@ def test_a_kill_between_any_two_files_leaves_nothing_that_counts(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     wanted = replace(run, out=tmp_path / "wanted")
-    process(tasks[1], "s", wanted)
+    classify_recorded(tasks[1], "s", wanted)
     killed = sorted(path for path in tmp_path.iterdir() if path.name.isdecimal())
     # table, provenance, differential, picture, record; the last one was not killed
     assert [path.name for path in killed] == list("012345")
     for path in killed[:-1]:
         assert not (path / "s.done.json").exists()
-        outcome = process(tasks[1], "s", replace(run, out=path))
+        outcome = classify_recorded(tasks[1], "s", replace(run, out=path))
         assert (outcome.error, outcome.skipped) == ("", False)
         assert digest(path, anew=True) == digest(wanted.out)
-    assert process(tasks[1], "s", replace(run, out=killed[-1])).skipped
+    assert classify_recorded(tasks[1], "s", replace(run, out=killed[-1])).skipped
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to set there")
@@ -305,10 +304,10 @@ def test_an_image_that_changes_meanwhile_is_not_done(
 
     monkeypatch.setattr(cluster, "process_image", slow)
     run = replace(serial[0], out=tmp_path / "out")
-    assert "changed while it was" in process(ImageTask(image), "a", run).error
+    assert "changed while it was" in classify_recorded(ImageTask(image), "a", run).error
     assert not (run.out / "a.done.json").exists()
     monkeypatch.undo()
-    assert not process(ImageTask(image), "a", run).error
+    assert not classify_recorded(ImageTask(image), "a", run).error
 
 
 def test_one_model_a_process_and_no_other_than_asked(tiny_checkpoint):
@@ -322,25 +321,25 @@ def test_one_model_a_process_and_no_other_than_asked(tiny_checkpoint):
 
 
 def test_a_run_is_checked_before_it_starts(tmp_path, tiny_checkpoint):
-    run = Run(str(tiny_checkpoint), tmp_path, Job(device="cuda"))
-    known = check(run, elsewhere=True)
+    run = BatchRun(str(tiny_checkpoint), tmp_path, ClassifyOptions(device="cuda"))
+    known = open_checkpoint(run, elsewhere=True)
     assert known.name == tiny_checkpoint.name
     for job, words in (
-        (Job(device="cuda9"), "'cuda9'"),
-        (Job(dtype="int1"), "'int1'"),
-        (Job(risk=0.01), "0.01"),
+        (ClassifyOptions(device="cuda9"), "'cuda9'"),
+        (ClassifyOptions(dtype="int1"), "'int1'"),
+        (ClassifyOptions(risk=0.01), "0.01"),
     ):
         with pytest.raises(InputError, match=words):
-            check(replace(run, job=job), elsewhere=True)
+            open_checkpoint(replace(run, job=job), elsewhere=True)
     with pytest.raises(CytoDinoError, match="nonsense"):
-        check(replace(run, checkpoint="nonsense"))
-    assert "nonsense" in process(
+        open_checkpoint(replace(run, checkpoint="nonsense"))
+    assert "nonsense" in classify_recorded(
         ImageTask(tmp_path / "a.png"), "a", replace(run, checkpoint="nonsense")
     ).error  # fmt: skip
 
 
 def test_one_way_of_working_at_a_time(tmp_path):
-    run = Run("demo", tmp_path, Job())
+    run = BatchRun("demo", tmp_path, ClassifyOptions())
     with pytest.raises(InputError, match="not both"):
         list(process_all([], run, workers=1, scheduler="tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match="No dask scheduler answers"):
@@ -391,6 +390,6 @@ def test_the_list_promises_what_holds_for_the_number_type(tmp_path, serial):
     """The checkpoint has thresholds for float32 alone."""
     run, _ = serial
     run = replace(run, out=tmp_path, job=replace(run.job, dtype="bfloat16"))
-    cluster._list([cluster.Outcome(Path("a.png"), 9, 9)], run, elsewhere=False)
+    cluster._list([cluster.ImageResult(Path("a.png"), 9, 9)], run, elsewhere=False)
     [listed] = pd.read_csv(tmp_path / "summary.csv")["promise"]
     assert "uncalibrated, every cell goes to review" in listed

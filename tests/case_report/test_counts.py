@@ -10,7 +10,7 @@ from napari_cytodino.case_report._counts import count_table, key_figures
 from napari_cytodino.case_report.report import CaseReport
 from napari_cytodino.common.provenance import Provenance
 from napari_cytodino.results.cell_table import final_class
-from napari_cytodino.results.counting import Counting
+from napari_cytodino.results.counting import CountingRules
 from napari_cytodino.results.differential_count import SAMPLING_ONLY
 from napari_cytodino.results.grey_zone import grey_zone_sentence
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
@@ -82,7 +82,7 @@ def test_a_lineage_of_one_class_is_one_line():
 
 
 def test_nothing_apart_when_all_counts():
-    everything = Counting(TAXONOMY.codes)
+    everything = CountingRules(TAXONOMY.codes)
     rows = rows_of(count_table(case(*MIXED, counting=everything)))
     assert "Stand apart, not part of the 100 %" not in rows
     assert rows["ART Artefact"][:2] == ["5", "1.0"]
@@ -120,7 +120,7 @@ def test_no_cell_at_all():
 
 @pytest.mark.parametrize("blasts", [(), ("PMO",)])
 def test_other_blasts_or_none(blasts):
-    own = Counting(("NGS", "PMO", "BLA"), blasts=blasts)
+    own = CountingRules(("NGS", "PMO", "BLA"), blasts=blasts)
     told = key_figures(
         case((50, "NGS", "", "auto"), (50, "PMO", "", "auto"), counting=own)
     )

@@ -18,7 +18,7 @@ from napari_cytodino.case_report._sections import (
 )
 from napari_cytodino.case_report.report import CaseReport
 from napari_cytodino.common.provenance import RESEARCH_USE, Provenance
-from napari_cytodino.results.alerts import LEVELS, Rules
+from napari_cytodino.results.alerts import LEVELS, AlertRules
 from napari_cytodino.results.cell_table import final_class
 from napari_cytodino.review.reader_agreement import agreement
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
@@ -63,7 +63,7 @@ def test_alerts_in_order_with_what_is_open():
 
 
 def test_no_alert_is_no_all_clear():
-    report = case([AUTO], rules=Rules(()), remark="Stain <pale>")
+    report = case([AUTO], rules=AlertRules(()), remark="Stain <pale>")
     told = alert_list(report)
     assert "no all-clear" in told
     assert "<li" not in told

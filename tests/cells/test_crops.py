@@ -133,7 +133,7 @@ def test_a_stack_whose_chunks_are_too_large_to_keep_is_read_crop_by_crop(monkeyp
     crops = RNG.integers(0, 256, (6, 9, 9), dtype=np.uint8)
     stack = CropStack(da.from_array(crops, chunks=(3, 9, 9)))
     assert stack.held() is not stack
-    monkeypatch.setattr("napari_cytodino.images.windows.LIMIT", 3 * 81 - 1)
+    monkeypatch.setattr("napari_cytodino.cells.crops.LIMIT", 3 * 81 - 1)
     assert stack.held() is stack
 
 

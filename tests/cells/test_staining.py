@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from napari_cytodino.cells.staining import MIN_STAIN, measure, nuclei_in, stain_of
+from napari_cytodino.cells.staining import (
+    MIN_STAIN,
+    estimate_stain,
+    nuclei_in,
+    stain_of,
+)
 
 BACKGROUND = np.array([240.0, 225.0, 205.0])
 RED_CELL, NUCLEUS, CYTOPLASM = (205, 165, 150), (80, 50, 130), (190, 185, 205)
@@ -43,29 +48,29 @@ def test_nuclei_are_stained_and_red_cells_are_not():
 
 @pytest.mark.parametrize("light", [1.0, 0.7])
 def test_the_background_is_measured_at_any_brightness(light):
-    setting = measure(Picture(smear(light=light)), None)
+    setting = estimate_stain(Picture(smear(light=light)), None)
     np.testing.assert_allclose(setting.background, light * BACKGROUND, atol=12)
 
 
 def test_a_given_diameter_is_taken_as_it_is():
-    assert measure(Picture(smear()), 77.0).diameter == 77
+    assert estimate_stain(Picture(smear()), 77.0).diameter == 77
 
 
 def test_the_estimated_diameter_follows_the_scale():
-    small = measure(Picture(smear(radius=22)), None).diameter
-    large = measure(Picture(smear(radius=44)), None).diameter
+    small = estimate_stain(Picture(smear(radius=22)), None).diameter
+    large = estimate_stain(Picture(smear(radius=44)), None).diameter
     assert 22 < small < 130
     assert large > small
 
 
 def test_where_nothing_is_stained_there_is_no_setting():
     blank = np.full((100, 100, 3), 230, np.uint8)
-    assert measure(Picture(blank), None) is None
+    assert estimate_stain(Picture(blank), None) is None
 
 
 def test_the_mask_is_the_nuclei():
     image = smear()
-    setting = measure(Picture(image), 90.0)
+    setting = estimate_stain(Picture(image), 90.0)
     stain = stain_of(image, setting.background)
     mask = nuclei_in(stain, setting.threshold, 90.0)
     truth = disc(image.shape[:2], 180, 180, 30) | disc(image.shape[:2], 200, 330, 30)

@@ -11,10 +11,10 @@ import pytest
 from napari_cytodino.checkpoints.calibration_file import (
     CALIBRATION,
     DTYPE,
-    content_of,
+    calibration_content,
     made_for,
+    no_thresholds,
     read_calibration,
-    refused,
 )
 from napari_cytodino.checkpoints.folder import (
     ADAPTER_WEIGHTS,
@@ -26,7 +26,7 @@ from napari_cytodino.checkpoints.folder import (
 from napari_cytodino.common.errors import CheckpointError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.calibration import SCHEMA, Calibration
-from napari_cytodino.uncertainty.decisions import NEVER, DecisionPolicy, decide
+from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy, decide
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(folder: Path, make_calibration: Callable[..., Calibration]) -> Path:
-    content = content_of(make_calibration(TAXONOMY), folder, TAXONOMY)
+    content = calibration_content(make_calibration(TAXONOMY), folder, TAXONOMY)
     write_json(folder / CALIBRATION, content)
     return folder
 
@@ -189,7 +189,7 @@ def test_no_json_object(folder: Path, text: str) -> None:
 
 def test_thresholds_by_hand_promise_nothing(folder: Path) -> None:
     claimed = DecisionPolicy(min_confidence=0.8, guarantee="99.9 % right")
-    content = content_of(claimed, folder, TAXONOMY)
+    content = calibration_content(claimed, folder, TAXONOMY)
     assert content["schema"] == SCHEMA
     write_json(folder / CALIBRATION, content)
     policy, calibration = read_calibration(folder, TAXONOMY)
@@ -199,11 +199,11 @@ def test_thresholds_by_hand_promise_nothing(folder: Path) -> None:
 
 
 def test_thresholds_by_hand_are_bound_as_well(folder: Path) -> None:
-    write_json(folder / CALIBRATION, content_of(BY_HAND, folder, TAXONOMY))
+    write_json(folder / CALIBRATION, calibration_content(BY_HAND, folder, TAXONOMY))
     assert read_calibration(folder, TAXONOMY) == (BY_HAND, None)
     (folder / WEIGHTS).write_text("another", encoding="utf-8")
     policy, _ = read_calibration(folder, TAXONOMY)
-    assert policy == refused(1.5, f"it was calibrated for another {WEIGHTS}")
+    assert policy == no_thresholds(1.5, f"it was calibrated for another {WEIGHTS}")
 
 
 OLD = {
@@ -268,7 +268,7 @@ def test_a_schema_of_another_version_is_refused(written: Path, schema: object) -
 
 
 def test_refused_accepts_nothing_and_says_why() -> None:
-    policy = refused(2.0, "because")
+    policy = no_thresholds(2.0, "because")
     assert (policy.temperature, policy.uncalibrated) == (2.0, "because")
-    assert (policy.min_confidence, policy.min_lineage) == (NEVER, NEVER)
+    assert (policy.min_confidence, policy.min_lineage) == (UNREACHABLE, UNREACHABLE)
     assert_accepts_nothing(policy)

@@ -38,7 +38,7 @@ def test_bundled_checkpoints_load_and_are_small() -> None:
         assert loaded.synthetic == (info.name == "demo")
         assert ("SYNTHETIC" in info.title) == loaded.synthetic
         side = loaded.preprocessing.size
-        logits, _ = loaded.model().embed(torch.zeros(1, 3, side, side))
+        logits, _ = loaded.model().predict(torch.zeros(1, 3, side, side))
         assert logits.shape == (1, len(loaded.taxonomy))
 
 
@@ -149,11 +149,11 @@ def test_without_a_calibration_for_a_type_every_cell_goes_to_review(
 ) -> None:
     loaded = load_checkpoint(folder)
     assert loaded.calibrated == ("float32",)
-    other = loaded.at("bfloat16")
+    other = loaded.for_dtype("bfloat16")
     assert (other.dtype, other.calibration) == ("bfloat16", None)
     assert "not calibrated for bfloat16" in other.policy.uncalibrated
     assert other.policy.temperature == loaded.policy.temperature
-    assert loaded.at("float32") == loaded
+    assert loaded.for_dtype("float32") == loaded
 
 
 @pytest.mark.parametrize(("name", "times"), [("demo", 0), ("starter", 1)])
@@ -178,21 +178,25 @@ def test_no_promise_for_images_of_another_kind() -> None:
     loaded = load_checkpoint("starter")
     policy = replace(loaded.policy, max_foreign=0.2)
     loaded = replace(loaded, policy=policy)
-    near = loaded.promise_on((5, 500))
-    assert near == f"Accepted cells: {loaded.promise()}"
-    far = loaded.promise_on((300, 500))
+    near = loaded.guarantee_on((5, 500))
+    assert near == f"Accepted cells: {loaded.guarantee()}"
+    far = loaded.guarantee_on((300, 500))
     assert far.startswith("NO PROMISE HOLDS HERE: 300 of 500")
 
 
 def test_of_no_accepted_cell_nothing_is_promised() -> None:
     loaded = load_checkpoint("starter")
-    assert loaded.promise_on((0, 9), accepted=3) == loaded.promise_on((0, 9))
-    told = loaded.promise_on((0, 9), accepted=0)
+    assert loaded.guarantee_on((0, 9), accepted=3) == loaded.guarantee_on((0, 9))
+    told = loaded.guarantee_on((0, 9), accepted=0)
     assert told == "No cell was accepted, so nothing is promised."
     foreign = replace(loaded, policy=replace(loaded.policy, max_foreign=0.0))
-    assert foreign.promise_on((90, 90), accepted=0).startswith("NO PROMISE HOLDS HERE")
+    assert foreign.guarantee_on((90, 90), accepted=0).startswith(
+        "NO PROMISE HOLDS HERE"
+    )
 
 
 def test_a_promise_for_drawn_cells_says_so() -> None:
-    assert load_checkpoint("demo").promise().endswith("SYNTHETIC: of drawn cells only")
-    assert "SYNTHETIC" not in load_checkpoint("starter").promise()
+    assert (
+        load_checkpoint("demo").guarantee().endswith("SYNTHETIC: of drawn cells only")
+    )
+    assert "SYNTHETIC" not in load_checkpoint("starter").guarantee()

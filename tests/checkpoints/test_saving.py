@@ -27,7 +27,7 @@ from napari_cytodino.checkpoints.folder import (
 from napari_cytodino.checkpoints.saving import save_calibrated, save_checkpoint
 from napari_cytodino.common.errors import CheckpointError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
-from napari_cytodino.uncertainty.decisions import NEVER, DecisionPolicy
+from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from napari_cytodino.models.cytodino import CytoDinoForImageClassification
     from napari_cytodino.uncertainty.calibration import Calibration
-    from napari_cytodino.uncertainty.novelty import Familiarity
+    from napari_cytodino.uncertainty.novelty import NoveltyDetector
 
     Make = Callable[..., Calibration]
-    MakeKnown = Callable[..., Familiarity]
+    MakeKnown = Callable[..., NoveltyDetector]
     Model = Callable[..., CytoDinoForImageClassification]
 
 TAXONOMY = Taxonomy.load("mll21")
@@ -172,8 +172,8 @@ def test_a_calibration_is_bound_to_the_files_it_is_saved_with(
     known = loaded.familiarity()
     assert known is not None
     some = np.random.default_rng(0).normal(size=(9, WIDTH))
-    want = make_familiarity(WIDTH).unfamiliarity(some)
-    np.testing.assert_array_equal(known.unfamiliarity(some), want)
+    want = make_familiarity(WIDTH).novelty_score(some)
+    np.testing.assert_array_equal(known.novelty_score(some), want)
 
 
 def test_without_training_cells_there_is_nothing_to_compare_with(folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_calibration_of_other_weights_accepts_nothing(
     )  # fmt: skip
     loaded = load_checkpoint(other)
     assert loaded.calibration is None
-    assert loaded.policy.min_confidence == NEVER
+    assert loaded.policy.min_confidence == UNREACHABLE
     assert loaded.policy.uncalibrated == f"it was calibrated for another {WEIGHTS}"
     # unlike the same weights, saved anew
     again = save_checkpoint(

@@ -5,12 +5,12 @@ import stat
 import pytest
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.common.files import LARGEST_TOML, read_toml, whole_file
+from napari_cytodino.common.files import LARGEST_TOML, atomic_write, read_toml
 
 
 def test_the_file_appears_when_all_is_written(tmp_path):
     path = tmp_path / "new" / "a.txt"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
     assert path.read_text() == "half"
@@ -22,7 +22,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
     path.write_text("old")
 
     def fail():
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("new")
             raise KeyboardInterrupt
 
@@ -33,7 +33,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
 
 
 def test_the_result_can_be_read_by_others(tmp_path):
-    with whole_file(tmp_path / "a.txt") as temporary:
+    with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("x")
     mode = stat.S_IMODE((tmp_path / "a.txt").stat().st_mode)
     assert mode & stat.S_IRGRP
@@ -42,7 +42,7 @@ def test_the_result_can_be_read_by_others(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "a.txt"
-    with pytest.raises(InputError, match="cannot be written"), whole_file(path):
+    with pytest.raises(InputError, match="cannot be written"), atomic_write(path):
         pass
 
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told(tmp_path):
     path = tmp_path / "a.txt"
     with (
         pytest.raises(InputError, match=r"No space left.*free space"),
-        whole_file(path),
+        atomic_write(path),
     ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
@@ -63,10 +63,13 @@ def test_hdf5_tells_a_full_disk_in_its_own_way(tmp_path):
             pytest.raises(
                 InputError, match=r"written \(No space left on device\); free"
             ),
-            whole_file(tmp_path / "a.h5"),
+            atomic_write(tmp_path / "a.h5"),
         ):
             raise error
-    with pytest.raises(RuntimeError, match="no matter of disks"), whole_file(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="no matter of disks"),
+        atomic_write(tmp_path),
+    ):
         raise RuntimeError("no matter of disks")
 
 

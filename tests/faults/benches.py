@@ -22,7 +22,7 @@ bench, chosen, judged, read_bench = (
     _widgets.judged,
     _widgets.read_bench,
 )
-classifier, demo, smear = _widgets.classifier, _widgets.demo, _widgets.smear
+classifier = _widgets.classifier
 told, six_answers = _widgets.told, _widgets.six_answers
 no_case_of_the_users = _widgets.no_case_of_the_users
 some_calibration = _widgets.some_calibration

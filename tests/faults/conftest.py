@@ -10,7 +10,7 @@ import pytest
 
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.results.cell_table import build_table, file_table
+from napari_cytodino.results.cell_table import build_table, with_file_columns
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
@@ -50,7 +50,7 @@ def many_cells() -> ClassifiedField:
     whole = Predictions.empty(400, 21, 3).with_batch(batch)
     reviews = {i: (taxonomy.codes[i % 5], "Ann", "t") for i in range(1, 400, 3)}
     table = build_table(cells, whole, taxonomy, policy, reviews)
-    table = file_table(
+    table = with_file_columns(
         table, cells, whole, taxonomy, policy, image="Ä.png", checkpoint="demo@0"
     )
     return ClassifiedField(ImageSource(pixels), cells, table)

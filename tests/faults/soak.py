@@ -126,7 +126,7 @@ class Reader:
         self.until(lambda: not self.dock.session.busy)
         if not target.is_file():
             raise RuntimeError(f"{target} was not written")
-        self.dock.controller.reviewing.stop()
+        self.dock.controller.review.stop()
         self.viewer.layers.clear()
         self.rest()
         if self.again:

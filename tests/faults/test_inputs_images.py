@@ -17,7 +17,7 @@ from napari_cytodino.cells.cells import cells_from_labels, cells_from_points
 from napari_cytodino.cells.crops import iter_crops
 from napari_cytodino.common.errors import CytoDinoError
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.widgets.session.cell_card import describe
+from napari_cytodino.widgets.session.cell_card import cell_card_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,6 +194,6 @@ def test_a_block_that_fails_on_the_third_read_costs_only_its_cells(
     assert hit.any()
     assert rejected.tolist() == hit.tolist()
     assert set(table["reason"][rejected]) == {"unreadable pixels"}
-    card = describe(bench.session, int(np.flatnonzero(hit)[0]))
+    card = cell_card_of(bench.session, int(np.flatnonzero(hit)[0]))
     assert card.status == "rejected"
     assert card.likeliest == ()

@@ -18,7 +18,7 @@ from napari_cytodino.training.finetuning.pipeline import make_trainer
 from napari_cytodino.training.finetuning.trainer import arguments
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.training.runs.states import fault_of, last_sealed
+from napari_cytodino.training.runs.states import newest_complete, why_incomplete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +125,9 @@ def test_a_state_is_sealed_or_left_out(
     trainer.state.global_step = 2
     operation, sealed = 1, 0
     while killed_at(operation, partial(trainer._save_checkpoint, trainer.model, None)):
-        newest, second = last_sealed(states), states / "checkpoint-2"
+        newest, second = newest_complete(states), states / "checkpoint-2"
         assert newest is not None
-        assert fault_of(states / "checkpoint-1") == ""
+        assert why_incomplete(states / "checkpoint-1") == ""
         if newest == second:
             sealed += 1
         elif second.exists():
@@ -136,4 +136,4 @@ def test_a_state_is_sealed_or_left_out(
         operation += 1
     assert operation > 8
     assert sealed < operation - 5, "most kills come before the seal"
-    assert last_sealed(states) == states / "checkpoint-2"
+    assert newest_complete(states) == states / "checkpoint-2"

@@ -56,7 +56,7 @@ def follow():
     done, total = session.progress.done, session.progress.total
     if session.state is RunState[sys.argv[3]] and done >= int(sys.argv[4]):
         session.run.disconnect(follow)
-        tell(done=done, total=total, busy=controller.runner.busy)
+        tell(done=done, total=total, busy=controller.worker.busy)
         viewer.close()
 
 session.run.connect(follow)

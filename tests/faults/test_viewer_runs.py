@@ -41,7 +41,7 @@ CELLS = 6
 TICKS = 2 + CELLS
 """The run begins, the cells are read, and each of six batches comes in."""
 
-TELL = notices.tell
+TELL = notices.error
 """The real one; the bench has another."""
 
 
@@ -262,7 +262,7 @@ def test_a_worker_that_breaks_is_told_once_and_the_next_run_is_fine(
     error: Exception,
 ) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(notices, "tell", TELL)
+    monkeypatch.setattr(notices, "error", TELL)
     notification_manager.notification_ready.connect(told.append)
     run = type(classifier).run
 
@@ -301,7 +301,7 @@ def test_nothing_else_starts_during_a_run(
         start()
     assert told == [BUSY] * 6
     with pytest.raises(RuntimeError, match="is running"):
-        control.runner.start(
+        control.worker.start(
             lambda cancelled: iter(()),
             on_step=pytest.fail,
             on_error=pytest.fail,

@@ -166,9 +166,9 @@ def test_no_name_is_markup_in_any_dock(
 @pytest.mark.parametrize("error", [InputError(EVIL), RuntimeError(EVIL)])
 def test_no_notice_is_markup(qtbot: Any, error: Exception) -> None:
     notification_manager.records.clear()
-    notices.tell(error)
-    notices.say(EVIL)
-    notices.warn(EVIL)
+    notices.error(error)
+    notices.info(EVIL)
+    notices.warning(EVIL)
     for record in notification_manager.records:
         box = NapariQtNotification(record.message, record.severity)
         qtbot.addWidget(box)

@@ -8,7 +8,13 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cytodino.images.chunks import LastChunk, chunk_edges, finest, merged, split
+from napari_cytodino.images.chunks import (
+    LastChunkCache,
+    chunk_edges,
+    full_resolution,
+    merged,
+    split,
+)
 
 
 def edges_of(array):
@@ -63,11 +69,11 @@ def test_merged_and_split_keep_the_ends_and_their_promise(inner, length):
 
 def test_the_finest_level_is_the_first():
     levels = [np.zeros((8, 8)), np.zeros((4, 4))]
-    assert finest(levels) is levels[0]
-    assert finest(levels[1]) is levels[1]
+    assert full_resolution(levels) is levels[0]
+    assert full_resolution(levels[1]) is levels[1]
     rows = [[0, 1], [1, 0]]
-    assert finest(rows) is rows
-    assert finest([]) == []
+    assert full_resolution(rows) is rows
+    assert full_resolution([]) == []
 
 
 def test_the_last_chunk_is_kept_and_one_that_failed_is_asked_again():
@@ -80,7 +86,7 @@ def test_the_last_chunk_is_kept_and_one_that_failed_is_asked_again():
                 raise OSError("busy")
             return np.arange(40).reshape(self.shape)[rows]
 
-    array = LastChunk(Flaky(), np.array([0, 4, 8, 10]))
+    array = LastChunkCache(Flaky(), np.array([0, 4, 8, 10]))
     assert [array[row, 1] for row in (0, 3)] == [1, 13]
     with pytest.raises(OSError, match="busy"):
         array[4, 0]

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_cytodino.images import windows
-from napari_cytodino.images.chunks import read_units
+from napari_cytodino.images.chunks import read_blocks
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.images.windows import Pieces
+from napari_cytodino.images.windows import TileCache
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 EDGES = np.arange(0, 65, 16), np.arange(0, 97, 16)
@@ -31,14 +31,14 @@ def regular(length, side):
 )
 def test_what_is_read_at_once(shape, chunks, reach, want):
     edges = tuple(map(regular, shape, chunks))
-    units = read_units(edges, reach)
+    units = read_blocks(edges, reach)
     assert tuple(int(np.diff(e).max()) for e in units) == want
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.floats(1, 1e6))
 def test_units_hold_whole_chunks(height, width, reach):
     edges = regular(5000, height), regular(7000, width)
-    for unit, chunk in zip(read_units(edges, reach), edges, strict=True):
+    for unit, chunk in zip(read_blocks(edges, reach), edges, strict=True):
         assert set(unit) <= set(chunk)
         assert unit[[0, -1]].tolist() == chunk[[0, -1]].tolist()
 
@@ -49,7 +49,7 @@ def kept(store):
 
 def test_a_piece_goes_with_the_last_window_that_needs_it():
     boxes = np.array([[0, 0, 16, 16], [0, 8, 16, 24], [16, 16, 20, 40], [0, 0, 4, 4]])
-    store = Pieces(ImageSource(PICTURE), EDGES, boxes)
+    store = TileCache(ImageSource(PICTURE), EDGES, boxes)
     after = []
     for step, (top, left, bottom, right) in enumerate(boxes):
         out = np.zeros((bottom - top, right - left, 3), np.uint8)
@@ -64,7 +64,7 @@ def test_the_limit_holds_and_the_longest_unused_goes(monkeypatch):
     size = 16 * 16 * 3
     monkeypatch.setattr(windows, "LIMIT", 2 * size)
     box = [[0, 16 * i, 16, 16 * i + 16] for i in (0, 1, 0, 2, 0, 1, 2)]
-    store, after = Pieces(ImageSource(PICTURE), EDGES, np.array(box)), []
+    store, after = TileCache(ImageSource(PICTURE), EDGES, np.array(box)), []
     for step in range(4):
         store.copy(step, np.zeros((16, 16, 3), np.uint8))
         assert store._bytes == size * len(store._kept) <= 2 * size
@@ -74,6 +74,6 @@ def test_the_limit_holds_and_the_longest_unused_goes(monkeypatch):
 
 def test_pieces_are_no_views_of_what_was_read():
     whole = np.array([0, 64]), np.array([0, 96])
-    store = Pieces(ImageSource(PICTURE), whole, np.tile([[0, 0, 9, 9]], (2, 1)))
+    store = TileCache(ImageSource(PICTURE), whole, np.tile([[0, 0, 9, 9]], (2, 1)))
     store.copy(0, np.zeros((9, 9, 3), np.uint8))
     assert all(piece.pixels.base is None for piece in store._kept.values())

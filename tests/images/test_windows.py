@@ -12,10 +12,10 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_cytodino.images import chunks as reading
 from napari_cytodino.images import windows
-from napari_cytodino.images import windows as pieces
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.images.windows import Windows
+from napari_cytodino.images.windows import WindowReader
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (90, 110, 3), dtype=np.uint8)
@@ -45,12 +45,12 @@ class Chunked:
 @pytest.fixture
 def _one_by_one(monkeypatch):
     """Chunks are read one by one, however small."""
-    monkeypatch.setattr(pieces, "_TOGETHER", 1)
+    monkeypatch.setattr(reading, "_TOGETHER", 1)
 
 
 def read_all(data, corners, side, **options):
     """Return pixels and whether they are readable, in the order of the corners."""
-    read = Windows(ImageSource(data, **options), np.array(corners), side)
+    read = WindowReader(ImageSource(data, **options), np.array(corners), side)
     pixels = np.full((len(corners), side, side, 3), 99, np.uint8)
     readable = np.zeros(len(corners), bool)
     assert sorted(read.order) == list(range(len(corners)))
@@ -74,14 +74,13 @@ def test_any_chunks_give_what_memory_gives(data):
     lazy = Chunked(PICTURE, data.draw(st.tuples(*[st.integers(7, 120)] * 2)))
     want, _ = read_all(PICTURE, corners, side)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", data.draw(st.integers(9, 64)))
-        patch.setattr(pieces, "_TOGETHER", data.draw(st.integers(1, 64)))
+        patch.setattr(windows, "TILE", data.draw(st.integers(9, 64)))
+        patch.setattr(reading, "_TOGETHER", data.draw(st.integers(1, 64)))
         whole = data.draw(st.booleans())
         if not whole:
-            patch.setattr(pieces, "LIMIT", data.draw(st.integers(0, 20_000)))
             patch.setattr(windows, "LIMIT", data.draw(st.integers(0, 20_000)))
-            patch.setattr(pieces, "_LARGEST", data.draw(st.integers(1, 9_000)))
-            patch.setattr(pieces, "_PART", data.draw(st.integers(9, 50)))
+            patch.setattr(reading, "_LARGEST", data.draw(st.integers(1, 9_000)))
+            patch.setattr(reading, "_PART", data.draw(st.integers(9, 50)))
         got, readable = read_all(lazy, corners, side)
     assert readable.all()
     np.testing.assert_array_equal(got, want)
@@ -95,7 +94,7 @@ def test_20_000_px_with_chunks_of_512_each_read_once_in_little_memory():
         np.broadcast_to(np.uint8(7), (length, length, 3)), chunks=(512, 512)
     )
     corners = RNG.integers(-100, length - 150, (9_000, 2))
-    read, most = Windows(ImageSource(slide), corners, side), 0
+    read, most = WindowReader(ImageSource(slide), corners, side), 0
     out = np.zeros((side, side, 3), np.uint8)
     for step in range(len(corners)):
         assert read.fill(step, out)
@@ -212,7 +211,7 @@ def test_nothing_is_kept_from_run_to_run(lazy):
     kept = []
 
     def run():
-        read = Windows(source, corners, 20)
+        read = WindowReader(source, corners, 20)
         kept.append(weakref.ref(read._pieces))
         return [(read.fill(step, out), out.copy())[1] for step in range(100)]
 

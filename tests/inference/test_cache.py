@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.cells.crops import CropBatch
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.inference.cache import Answers, pixel_key
+from napari_cytodino.inference.cache import PredictionCache, pixel_key
 from napari_cytodino.inference.classifier import Classifier
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 from napari_cytodino.widgets.session.messages import CellsReading, ClassifyRequest
@@ -71,7 +71,7 @@ def test_every_row_has_the_answer_of_its_own_pixels(
     runs: list[list[int]], ahead: int, most: int
 ) -> None:
     model = Counted(ahead)
-    answers = Answers(model, most=most)
+    answers = PredictionCache(model, most=most)
     for values in runs:
         given_ = list(answers.run(crops_of(values)))
         rows = np.concatenate([b.rows for b in given_] or [np.zeros(0, int)])
@@ -88,7 +88,7 @@ def test_every_row_has_the_answer_of_its_own_pixels(
 
 def test_only_new_pixels_are_shown_to_the_model() -> None:
     model = Counted()
-    answers = Answers(model)
+    answers = PredictionCache(model)
     list(answers.run(crops_of([1, 2, 3, 4, -1])))
     model.shown.clear()
     list(answers.run(crops_of([4, 9, 1, 2, 3, 4, 8, -1, 1])))
@@ -98,7 +98,7 @@ def test_only_new_pixels_are_shown_to_the_model() -> None:
 
 def test_what_is_known_comes_at_once_and_can_be_stopped() -> None:
     stop = threading.Event()
-    answers = Answers(Counted())
+    answers = PredictionCache(Counted())
     list(answers.run(crops_of(list(range(12)))))
     taken: list[int] = []
 
@@ -141,7 +141,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def answers_of(made: ClassifyRequest, models: work.Models) -> Predictions:
+def answers_of(made: ClassifyRequest, models: work.ClassifierCache) -> Predictions:
     steps = list(work.classify_steps(made, models))
     batches = [step for step in steps if isinstance(step, PredictionBatch)]
     empty = Predictions.empty(6, batches[0].logits.shape[1], 0)
@@ -157,12 +157,12 @@ def test_with_the_real_model_more_cells_cost_only_the_new_ones(
     image = smear.image.copy()
     reading = CellsReading(cells_from_labels(smear.labels), ImageSource(image))
     made = ClassifyRequest(0, reading, demo, None, "cpu", 4)
-    models = work.Models()
+    models = work.ClassifierCache()
     answers_of(replace(made, rows=(1, 4)), models)
     assert sum(shown) == 2
     found = answers_of(made, models)
     assert sum(shown) == 6
-    fresh = answers_of(made, work.Models())
+    fresh = answers_of(made, work.ClassifierCache())
     assert found.done.all()
     np.testing.assert_allclose(found.logits, fresh.logits, atol=1e-5)
     np.testing.assert_allclose(found.embeddings, fresh.embeddings, atol=1e-2)
@@ -175,7 +175,7 @@ def test_with_the_real_model_more_cells_cost_only_the_new_ones(
     image[y, x] = 255 - image[y, x]
     edited = answers_of(made, models)
     assert 1 <= sum(shown) < 6
-    fresh = answers_of(made, work.Models())
+    fresh = answers_of(made, work.ClassifierCache())
     np.testing.assert_allclose(edited.logits, fresh.logits, atol=1e-5)
     assert not np.allclose(edited.logits[2], found.logits[2], atol=1e-5)
 
@@ -187,7 +187,7 @@ def test_what_else_changes_asks_the_model_anew(
     cells, pixels = cells_from_labels(smear.labels), smear.image
     reading = CellsReading(cells, ImageSource(pixels))
     made = ClassifyRequest(0, reading, demo, None, "cpu", 4)
-    models = work.Models()
+    models = work.ClassifierCache()
     answers_of(made, models)
     if what == "field":
         made = replace(
@@ -204,7 +204,7 @@ def test_what_else_changes_asks_the_model_anew(
         made = replace(made, checkpoint=replace(demo, name="other", sha256="other"))
         # its files are the demo's, whose hash the loader would compare
         monkeypatch.setattr(
-            "napari_cytodino.widgets.workers.steps.Models.classifier",
+            "napari_cytodino.widgets.workers.steps.ClassifierCache.classifier",
             lambda self, *args: Classifier(demo, "cpu", 4),
         )
     else:

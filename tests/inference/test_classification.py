@@ -9,7 +9,7 @@ from napari_cytodino.cells.cells import cells_from_labels, cells_from_points
 from napari_cytodino.cells.crops import CropStack
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.checkpoints.saving import save_calibrated
-from napari_cytodino.inference.classification import Job, classify
+from napari_cytodino.inference.classification import ClassifyOptions, classify
 from napari_cytodino.inference.classifier import (
     Classifier,
 )
@@ -17,7 +17,7 @@ from napari_cytodino.inference.classifier import (
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = RNG.uniform([0, 0], [299, 399], (13, 2))
-CPU = Job(device="cpu")
+CPU = ClassifyOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,14 @@ def checkpoint(tiny_checkpoint):
 
 def test_nan_from_the_model_is_rejected_never_a_class(checkpoint, monkeypatch):
     classifier = Classifier(checkpoint, "cpu", 8)
-    real = classifier._model.embed
+    real = classifier._model.predict
 
     def embed(values):
         logits, embedding = real(values)
         logits[0] = torch.nan
         return logits, embedding
 
-    monkeypatch.setattr(classifier._model, "embed", embed)
+    monkeypatch.setattr(classifier._model, "predict", embed)
     cells = cells_from_points([[150, 200], [100, 90]], (300, 400), diameter=40)
     table = classify(IMAGE, cells, checkpoint, job=CPU, classifier=classifier)
     rejected = table["status"] == "rejected"
@@ -67,7 +67,7 @@ def test_ready_made_crops(checkpoint):
 def test_field_of_view_changes_what_is_seen(checkpoint):
     cells = cells_from_points([[150, 200]], (300, 400), diameter=40)
     near = classify(IMAGE, cells, checkpoint, job=CPU)
-    far = classify(IMAGE, cells, checkpoint, job=Job(200.0, "cpu"))
+    far = classify(IMAGE, cells, checkpoint, job=ClassifyOptions(200.0, "cpu"))
     assert near.filter(like="p_").to_numpy().tolist() != (
         far.filter(like="p_").to_numpy().tolist()
     )
@@ -104,7 +104,9 @@ def test_the_type_is_told_and_its_thresholds_are_used(checkpoint):
     cells = cells_from_points(POINTS, (300, 400), diameter=40)
     plain = classify(IMAGE, cells, checkpoint, job=CPU)
     assert plain.attrs["provenance"]["settings"]["dtype"] == "float32"
-    near = classify(IMAGE, cells, checkpoint, job=Job(device="cpu", dtype="bfloat16"))
+    near = classify(
+        IMAGE, cells, checkpoint, job=ClassifyOptions(device="cpu", dtype="bfloat16")
+    )
     assert near.attrs["provenance"]["settings"]["dtype"] == "bfloat16"
     assert set(near["status"]) == {"review"}
     assert near["reason"].str.contains("no threshold is calibrated").all()

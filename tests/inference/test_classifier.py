@@ -12,7 +12,7 @@ from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.checkpoints.saving import save_calibrated
 from napari_cytodino.common.errors import CytoDinoError, InputError
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.inference.classification import Job, classify, collect
+from napari_cytodino.inference.classification import ClassifyOptions, classify, collect
 from napari_cytodino.inference.classifier import (
     CPU_BATCH,
     LARGEST_BATCH,
@@ -25,7 +25,7 @@ from napari_cytodino.inference.devices import Device, pick_device
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (300, 400, 3), dtype=np.uint8)
 POINTS = RNG.uniform([0, 0], [299, 399], (13, 2))
-CPU = Job(device="cpu")
+CPU = ClassifyOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_every_cell_once_and_equal_for_any_batch_size(checkpoint):
 def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch):
     want = run(Classifier(checkpoint, "cpu", 8))
     classifier = Classifier(checkpoint, "cpu", 8)
-    real, seen = classifier._model.embed, []
+    real, seen = classifier._model.predict, []
 
     def embed(values):
         if len(values) > fits:
@@ -61,7 +61,7 @@ def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch):
         seen.append(len(values))
         return real(values)
 
-    monkeypatch.setattr(classifier._model, "embed", embed)
+    monkeypatch.setattr(classifier._model, "predict", embed)
     got = run(classifier)
     np.testing.assert_allclose(got.logits, want.logits, atol=1e-4)
     assert sum(seen) == 13
@@ -105,7 +105,7 @@ def small_card(checkpoint, monkeypatch):
 )
 def test_a_card_for_a_few_cells_gets_a_few(small_card, room, tried):
     classifier, seen = small_card(room)
-    fits = classifier._fitting()
+    fits = classifier._probe_batch_size()
     assert seen == tried
     assert fits == (LARGEST_BATCH if room >= CPU_BATCH else tried[-1])
 
@@ -113,10 +113,10 @@ def test_a_card_for_a_few_cells_gets_a_few(small_card, room, tried):
 def test_a_card_too_small_for_one_cell_is_one_sentence(small_card):
     classifier, _ = small_card(0)
     with pytest.raises(CytoDinoError, match="Small Card ran out on a single cell"):
-        classifier._fitting()
+        classifier._probe_batch_size()
     classifier, seen = small_card(0, "shapes do not fit")
     with pytest.raises(RuntimeError, match="shapes"):
-        classifier._fitting()
+        classifier._probe_batch_size()
     assert seen == [CPU_BATCH]
 
 
@@ -124,7 +124,7 @@ def test_a_card_too_small_for_the_model_is_one_sentence(checkpoint, monkeypatch)
     def cast(self, device, dtype):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("napari_cytodino.inference.engine.FusedModel.cast", cast)
+    monkeypatch.setattr("napari_cytodino.inference.engine.FusedModel.to_device", cast)
     with pytest.raises(CytoDinoError, match="ran out on the model; close"):
         Classifier(checkpoint, "cpu")
 
@@ -135,7 +135,7 @@ def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch):
     def embed(values):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(classifier._model, "embed", embed)
+    monkeypatch.setattr(classifier._model, "predict", embed)
     with pytest.raises(CytoDinoError, match="single cell"):
         run(classifier)
 
@@ -146,7 +146,7 @@ def test_other_errors_are_not_swallowed(checkpoint, monkeypatch):
     def embed(values):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(classifier._model, "embed", embed)
+    monkeypatch.setattr(classifier._model, "predict", embed)
     with pytest.raises(RuntimeError, match="shapes"):
         run(classifier)
 
@@ -220,7 +220,7 @@ def test_without_training_cells_no_distance_is_known(checkpoint):
 def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated):
     loaded = calibrated(far=False)
     whole = run(Classifier(loaded, "cpu", 64), 64)
-    want = loaded.familiarity().unfamiliarity(whole.embeddings)
+    want = loaded.familiarity().novelty_score(whole.embeddings)
     np.testing.assert_allclose(whole.unfamiliarity, want, rtol=1e-4)
     assert np.ptp(want) > 0
     parts = run(Classifier(loaded, "cpu", 3), 5)
@@ -229,7 +229,7 @@ def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated):
 
 def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch):
     classifier = Classifier(calibrated(far=False), "cpu", 64)
-    real = classifier._model.embed
+    real = classifier._model.predict
 
     def embed(values):
         logits, embedding = real(values)
@@ -237,7 +237,7 @@ def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch):
         embedding[0, 3] = torch.nan
         return logits, embedding
 
-    monkeypatch.setattr(classifier._model, "embed", embed)
+    monkeypatch.setattr(classifier._model, "predict", embed)
     whole = run(classifier, 64)
     assert np.isinf(whole.unfamiliarity).tolist() == [True] + [False] * 12
     assert np.isfinite(whole.logits).all()

@@ -11,7 +11,7 @@ import torch
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.inference import devices
-from napari_cytodino.inference.devices import gains_by_bfloat16, pick_dtype
+from napari_cytodino.inference.devices import bfloat16_is_faster, pick_dtype
 
 
 def test_a_wish_is_obeyed_whatever_the_hardware():
@@ -23,7 +23,7 @@ def test_a_wish_is_obeyed_whatever_the_hardware():
 
 @pytest.mark.parametrize("units", [False, True])
 def test_auto_asks_hardware_and_calibration(units, monkeypatch):
-    monkeypatch.setattr(devices, "gains_by_bfloat16", lambda kind: units)
+    monkeypatch.setattr(devices, "bfloat16_is_faster", lambda kind: units)
     best = "bfloat16" if units else "float32"
     assert pick_dtype("auto", "cpu") == best
     assert pick_dtype("auto", "cpu", ("float32", "bfloat16")) == best
@@ -34,7 +34,7 @@ def test_auto_asks_hardware_and_calibration(units, monkeypatch):
 def in_process(**environment):
     """Ask a fresh interpreter, since torch reads its capabilities once."""
     code = (
-        "from napari_cytodino.inference.devices import gains_by_bfloat16 as gains;"
+        "from napari_cytodino.inference.devices import bfloat16_is_faster as gains;"
         "print(gains('cpu'))"
     )
     done = subprocess.run(
@@ -63,19 +63,19 @@ def test_units_are_found_where_the_processor_names_them(monkeypatch):
     capped = {"ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"}
     if not flags or capped & set(os.environ):
         pytest.skip("the flags of this processor are not known, or capped")
-    assert gains_by_bfloat16("cpu") == named
+    assert bfloat16_is_faster("cpu") == named
 
 
 def test_a_torch_without_the_private_question_means_float32(monkeypatch):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
-    assert not gains_by_bfloat16("cpu")
+    assert not bfloat16_is_faster("cpu")
 
 
 @pytest.mark.parametrize("supported", [False, True])
 def test_a_gpu_is_asked_itself(supported, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: supported)
-    assert gains_by_bfloat16("cuda") is supported
+    assert bfloat16_is_faster("cuda") is supported
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def asked(monkeypatch):
         return stock(*size, dtype=dtype) * answers[0]
 
     monkeypatch.setattr(torch, "ones", ones)
-    devices._multiplies.cache_clear()
+    devices._bfloat16_is_correct.cache_clear()
     yield answers, questions
-    devices._multiplies.cache_clear()
+    devices._bfloat16_is_correct.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def asked(monkeypatch):
 def test_an_apple_gpu_is_asked_once_to_multiply(asked, answer, gains):
     answers, questions = asked
     answers.append(answer)
-    assert [gains_by_bfloat16("mps") for _ in range(3)] == [gains] * 3
+    assert [bfloat16_is_faster("mps") for _ in range(3)] == [gains] * 3
     assert questions == [("mps", torch.bfloat16)]
     assert pick_dtype("auto", "mps") == ("bfloat16" if gains else "float32")
     # thresholds that were never measured in it are no matter of the device
@@ -121,5 +121,5 @@ def test_an_apple_gpu_is_asked_once_to_multiply(asked, answer, gains):
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="for a torch without it")
 def test_a_torch_without_apple_gpus_means_float32():
-    devices._multiplies.cache_clear()
-    assert not gains_by_bfloat16("mps")
+    devices._bfloat16_is_correct.cache_clear()
+    assert not bfloat16_is_faster("mps")

@@ -18,7 +18,7 @@ from napari_cytodino.models.cytodino import (
     CytoDinoConfig,
     CytoDinoForImageClassification,
 )
-from napari_cytodino.models.fused_layers import ONEDNN, Linear
+from napari_cytodino.models.fused_layers import ONEDNN, PreloadedLinear
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
@@ -59,9 +59,9 @@ def test_answers_are_those_of_the_checkpoints_model(tmp_path, backbone, turns):
     checkpoint = stored(tmp_path / "mine", turns, **backbone)
     pixels = torch.randn(3, 3, 32, 32)
     with torch.inference_mode():
-        want = checkpoint.model().embed(pixels)
-        got = fused_model(checkpoint).cast("cpu", "float32").embed(pixels)
-        near, _ = fused_model(checkpoint).cast("cpu", "bfloat16").embed(pixels)
+        want = checkpoint.model().predict(pixels)
+        got = fused_model(checkpoint).to_device("cpu", "float32").predict(pixels)
+        near, _ = fused_model(checkpoint).to_device("cpu", "bfloat16").predict(pixels)
     for theirs, ours in zip(want, got, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     assert near.dtype == torch.float32
@@ -131,9 +131,9 @@ def test_float32_on_a_cpu_goes_by_onednn(dtype, body):
     model = fused_model(load_checkpoint("demo"))
 
     def by_onednn(part):
-        return {m.onednn for m in part.modules() if isinstance(m, Linear)}
+        return {m.onednn for m in part.modules() if isinstance(m, PreloadedLinear)}
 
     assert by_onednn(model) == {False}
-    model.cast("cpu", dtype)
+    model.to_device("cpu", dtype)
     assert by_onednn(model.body) == {body and ONEDNN}
     assert by_onednn(model.head) == {ONEDNN}

@@ -29,12 +29,12 @@ def test_answers_are_near_those_of_torch(dtype, most, monkeypatch):
     checkpoint = load_checkpoint("demo")
     size = checkpoint.preprocessing.size
     model = OpenVinoModel(fused_model(checkpoint), size, dtype)
-    plain = fused_model(checkpoint).cast("cpu", "float32")
+    plain = fused_model(checkpoint).to_device("cpu", "float32")
     for count in (1, 5):
         pixels = torch.randn(count, 3, size, size)
         with torch.inference_mode():
-            want = plain.embed(pixels)
-        for theirs, ours in zip(want, model.embed(pixels), strict=True):
+            want = plain.predict(pixels)
+        for theirs, ours in zip(want, model.predict(pixels), strict=True):
             assert ours.shape == theirs.shape
             assert (ours - theirs).abs().max() < most
 
@@ -44,7 +44,9 @@ def test_a_classifier_runs_on_it():
     checkpoint = load_checkpoint("demo")
     crops, _ = synthetic_crops(checkpoint.taxonomy.codes[:2], 2, size=64, seed=0)
     answers = [
-        Classifier(checkpoint, device, dtype="float32")._in_parts(np.asarray(crops))[0]
+        Classifier(checkpoint, device, dtype="float32")._run_batches(np.asarray(crops))[
+            0
+        ]
         for device in ("cpu", "openvino")
     ]
     np.testing.assert_allclose(*answers, atol=1e-3)

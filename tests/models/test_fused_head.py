@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_cytodino.common.errors import CheckpointError
 from napari_cytodino.models.cytodino import QueryDecoderHead
-from napari_cytodino.models.fused_head import FastHead, HeadShape
+from napari_cytodino.models.fused_head import FusedQueryHead, QueryHeadConfig
 
 
 def head_of(width, heads, layers, ratio=2):
@@ -26,7 +26,7 @@ def fast(head):
     """Return the fast head with the same weights."""
     layer = head.decoder.layers[0]
     width = head.query.shape[-1]
-    shape = HeadShape(
+    shape = QueryHeadConfig(
         width,
         head.classify.out_features,
         len(head.decoder.layers),
@@ -35,7 +35,7 @@ def fast(head):
     )
     stored = head.state_dict()
     assert shape.tensor_shapes() == {k: tuple(v.shape) for k, v in stored.items()}
-    return FastHead(shape, stored).eval()
+    return FusedQueryHead(shape, stored).eval()
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,4 +80,4 @@ def test_products_are_a_twentieth_of_those_of_the_head():
 )
 def test_a_shape_that_cannot_be_is_refused(values):
     with pytest.raises(CheckpointError, match="no head that can be built"):
-        HeadShape(*values)
+        QueryHeadConfig(*values)

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from napari_cytodino.models.fused_layers import ONEDNN, Linear, Norm, below
+from napari_cytodino.models.fused_layers import (
+    ONEDNN,
+    PreloadedLayerNorm,
+    PreloadedLinear,
+    strip_prefix,
+)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -14,7 +19,7 @@ def test_a_projection_is_that_of_torch(bias):
     theirs = nn.Linear(5, 3, bias=bias)
     tensors = {f"up.{name}": value for name, value in theirs.state_dict().items()}
     x = torch.randn(2, 4, 5)
-    own = Linear.named(tensors, "up")
+    own = PreloadedLinear.named(tensors, "up")
     torch.testing.assert_close(own(x), theirs(x))
     with torch.no_grad():
         theirs.weight.zero_()
@@ -26,7 +31,7 @@ def test_a_projection_is_that_of_torch(bias):
 @pytest.mark.parametrize("shape", [(2, 7, 64), (64,), (0, 64), (1, 1, 64)])
 def test_onednn_gives_the_same(shape, bias):
     theirs = nn.Linear(64, 48, bias=bias).requires_grad_(False)
-    own = Linear(theirs.weight, theirs.bias)
+    own = PreloadedLinear(theirs.weight, theirs.bias)
     own.onednn = True
     x = torch.randn(shape)
     torch.testing.assert_close(own(x), theirs(x))
@@ -41,12 +46,12 @@ def test_a_norm_is_that_of_torch():
         nn.init.normal_(value)
     tensors = {f"n.{name}": value for name, value in theirs.state_dict().items()}
     x = torch.randn(3, 6)
-    torch.testing.assert_close(Norm(tensors, "n", 0.1)(x), theirs(x))
+    torch.testing.assert_close(PreloadedLayerNorm(tensors, "n", 0.1)(x), theirs(x))
 
 
 def test_names_below_a_start():
     one, two = torch.ones(1), torch.zeros(1)
-    assert below({"a.b": one, "ab": two, "a.c.a.d": two}, "a.") == {
+    assert strip_prefix({"a.b": one, "ab": two, "a.c.a.d": two}, "a.") == {
         "b": one,
         "c.a.d": two,
     }

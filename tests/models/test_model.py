@@ -49,7 +49,7 @@ def small_model(kind: str = "dinov3_vit") -> CytoDinoForImageClassification:
 @pytest.mark.parametrize(("kind", "tokens"), [("dinov3_vit", 7), ("dinov2", 5)])
 def test_logits_embedding_and_tokens(kind: str, tokens: int) -> None:
     model, pixels = small_model(kind), torch.randn(2, 3, 32, 32)
-    logits, embedding = model.embed(pixels)
+    logits, embedding = model.predict(pixels)
     assert logits.shape == (2, len(TAXONOMY))
     assert embedding.shape == (2, 24)
     assert model.tokens(pixels).shape == (2, tokens, 24)
@@ -73,10 +73,10 @@ def test_answers_of_turned_crops_are_averaged(turns: int) -> None:
         [model(torch.rot90(pixels, k, (2, 3))).logits for k in range(0, 4, 4 // turns)]
     ).mean(dim=0)
     model.config.turns = turns
-    logits, embedding = model.embed(pixels)
+    logits, embedding = model.predict(pixels)
     assert torch.allclose(logits, expected, atol=1e-6)
     assert embedding.shape == (2, 24)
-    again, _ = model.embed(torch.rot90(pixels, 2, (2, 3)))
+    again, _ = model.predict(torch.rot90(pixels, 2, (2, 3)))
     assert torch.allclose(again, logits, atol=1e-5)
 
 

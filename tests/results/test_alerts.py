@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.results.alerts import LEVELS, Rules, find_alerts
-from napari_cytodino.results.counting import Counting
+from napari_cytodino.results.alerts import LEVELS, AlertRules, find_alerts
+from napari_cytodino.results.counting import CountingRules
 from napari_cytodino.results.differential_count import count_cells
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
@@ -132,7 +132,7 @@ def test_no_cell_at_all():
 
 
 def test_a_class_that_does_not_count_has_no_share():
-    own = Counting.of(TAXONOMY).with_class("BLA", False)
+    own = CountingRules.of(TAXONOMY).with_class("BLA", False)
     assert "blasts 20" not in names({**FILLER, "BLA": 400}, counting=own)
 
 
@@ -146,17 +146,17 @@ def test_rules_of_unknown_classes_are_left_out():
 
 
 def test_what_no_class_exists_for_is_said():
-    assert Rules.load().uncounted(TAXONOMY) == (
+    assert AlertRules.load().missing_classes(TAXONOMY) == (
         "Not counted, as this model has no class for them: promonocytes. The share of "
         "blasts and blast equivalents cannot include them."
     )
-    starter = Rules.load().uncounted(STARTER)
+    starter = AlertRules.load().missing_classes(STARTER)
     assert "promonocytes, faggot cells" in starter
-    assert Rules(()).uncounted(TAXONOMY) == ""
+    assert AlertRules(()).missing_classes(TAXONOMY) == ""
 
 
 def test_wording_is_neutral():
-    rules = Rules.load().rules
+    rules = AlertRules.load().rules
     for rule in rules:
         assert not any(
             word in rule.sentence.lower()
@@ -187,7 +187,7 @@ def test_what_is_unverified_is_marked_in_the_file():
 def own(tmp_path, text):
     path = tmp_path / "alerts.toml"
     path.write_text(text, encoding="utf-8")
-    return Rules.load(path)
+    return AlertRules.load(path)
 
 
 def test_a_users_file_changes_adds_and_switches_off(tmp_path):
@@ -252,11 +252,11 @@ def test_nonsense_is_refused_by_name(tmp_path, text, told):
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"none\.toml"):
-        Rules.load(tmp_path / "none.toml")
+        AlertRules.load(tmp_path / "none.toml")
 
 
 def test_an_alert_of_another_level_can_be_made():
-    rules = Rules.load()
+    rules = AlertRules.load()
     quiet = tuple(replace(r, level="quality") for r in rules.rules)
-    found = find_alerts(counted({**FILLER, "FGC": 1}), TAXONOMY, Rules(quiet))
+    found = find_alerts(counted({**FILLER, "FGC": 1}), TAXONOMY, AlertRules(quiet))
     assert found[0].level == "quality"

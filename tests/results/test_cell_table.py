@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.cells.cells import cells_from_labels
-from napari_cytodino.checkpoints.calibration_file import refused
+from napari_cytodino.checkpoints.calibration_file import no_thresholds
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.results.cell_table import (
     COLUMNS,
+    blinded,
     build_table,
-    file_table,
     final_class,
-    hide_model,
-    review_lines,
     taxonomy_of,
+    with_file_columns,
+    write_verdicts,
 )
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL, Taxonomy
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 TAXONOMY = Taxonomy.load("mll21")
 POLICY = DecisionPolicy()
@@ -101,7 +101,7 @@ def test_an_open_stage_is_no_final_class():
 
 def test_an_uncalibrated_checkpoint_shows_in_every_row():
     cells = some_cells([1, 2, 3])
-    policy = refused(1.0, "it was calibrated for another model.safetensors")
+    policy = no_thresholds(1.0, "it was calibrated for another model.safetensors")
     table = build_table(cells, some_predictions(3), TAXONOMY, policy)
     assert set(table["status"]) == {"review"}
     assert set(table["reason"]) == {"no threshold is calibrated for these weights"}
@@ -112,7 +112,7 @@ def test_columns_of_files():
     cells = some_cells([7, 4])
     whole = some_predictions(2)
     table = build_table(cells, whole, TAXONOMY, POLICY)
-    wide = file_table(
+    wide = with_file_columns(
         table, cells, whole, TAXONOMY, POLICY, image="a.png", checkpoint="demo@0"
     )
     boxes = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")
@@ -137,7 +137,7 @@ def test_the_taxonomy_travels_with_the_table():
 
 def test_evidence_at_hand_changes_nothing_but_the_time():
     cells, whole = some_cells([1, 5, 9]), some_predictions(3)
-    evidence = weigh(whole, TAXONOMY, POLICY.temperature)
+    evidence = class_probabilities(whole, TAXONOMY, POLICY.temperature)
     with_it = build_table(cells, whole, TAXONOMY, POLICY, evidence=evidence)
     assert with_it.equals(build_table(cells, whole, TAXONOMY, POLICY))
 
@@ -157,19 +157,19 @@ def test_verdicts_written_into_a_table_equal_a_table_built_with_them():
     said = {1: ("NGS", "AM", "t1"), 5: (NOT_A_CELL, "AM", "t2"), 8: ("BLA", "B", "t3")}
     table = build_table(cells, predictions, TAXONOMY, POLICY)
     lines = np.flatnonzero(table["label"].isin(list(said)))
-    review_lines(table, lines, [said[label] for label in table["label"][lines]])
+    write_verdicts(table, lines, [said[label] for label in table["label"][lines]])
     wanted = build_table(cells, predictions, TAXONOMY, POLICY, said)
     assert table.equals(wanted)
     assert table["final_class"][lines].tolist() == ["NGS", "", "BLA"]
     assert table["final_class"].equals(final_class(table))
-    review_lines(table, lines, [("", "", "")] * 3)
+    write_verdicts(table, lines, [("", "", "")] * 3)
     assert table.equals(build_table(cells, predictions, TAXONOMY, POLICY))
 
 
 def test_a_table_without_the_model_tells_nothing_of_it():
     said = {2: ("NGS", "AM", "t1")}
     table = build_table(some_cells([1, 2]), some_predictions(2), TAXONOMY, POLICY, said)
-    blind = hide_model(table)
+    blind = blinded(table)
     told = ["index", "label", "y", "x", "area", "at_border"]
     said_by_readers = ["reviewed_class", "reviewer", "reviewed_at"]
     assert blind[told + said_by_readers].equals(table[told + said_by_readers])

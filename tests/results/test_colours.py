@@ -10,7 +10,7 @@ from napari_cytodino.results.colours import (
     NONE,
     cell_colours,
     class_colours,
-    keys,
+    colour_keys,
     lineage_colours,
     palette,
     rgba,
@@ -33,7 +33,7 @@ def test_a_corrected_cell_has_the_lineage_of_its_verdict():
     said = TABLE.assign(
         reviewed_class=["LYT", "not_a_cell", ""], final_class=["LYT", "", "NGS"]
     )
-    found = keys(said, "lineage", TAXONOMY).tolist()
+    found = colour_keys(said, "lineage", TAXONOMY).tolist()
     assert found == ["lymphoid", "", "granulocytic"]
 
 
@@ -51,7 +51,7 @@ def test_class_colours_are_the_palette_of_the_taxonomy():
 @pytest.mark.parametrize("mode", MODES)
 def test_every_key_has_a_colour(mode):
     known = palette(TAXONOMY, mode)
-    assert set(keys(TABLE, mode, TAXONOMY)) - {""} <= set(known)
+    assert set(colour_keys(TABLE, mode, TAXONOMY)) - {""} <= set(known)
     colours = cell_colours(TABLE, TAXONOMY, mode)
     assert colours.shape == (3, 4)
     assert len(known) <= 21
@@ -74,7 +74,7 @@ def test_unknown_mode():
     with pytest.raises(InputError, match="'size' is no colour mode"):
         palette(TAXONOMY, "size")
     with pytest.raises(InputError, match="'size' is no colour mode"):
-        keys(TABLE, "size", TAXONOMY)
+        colour_keys(TABLE, "size", TAXONOMY)
 
 
 def test_empty_table():

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.results.counting import TARGETS, Counting
+from napari_cytodino.results.counting import TARGETS, CountingRules
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load("mll21")
@@ -16,11 +16,11 @@ OTHERS = "LYI LYT HAC PLM"
 def read(tmp_path, text, taxonomy=TAXONOMY):
     path = tmp_path / "counting.toml"
     path.write_text(text, encoding="utf-8")
-    return Counting.read(path, taxonomy)
+    return CountingRules.read(path, taxonomy)
 
 
 def test_the_default_is_what_icsh_counts():
-    counting = Counting.of(TAXONOMY)
+    counting = CountingRules.of(TAXONOMY)
     counted = {*MYELOID.split(), *OTHERS.split(), "PEB", "EBO"}
     assert set(counting.counted) == counted
     assert set(counting.sides[0]) == set(MYELOID.split())
@@ -34,18 +34,20 @@ def test_a_users_file_changes_what_it_names_only(tmp_path):
     counting = read(tmp_path, 'target = 300\nblasts = ["BLA", "FGC"]\n')
     assert counting.target == 300
     assert counting.counted_blasts == ("BLA", "FGC")
-    assert counting.counted == Counting.of(TAXONOMY).counted
+    assert counting.counted == CountingRules.of(TAXONOMY).counted
 
 
 def test_blasts_out_of_the_ratio(tmp_path):
     myeloid, erythroid = read(tmp_path, "blasts_in_me = false").sides
     assert "BLA" not in myeloid
     assert "PMO" in myeloid
-    assert erythroid == Counting.of(TAXONOMY).sides[1]
+    assert erythroid == CountingRules.of(TAXONOMY).sides[1]
 
 
 def test_a_class_can_be_taken_out_and_put_in():
-    counting = Counting.of(TAXONOMY).with_class("BLA", False).with_class("KSC", True)
+    counting = (
+        CountingRules.of(TAXONOMY).with_class("BLA", False).with_class("KSC", True)
+    )
     assert "KSC" in counting.counted
     assert counting.counted_blasts == ()
     assert "BLA" not in counting.sides[0]
@@ -60,7 +62,7 @@ def test_one_file_serves_a_model_of_fewer_classes(tmp_path):
 
 
 def test_a_taxonomy_without_blasts():
-    counting = Counting.of(TAXONOMY.subset(["NGS", "EBO"]))
+    counting = CountingRules.of(TAXONOMY.subset(["NGS", "EBO"]))
     assert counting.blasts == counting.counted_blasts == ()
     assert counting.left_out == ("BLA",)
 
@@ -94,4 +96,4 @@ def test_every_fault_is_told_at_once(tmp_path):
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.toml"):
-        Counting.read(tmp_path / "nothing.toml", TAXONOMY)
+        CountingRules.read(tmp_path / "nothing.toml", TAXONOMY)

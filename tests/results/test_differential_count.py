@@ -11,14 +11,12 @@ from scipy.stats import binomtest
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.results.cell_table import final_class
-from napari_cytodino.results.counting import Counting
+from napari_cytodino.results.counting import CountingRules
 from napari_cytodino.results.differential_count import (
     Ratio,
     Share,
     count_cells,
     differential,
-    me_ratio,
-    summary,
 )
 from napari_cytodino.stats.binomial import wilson
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
@@ -28,7 +26,8 @@ TAXONOMY = Taxonomy.load("mll21")
 
 def table(**counts):
     codes = [code for code, n in counts.items() for _ in range(n)]
-    return pd.DataFrame({"final_class": codes, "status": "auto"})
+    calls = {"final_class": codes, "cell_class": codes, "reviewed_class": ""}
+    return pd.DataFrame({**calls, "status": "auto"})
 
 
 def test_100_of_500():
@@ -80,7 +79,9 @@ def test_the_taxonomy_of_the_table():
 
 
 def test_myeloid_to_erythroid():
-    ratio, low, high = me_ratio(table(NGS=60, BLA=20, EBO=40, LYT=99), TAXONOMY)
+    ratio, low, high = count_cells(
+        table(NGS=60, BLA=20, EBO=40, LYT=99), TAXONOMY
+    ).ratio.interval
     assert ratio == 2
     factor = math.exp(1.959964 * math.sqrt(1 / 80 + 1 / 40))
     assert low == pytest.approx(2 / factor)
@@ -89,16 +90,7 @@ def test_myeloid_to_erythroid():
 
 @pytest.mark.parametrize("counts", [{"NGS": 5}, {"EBO": 5}, {}])
 def test_no_ratio_without_both_sides(counts):
-    assert me_ratio(table(**counts), TAXONOMY) is None
-
-
-def test_summary():
-    frame = table(NGS=5, KSC=2, **{"": 3})
-    frame.loc[0, "status"] = "review"
-    frame.loc[9, "status"] = "rejected"
-    told = summary(frame, TAXONOMY)
-    assert (told["cells"], told["counted"], told["without_class"]) == (10, 5, 3)
-    assert (told["flagged"], told["rejected"], told["me_ratio"]) == (1, 1, None)
+    assert count_cells(table(**counts), TAXONOMY).ratio.interval is None
 
 
 # domain.md 4.2: per cent seen, then the interval for 100, 200, 300, 500, 1000 cells
@@ -151,7 +143,7 @@ def test_as_reviewed_beside_the_model_alone():
     assert math.isnan(lines["ART"].reviewed.percent)
     assert math.isnan(lines["ART"].reviewed.interval[0])
     assert (found.total, found.without_class) == (8, 4)
-    assert found.reached == 8 / 500
+    assert found.share_of_target == 8 / 500
     tally = found.tally
     assert tally.open == {"BLA": 3}
     assert (tally.cells, tally.flagged, tally.looked_at) == (14, 6, 3)
@@ -176,11 +168,11 @@ def test_another_way_of_counting():
     frame = reviewed(
         (4, "KSC", "", "auto"), (4, "BLA", "", "auto"), (2, "EBO", "", "auto")
     )
-    own = replace(Counting.of(TAXONOMY), target=300, blasts_in_me=False)
+    own = replace(CountingRules.of(TAXONOMY), target=300, blasts_in_me=False)
     found = count_cells(frame, TAXONOMY, own.with_class("KSC", True))
     lines = {line.key: line for line in found.classes}
     assert lines["KSC"].reviewed == Share(4, 10)
-    assert found.reached == 10 / 300
+    assert found.share_of_target == 10 / 300
     assert (found.ratio.myeloid, found.ratio.erythroid) == (0, 2)
     none = count_cells(frame, TAXONOMY, own.with_class("BLA", False))
     assert none.blasts is None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cytodino.results.counting import Counting
+from napari_cytodino.results.counting import CountingRules
 from napari_cytodino.results.differential_count import Share, count_cells
 from napari_cytodino.results.grey_zone import (
     MOST,
@@ -103,6 +103,6 @@ def test_no_more_cells_are_asked_for_than_there_can_be():
 def test_silence_where_nothing_is_open():
     assert grey_zone_sentence(of(250, 250)) == ""
     assert grey_zone_sentence(of(0, 0)) == ""
-    without = Counting.of(TAXONOMY).with_class("BLA", False)
+    without = CountingRules.of(TAXONOMY).with_class("BLA", False)
     assert grey_zone_sentence(of(90, 410, without)) == ""
     assert grey_zones(Share(90, 500, counted=False), [20]) == ()

@@ -9,7 +9,7 @@ import pytest
 
 from napari_cytodino.cells.crops import CropStack
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.review.image_fingerprint import TILE, TILES, fingerprint
+from napari_cytodino.review.image_fingerprint import TILE, TILES, fingerprint_pixels
 
 
 def picture(height=100, width=90, seed=0):
@@ -20,26 +20,31 @@ def picture(height=100, width=90, seed=0):
 def test_the_name_is_the_hash_of_shape_and_tiles():
     image = picture(100, 64)
     said = b"image 100 64 True" + image[:64].tobytes() + image[36:].tobytes()
-    assert fingerprint(ImageSource(image)) == hashlib.sha256(said).hexdigest()
+    assert fingerprint_pixels(ImageSource(image)) == hashlib.sha256(said).hexdigest()
 
 
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 512])
 def test_every_pixel_of_a_small_image_counts(height):
     image = picture(height, 70)
-    name = fingerprint(ImageSource(image))
+    name = fingerprint_pixels(ImageSource(image))
     for y, x in [(0, 0), (height - 1, 69), (height // 2, 35), (height // 3, 66)]:
         other = image.copy()
         other[y, x, 1] ^= 1
-        assert fingerprint(ImageSource(other)) != name
+        assert fingerprint_pixels(ImageSource(other)) != name
 
 
 def test_the_container_does_not_matter_and_the_shape_does():
     image = picture(128, 128)
-    name = fingerprint(ImageSource(image))
-    assert fingerprint(ImageSource(da.from_array(image, chunks=(50, 60, 3)))) == name
-    assert fingerprint(ImageSource([image, image[::2, ::2]])) == name
+    name = fingerprint_pixels(ImageSource(image))
+    assert (
+        fingerprint_pixels(ImageSource(da.from_array(image, chunks=(50, 60, 3))))
+        == name
+    )
+    assert fingerprint_pixels(ImageSource([image, image[::2, ::2]])) == name
     grey = np.zeros((64, 128), np.uint8)
-    assert fingerprint(ImageSource(grey)) != fingerprint(ImageSource(grey.T.copy()))
+    assert fingerprint_pixels(ImageSource(grey)) != fingerprint_pixels(
+        ImageSource(grey.T.copy())
+    )
 
 
 def test_of_a_slide_few_tiles_are_read():
@@ -53,7 +58,7 @@ def test_of_a_slide_few_tiles_are_read():
         chunk, chunks=((1024,) * 90, (1024,) * 90, (3,)), dtype=np.uint8
     )
     start = time.process_time()
-    fingerprint(ImageSource(slide))
+    fingerprint_pixels(ImageSource(slide))
     assert time.process_time() - start < 5
     # a tile may lie across the corner of four chunks
     assert TILES**2 <= len(read) <= 4 * TILES**2
@@ -63,9 +68,9 @@ def test_of_a_slide_few_tiles_are_read():
 def test_a_tile_that_cannot_be_read_does_not_hinder():
     image = np.random.default_rng(0).random((3 * TILE, TILE))
     image[0, 0] = np.nan
-    name = fingerprint(ImageSource(image))
+    name = fingerprint_pixels(ImageSource(image))
     image[-1, -1] += 0.5
-    assert fingerprint(ImageSource(image)) != name
+    assert fingerprint_pixels(ImageSource(image)) != name
 
 
 class Undecodable:
@@ -78,14 +83,16 @@ class Undecodable:
 
 
 def test_whatever_a_decoder_raises_does_not_hinder():
-    first, again = (fingerprint(ImageSource(Undecodable())) for _ in range(2))
+    first, again = (fingerprint_pixels(ImageSource(Undecodable())) for _ in range(2))
     assert first == again
 
 
 def test_crops_of_a_stack_count_in_their_order():
     crops = np.stack([picture(40, 40, seed) for seed in range(5)])
-    name = fingerprint(CropStack(crops))
-    assert fingerprint(CropStack(crops.copy())) == name
-    assert fingerprint(CropStack(crops[::-1])) != name
-    assert fingerprint(CropStack(crops[:4])) != name
-    assert fingerprint(ImageSource(crops[0])) != fingerprint(CropStack(crops[:1]))
+    name = fingerprint_pixels(CropStack(crops))
+    assert fingerprint_pixels(CropStack(crops.copy())) == name
+    assert fingerprint_pixels(CropStack(crops[::-1])) != name
+    assert fingerprint_pixels(CropStack(crops[:4])) != name
+    assert fingerprint_pixels(ImageSource(crops[0])) != fingerprint_pixels(
+        CropStack(crops[:1])
+    )

@@ -29,11 +29,11 @@ def begin(path, fingerprint=PRINT):
 def test_beside_the_image_without_a_word(tmp_path, own):
     found = place(tmp_path / "smear 1.ome.tif", own)
     assert found.path == tmp_path / "smear 1.ome.cytodino.sqlite"
-    assert (found.why, found.begun) == ("", False)
+    assert (found.why, found.exists) == ("", False)
     assert list(tmp_path.iterdir()) == []
     begin(found.path)
     again = place(str(tmp_path / "smear 1.ome.tif"), own)
-    assert (again.path, again.why, again.begun) == (found.path, "", True)
+    assert (again.path, again.why, again.exists) == (found.path, "", True)
 
 
 def test_an_image_without_a_file_goes_to_the_user(own):
@@ -52,7 +52,7 @@ def test_two_images_of_one_stem_keep_apart(tmp_path, own):
     assert second.path == tmp_path / f"a-ffffffff{SUFFIX}"
     assert f"a{SUFFIX} is the review of another image" in second.why
     begin(second.path, other)
-    assert place(tmp_path / "a.tif", own, other).begun
+    assert place(tmp_path / "a.tif", own, other).exists
     assert place(tmp_path / "a.png", own).path == first.path
 
 

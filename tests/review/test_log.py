@@ -352,7 +352,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import scipy.spatial  # else each child would load it anew
-from test_reviews import opened, cells_of, say
+from test_log import opened, cells_of, say
 cells = cells_of(60)
 for step in range(50):
     child = os.fork()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from napari_cytodino.review import location
-from napari_cytodino.review.location import NETWORK, kind_of, on_network
+from napari_cytodino.review.location import NETWORK, filesystem_of, on_network
 
 LINUX = r"""sysfs /sys sysfs rw,nosuid 0 0
 /dev/sda2 / ext4 rw,relatime 0 0
@@ -38,7 +38,7 @@ MACOS = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
     ],
 )
 def test_the_nearest_mount_names_the_file_system(folder, mounts, kind):
-    assert kind_of(Path(folder), mounts) == kind
+    assert filesystem_of(Path(folder), mounts) == kind
 
 
 def test_which_kinds_are_networks():

@@ -9,7 +9,7 @@ from pathlib import PureWindowsPath
 import pytest
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.review._store import ReviewFile, _uri, image_of
+from napari_cytodino.review._store import ReviewStore, _uri, image_of
 from napari_cytodino.review.state import READING, Event
 from napari_cytodino.review.tracked_cells import StoredCell
 
@@ -28,14 +28,14 @@ CELL = StoredCell(1, 5, 10.5, 20.25, 300.0, "")
 def path(tmp_path):
     """Return a file with one cell and two events, closed."""
     path = tmp_path / "a.cytodino.sqlite"
-    file = ReviewFile.open(path, {"image": "i", "case": "c"}, NOW, read_only=False)
+    file = ReviewStore.open(path, {"image": "i", "case": "c"}, NOW, read_only=False)
     file.append([CELL], [event(1), event(2, was="a", now="b", why="folded")])
     file.close()
     return path
 
 
 def opened(path, *, read_only=False):
-    return ReviewFile.open(path, {"image": "other"}, NOW, read_only=read_only)
+    return ReviewStore.open(path, {"image": "other"}, NOW, read_only=read_only)
 
 
 def history(path):

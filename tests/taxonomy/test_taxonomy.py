@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.taxonomy.taxonomy import ME_SIDES, RISKS, Taxonomy
+from napari_cytodino.taxonomy.taxonomy import ME_SIDES, SEVERITIES, Taxonomy
 
 PLAIN = st.sampled_from(["a", "größe", "赤血球", "می\u200cخواهم", 'x"y', "&lt;", "'1"])
 COLOURS = st.sampled_from(["#000000", "#aBcDeF"])
@@ -35,7 +35,7 @@ def contents(draw):
             "name": PLAIN,
             "lineage": st.sampled_from(groups),
             "stage": st.sampled_from([0, 7, 99]),
-            "risk": st.sampled_from(RISKS),
+            "risk": st.sampled_from(SEVERITIES),
             "colour": COLOURS,
             "counted": st.booleans(),
             "me_ratio": st.sampled_from(ME_SIDES),

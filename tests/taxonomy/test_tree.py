@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.taxonomy._tree import LARGEST, Branch, strangers, tree_faults
+from napari_cytodino.taxonomy._tree import LARGEST, Branch, tree_faults, undefined_parts
 from napari_cytodino.taxonomy.distances import class_distances, neighbours
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
@@ -188,6 +188,6 @@ def test_a_tree_without_a_class_is_refused_with_the_taxonomy() -> None:
 
 
 def test_strangers_are_parts_that_nothing_explains() -> None:
-    assert not strangers(TREE.tree, TREE.codes)
+    assert not undefined_parts(TREE.tree, TREE.codes)
     tree = (Branch(("ab", "c"), 1.0), Branch(("a", "b"), 1.0, name="ab"))
-    assert strangers(tree, ("a", "b")) == ["ab", "c"]
+    assert undefined_parts(tree, ("a", "b")) == ["ab", "c"]

@@ -12,7 +12,6 @@ from napari_cytodino.inference import classifier, devices
 from napari_cytodino.inference.engine import FusedModel
 from napari_cytodino.training.distillation.pipeline import train_recipe
 from napari_cytodino.training.evaluation import answers
-from napari_cytodino.training.finetuning import results
 from napari_cytodino.training.recipes.distillation import load_recipe
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory, smoke_recipe: Recipe) ->
 def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Pretend that there is a GPU; return what went where, though all stays here."""
     went: list[tuple[str, str]] = []
-    cast, prepare = FusedModel.cast, classifier.preprocess
+    cast, prepare = FusedModel.to_device, classifier.preprocess
 
     def move(model: FusedModel, kind: str, dtype: str) -> FusedModel:
         went.append(("model", kind))
@@ -46,9 +45,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         went.append(("pixels", device))
         return prepare(crops, checkpoint)
 
-    monkeypatch.setattr(FusedModel, "cast", move)
-    for module in (answers, results):
-        monkeypatch.setattr(module, "preprocess", pixels)
+    monkeypatch.setattr(FusedModel, "to_device", move)
+    monkeypatch.setattr(answers, "preprocess", pixels)
     there = devices.Device("cuda", "a GPU")
     here = devices.Device("cpu", "a CPU")
     monkeypatch.setattr(

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.comparison._published import published
-from napari_cytodino.training.comparison.methods import arms, choose, read_comparison
+from napari_cytodino.training.comparison.methods import choose, methods, read_comparison
 from napari_cytodino.training.recipes.distillation import Recipe
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
@@ -40,7 +40,7 @@ def test_every_command_exists(line: str) -> None:
     changes = given.get("changes") or ()
     if name == "compare":
         plan, cnn = read_comparison(given["recipe"], changes)
-        assert choose(arms(cnn), given["only"] or ())
+        assert choose(methods(cnn), given["only"] or ())
         assert len(plan.classes_in_order) == 21
     elif name == "train":
         content, where = read_recipe(given["recipe"], changes)

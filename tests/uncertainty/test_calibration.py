@@ -16,16 +16,16 @@ from napari_cytodino.stats.binomial import fewest_cells, upper_bound
 from napari_cytodino.stats.fixed_sequence import SelectionCurve
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.calibration import (
+    ERROR_RATES,
     MAJORITY,
-    RISKS,
     SCHEMA,
     TESTS,
     Calibration,
-    Missed,
+    MissedCritical,
 )
-from napari_cytodino.uncertainty.decisions import NEVER, decide
+from napari_cytodino.uncertainty.decisions import UNREACHABLE, decide
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 TAXONOMY = Taxonomy.load("mll21")
 FIXED = settings(
@@ -69,10 +69,10 @@ def random_cells(seed, n=200):
 def test_asking_for_more_accuracy_never_accepts_more(make_calibration, one, two, seed):
     made = make_calibration(TAXONOMY, curve=one, lineage_curve=two)
     predictions, border = random_cells(seed)
-    evidence = weigh(predictions, TAXONOMY, made.temperature)
+    evidence = class_probabilities(predictions, TAXONOMY, made.temperature)
     accepted = None
     # from the laxest to the strictest: what is accepted must be among what was
-    for risk in sorted(RISKS, reverse=True):
+    for risk in sorted(ERROR_RATES, reverse=True):
         policy = made.policy(risk)
         status = decide(predictions, TAXONOMY, policy, border, evidence).status
         auto = status == "auto"
@@ -84,12 +84,12 @@ def test_asking_for_more_accuracy_never_accepts_more(make_calibration, one, two,
 @given(st.booleans().flatmap(curves))
 def test_rows_never_grow_with_accuracy_and_each_is_proven(make_calibration, curve):
     made = make_calibration(TAXONOMY, curve=curve, patients=200)
-    rows = [made.rows[risk] for risk in RISKS]
+    rows = [made.rows[risk] for risk in ERROR_RATES]
     places = [-1 if row is None else row for row in rows]
     assert places == sorted(places)
     for risk, row in made.rows.items():
         if row is None:
-            assert made.policy(risk).min_confidence == NEVER
+            assert made.policy(risk).min_confidence == UNREACHABLE
             continue
         # with patients, the row may be above the one that was tested for this risk
         tested = curve.select(risk, made.share)
@@ -100,7 +100,7 @@ def test_rows_never_grow_with_accuracy_and_each_is_proven(make_calibration, curv
         tau = max(MAJORITY, curve.thresholds[row])
         assert made.policy(risk).min_confidence == tau
     assert made.strictest == next(
-        (r for r, row in zip(RISKS, rows, strict=True) if row is not None), None
+        (r for r, row in zip(ERROR_RATES, rows, strict=True) if row is not None), None
     )
 
 
@@ -110,7 +110,7 @@ def test_of_independent_cells_the_row_is_the_one_that_was_tested(
     make_calibration, curve
 ):
     made = make_calibration(TAXONOMY, curve=curve)
-    for risk in RISKS:
+    for risk in ERROR_RATES:
         assert made.rows[risk] == curve.select(risk, made.share)
 
 
@@ -141,7 +141,7 @@ def test_thresholds_of_the_small_example_by_hand(make_calibration):
 
 def test_less_than_a_majority_is_never_accepted(make_calibration):
     accepted, right = np.array([2000, 6000, 9000]), np.zeros(3, int)
-    for levels, taken in (([0.9, 0.5, 0.3], 0.5), ([0.4, 0.3, 0.2], NEVER)):
+    for levels, taken in (([0.9, 0.5, 0.3], 0.5), ([0.4, 0.3, 0.2], UNREACHABLE)):
         curve = SelectionCurve(np.array(levels), accepted, right, np.ones(3), 9000)
         made = make_calibration(TAXONOMY, curve=curve, lineage_curve=curve)
         policy = made.policy(0.005)
@@ -150,27 +150,27 @@ def test_less_than_a_majority_is_never_accepted(make_calibration):
 
 def test_the_promise_says_what_how_sure_on_what_and_when(make_calibration):
     made = make_calibration(TAXONOMY)
-    assert made.promise(0.005) == (
+    assert made.guarantee(0.005) == (
         "guaranteed: at least 99.5% of accepted cells right (95% sure; 10000 cells, "
         "50% of them accepted; critical cells called harmless: at most 0.8%; "
         "exchangeable images, not per patient; 10000 of lab, "
         "2026-11-22)"
     )
-    assert made.policy(0.005).guarantee == made.promise(0.005)
+    assert made.policy(0.005).guarantee == made.guarantee(0.005)
     many = replace(made, patients=120)
-    assert "10000 cells of 120 patients" in many.promise(0.005)
-    assert "new patients of the same laboratory" in many.promise(0.005)
+    assert "10000 cells of 120 patients" in many.guarantee(0.005)
+    assert "new patients of the same laboratory" in many.guarantee(0.005)
 
 
 def test_a_refusal_says_how_many_cells_it_takes(make_calibration):
     made = make_calibration(TAXONOMY)
     policy = made.policy(0.001)
-    assert policy.min_confidence == NEVER
+    assert policy.min_confidence == UNREACHABLE
     assert policy.guarantee == ""
     need = fewest_cells(0.001, 0.05 / 3)
-    assert f"it takes {need} accepted cells without an error" in made.refusal(0.001)
-    assert made.promise(0.001) == made.refusal(0.001)
-    assert "no guarantee for 99.9%" in made.refusal(0.001)
+    assert f"it takes {need} accepted cells without an error" in made.why_not(0.001)
+    assert made.guarantee(0.001) == made.why_not(0.001)
+    assert "no guarantee for 99.9%" in made.why_not(0.001)
 
 
 def test_too_few_cells_promise_nothing_at_all(make_calibration):
@@ -180,9 +180,9 @@ def test_too_few_cells_promise_nothing_at_all(make_calibration):
     made = make_calibration(TAXONOMY, curve=few, lineage_curve=few)
     assert made.strictest is None
     assert set(made.rows.values()) == {None}
-    for risk in RISKS:
+    for risk in ERROR_RATES:
         policy = made.policy(risk)
-        assert (policy.min_confidence, policy.min_lineage) == (NEVER, NEVER)
+        assert (policy.min_confidence, policy.min_lineage) == (UNREACHABLE, UNREACHABLE)
         assert policy.guarantee == ""
         predictions, border = random_cells(1)
         status = decide(predictions, TAXONOMY, policy, border).status
@@ -196,15 +196,15 @@ def test_too_few_cells_promise_nothing_at_all(make_calibration):
 )  # fmt: skip
 def test_the_word_depends_on_the_patients(make_calibration, patients, word):
     made = make_calibration(TAXONOMY, patients=patients)
-    assert made.word == word
-    text = made.promise(0.005)
+    assert made.guarantee_level == word
+    text = made.guarantee(0.005)
     if word:
         assert text.startswith(f"{word}: at least 99.5%")
         assert made.strictest == 0.002
     else:
         assert text.startswith(f"no guarantee: {patients} patients are fewer than 30")
         policy = made.policy(0.1)
-        assert (policy.min_confidence, policy.min_lineage) == (NEVER, NEVER)
+        assert (policy.min_confidence, policy.min_lineage) == (UNREACHABLE, UNREACHABLE)
         assert made.strictest is None
 
 
@@ -212,7 +212,7 @@ def test_design_effects_cost_coverage(make_calibration):
     plain = make_calibration(TAXONOMY, patients=200)
     curve = replace(plain.curve, effect=np.full(7, 3.0))
     made = make_calibration(TAXONOMY, patients=200, curve=curve)
-    for risk in RISKS:
+    for risk in ERROR_RATES:
         few, all_ = made.rows[risk], plain.rows[risk]
         assert few is None or (all_ is not None and few <= all_)
     assert made.rows[0.005] is not None
@@ -235,7 +235,7 @@ def test_a_file_gives_back_the_same(make_calibration):
         again = Calibration.from_dict(content)
         assert again.to_dict() == made.to_dict()
         assert (again.missed, again.rare) == (made.missed, made.rare)
-        for risk in RISKS:
+        for risk in ERROR_RATES:
             assert again.policy(risk) == made.policy(risk)
 
 
@@ -283,6 +283,6 @@ def test_a_missing_field_is_named(make_calibration):
 def test_missed_critical_cells_that_are_no_counts_are_refused(wrong):
     """Found by the fuzzer: a text in their place broke the promise's sentence."""
     values = {"cells": 300, "missed": 1, "risk": 0.01, "bound": 0.02}
-    assert Missed(**values).cells == 300
+    assert MissedCritical(**values).cells == 300
     with pytest.raises(InputError, match="two counts and two shares"):
-        Missed(**values | wrong)
+        MissedCritical(**values | wrong)

@@ -20,15 +20,27 @@ from napari_cytodino.stats.fixed_sequence import select_threshold
 from napari_cytodino.stats.fixed_sequence import select_threshold as core_select
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.evaluation.cards import decisions_block
-from napari_cytodino.uncertainty.calibration import RISKS, Aims, Calibration
-from napari_cytodino.uncertainty.calibration_fit import CHECKS, fit_temperature, measure
-from napari_cytodino.uncertainty.decisions import NEVER, DecisionPolicy, accepted_cells
+from napari_cytodino.uncertainty.calibration import (
+    ERROR_RATES,
+    Calibration,
+    CalibrationTargets,
+)
+from napari_cytodino.uncertainty.calibration_fit import (
+    CHECKS,
+    fit_calibration,
+    fit_temperature,
+)
+from napari_cytodino.uncertainty.decisions import (
+    UNREACHABLE,
+    DecisionPolicy,
+    accepted_cells,
+)
 from napari_cytodino.uncertainty.labelled import Answers
 from napari_cytodino.uncertainty.predictions import as_predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 if TYPE_CHECKING:
-    from napari_cytodino.uncertainty.novelty import Familiarity
+    from napari_cytodino.uncertainty.novelty import NoveltyDetector
 
 WHOLE = Taxonomy.load("mll21")
 SAFE = WHOLE.subset([c.code for c in WHOLE.classes if c.risk == "safe"][:3])
@@ -94,8 +106,8 @@ def parts() -> tuple[Answers, Answers, Answers]:
 @pytest.fixture(scope="module")
 def measured(
     parts: tuple[Answers, Answers, Answers],
-) -> tuple[Calibration, Familiarity]:
-    return measure(*parts, SIX, facts={"split": "abc"})
+) -> tuple[Calibration, NoveltyDetector]:
+    return fit_calibration(*parts, SIX, facts={"split": "abc"})
 
 
 # --- temperature -----------------------------------------------------------------
@@ -143,7 +155,7 @@ def test_scikit_learn_finds_the_same_temperature(temperature: float) -> None:
 
 
 def test_what_was_measured_is_told(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     made, known = measured
     targets, sources = parts[2].targets, parts[2].sources
@@ -153,7 +165,11 @@ def test_what_was_measured_is_told(
     assert made.temperature == fit_temperature(parts[1].logits, parts[1].targets)
     lab = (sources == "lab").sum()
     assert made.data == f"lab {lab}, other {12_000 - lab}"
-    assert (made.patients, made.word, dict(made.made_for)) == (None, "guaranteed", {})
+    assert (made.patients, made.guarantee_level, dict(made.made_for)) == (
+        None,
+        "guaranteed",
+        {},
+    )
     assert made.facts["split"] == "abc"
     assert "learn-then-test" in made.facts["method"]
     assert len(known.references) == 600
@@ -162,11 +178,11 @@ def test_what_was_measured_is_told(
 
 @pytest.mark.parametrize("risk", [0.01, 0.02, 0.05])
 def test_the_promise_holds_for_cells_that_were_not_seen(
-    measured: tuple[Calibration, Familiarity], risk: float
+    measured: tuple[Calibration, NoveltyDetector], risk: float
 ) -> None:
     made, known = measured
     new = answers(40_000, 9)
-    unlike = known.unfamiliarity(new.embeddings.astype(np.float16))
+    unlike = known.novelty_score(new.embeddings.astype(np.float16))
     taken = accepted_cells(new.logits, SIX, made.policy(risk), unlike)
     wrong = new.logits.argmax(axis=1) != new.targets
     assert wrong.mean() > 0.08
@@ -175,14 +191,14 @@ def test_the_promise_holds_for_cells_that_were_not_seen(
 
 
 def test_what_is_accepted_in_use_is_what_was_counted(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     made, known = measured
     part_b = parts[2]
-    unlike = known.unfamiliarity(part_b.embeddings.astype(np.float16))
+    unlike = known.novelty_score(part_b.embeddings.astype(np.float16))
     wrong = part_b.logits.argmax(axis=1) != part_b.targets
     for risk in (0.01, 0.05):
-        row = made.rows[risk]
+        row = made.row_by_risk[risk]
         assert row is not None
         taken = accepted_cells(part_b.logits, SIX, made.policy(risk), unlike)
         assert taken.sum() == made.curve.accepted[row]
@@ -190,31 +206,35 @@ def test_what_is_accepted_in_use_is_what_was_counted(
 
 
 def test_too_few_cells_promise_nothing() -> None:
-    made, _ = measure(answers(100, 1), answers(200, 2), answers(150, 3), SIX)
+    made, _ = fit_calibration(answers(100, 1), answers(200, 2), answers(150, 3), SIX)
     # 10 % takes 39 cells without an error, 0.5 % 817 of them
     for risk in (0.001, 0.002, 0.005, 0.01):
-        assert made.rows[risk] is None
-        assert made.policy(risk).min_confidence == NEVER
+        assert made.row_by_risk[risk] is None
+        assert made.policy(risk).min_confidence == UNREACHABLE
         assert made.policy(risk).guarantee == ""
-    assert "it takes 817 accepted cells" in made.refusal(0.005)
-    few, _ = measure(answers(100, 1), answers(200, 2), answers(20, 3), SIX)
+    assert "it takes 817 accepted cells" in made.why_not(0.005)
+    few, _ = fit_calibration(answers(100, 1), answers(200, 2), answers(20, 3), SIX)
     assert few.strictest is None
     assert not accepted_cells(answers(50, 4).logits, SIX, few.policy()).any()
 
 
 def test_a_risk_out_of_reach_becomes_the_least_that_is_not() -> None:
-    made, _ = measure(
-        answers(100, 1), answers(500, 2), answers(2500, 3), SIX, Aims(risk=0.001)
+    made, _ = fit_calibration(
+        answers(100, 1),
+        answers(500, 2),
+        answers(2500, 3),
+        SIX,
+        CalibrationTargets(risk=0.001),
     )
-    assert made.rows[0.001] is None
+    assert made.row_by_risk[0.001] is None
     assert made.risk == made.strictest
     assert made.risk > 0.001
-    assert made.policy().min_confidence < NEVER
+    assert made.policy().min_confidence < UNREACHABLE
     assert made.policy() == made.policy(made.risk)
 
 
 def test_a_risk_within_reach_stays(parts: tuple[Answers, ...]) -> None:
-    made, _ = measure(*parts, SIX, Aims(risk=0.05))
+    made, _ = fit_calibration(*parts, SIX, CalibrationTargets(risk=0.05))
     assert made.risk == 0.05
     assert made.strictest is not None
     assert made.strictest < 0.05
@@ -225,42 +245,42 @@ def test_a_risk_within_reach_stays(parts: tuple[Answers, ...]) -> None:
 )
 def test_patients_are_counted(patients: int, word: str) -> None:
     part_b = answers(5000, 3, patients=patients)
-    made, _ = measure(answers(200, 1), answers(500, 2), part_b, SIX)
-    assert (made.patients, made.word) == (patients, word)
+    made, _ = fit_calibration(answers(200, 1), answers(500, 2), part_b, SIX)
+    assert (made.patients, made.guarantee_level) == (patients, word)
     assert (made.strictest is None) == (word == "")
     assert (made.curve.effect >= 1).all()
 
 
 def test_permuting_cells_changes_nothing(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     rng = np.random.default_rng(5)
     turned = [rearranged(p, rng.permutation(len(p.targets))) for p in parts]
-    made, _ = measure(*turned, SIX, facts={"split": "abc"})
+    made, _ = fit_calibration(*turned, SIX, facts={"split": "abc"})
     assert made.counts == measured[0].counts
     assert made.temperature == pytest.approx(measured[0].temperature, abs=1e-4)
     # means and covariances are sums, whose last bits depend on the order
-    for risk in RISKS:
+    for risk in ERROR_RATES:
         one, two = made.policy(risk), measured[0].policy(risk)
         assert one.min_confidence == pytest.approx(two.min_confidence, abs=1e-3)
         assert (one.max_critical, one.rare) == (two.max_critical, two.rare)
 
 
 def test_renaming_classes_changes_nothing(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     named = {code: f"X{i}" for i, code in enumerate(SIX.codes)}
     other = replace(
         SIX, classes=tuple(replace(c, code=named[c.code]) for c in SIX.classes)
     )
-    made, _ = measure(*parts, other, facts={"split": "abc"})
+    made, _ = fit_calibration(*parts, other, facts={"split": "abc"})
     counts = {named[code]: n for code, n in measured[0].counts.items()}
     want = replace(measured[0], classes=other.codes, counts=counts)
     assert made.to_dict() == want.to_dict()
 
 
 def test_the_order_of_classes_changes_nothing(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     order = np.random.default_rng(2).permutation(6)
     place = np.argsort(order)
@@ -268,9 +288,9 @@ def test_the_order_of_classes_changes_nothing(
         replace(p, logits=p.logits[:, order], targets=place[p.targets]) for p in parts
     ]
     other = replace(SIX, classes=tuple(SIX.classes[i] for i in order))
-    made, _ = measure(*turned, other)
+    made, _ = fit_calibration(*turned, other)
     assert dict(made.counts) == dict(measured[0].counts)
-    for risk in RISKS:
+    for risk in ERROR_RATES:
         one, two = made.policy(risk), measured[0].policy(risk)
         assert one.min_confidence == pytest.approx(two.min_confidence, abs=1e-4)
         assert one.min_lineage == pytest.approx(two.min_lineage, abs=1e-4)
@@ -296,14 +316,20 @@ def test_the_laxest_check_that_misses_few_enough_is_taken() -> None:
         targets,
         np.full(n, "lab"),
     )
-    made, _ = measure(cells, cells, cells, SIX)
+    made, _ = fit_calibration(cells, cells, cells, SIX)
     # the fitted temperature changes that; the check must lie below what they then keep
-    kept = float(weigh(as_predictions(cells.logits), SIX, made.temperature).critical[0])
+    kept = float(
+        class_probabilities(
+            as_predictions(cells.logits), SIX, made.temperature
+        ).critical[0]
+    )
     assert made.max_critical == max(c for c in CHECKS if c < kept)
     assert made.missed is not None
     assert (made.missed.cells, made.missed.missed) == (1000, 0)
     assert made.missed.bound == pytest.approx(1 - (0.05 / 3) ** (1 / 1000))
-    lax, _ = measure(cells, cells, cells, SIX, Aims(critical_risk=0.04))
+    lax, _ = fit_calibration(
+        cells, cells, cells, SIX, CalibrationTargets(critical_risk=0.04)
+    )
     assert lax.max_critical == CHECKS[-1]
     assert lax.missed is not None
     assert lax.missed.missed == 30
@@ -333,7 +359,7 @@ def test_missed_cells_of_one_patient_are_not_independent() -> None:
     train, part_a = answers(200, 1), answers(500, 2)
     whose = np.repeat(np.arange(120), 25)
     # all cells of 2 of 120 patients: 25 cells of a patient are worth one
-    made, _ = measure(train, part_a, of_patients(whose, whose < 2), SIX)
+    made, _ = fit_calibration(train, part_a, of_patients(whose, whose < 2), SIX)
     assert made.missed is not None
     assert (made.missed.missed, made.missed.cells) == (50, 3000)
     k, n = 2 * 119 / 120, 119.0
@@ -342,13 +368,13 @@ def test_missed_cells_of_one_patient_are_not_independent() -> None:
     assert exact > 2.5 * float(upper_bound(50, 3000, 0.05 / 3))
     # the same share, dealt to patients at random, is as good as independent
     chance = np.random.default_rng(1).permutation(whose < 2)
-    made, _ = measure(train, part_a, of_patients(whose, chance), SIX)
+    made, _ = fit_calibration(train, part_a, of_patients(whose, chance), SIX)
     assert made.missed is not None
     plain = float(upper_bound(50, 3000, 0.05 / 3))
     assert plain <= made.missed.bound < 1.35 * plain
     # none missed: that whole patients are mistaken shows how alike their cells are
     quiet = of_patients(whose, np.zeros(3000, bool), whose < 2)
-    made, _ = measure(train, part_a, quiet, SIX)
+    made, _ = fit_calibration(train, part_a, quiet, SIX)
     assert made.missed is not None
     assert made.missed.missed == 0
     assert made.missed.bound == pytest.approx(1 - (0.05 / 3) ** (1 / n))
@@ -368,8 +394,8 @@ def test_few_patients_with_critical_cells_bound_nothing() -> None:
             np.concatenate([many.sources, cells.sources]),
             np.concatenate([np.char.add("m", many.patients), cells.patients]),
         )
-        made, _ = measure(train, part_a, part_b, SIX)
-        assert made.word == "guaranteed"
+        made, _ = fit_calibration(train, part_a, part_b, SIX)
+        assert made.guarantee_level == "guaranteed"
         assert made.missed is not None
         assert (made.missed.cells, made.missed.missed) == (3000, 0)
         assert (made.missed.bound == 1.0) == (patients < 30)
@@ -377,7 +403,7 @@ def test_few_patients_with_critical_cells_bound_nothing() -> None:
 
 def test_without_critical_classes_nothing_is_missed() -> None:
     cells = [answers(n, n, classes=3) for n in (100, 300, 2000)]
-    made, _ = measure(*cells, SAFE)
+    made, _ = fit_calibration(*cells, SAFE)
     assert made.missed is None
 
 
@@ -386,12 +412,12 @@ def test_rare_classes_are_those_with_fewer_than_19_cells() -> None:
     of_each = np.flatnonzero(part_a.targets == 2), np.flatnonzero(part_a.targets == 4)
     drop = np.concatenate([of_each[0][18:], of_each[1][19:]])
     keep = np.setdiff1d(np.arange(4000), drop)
-    made, _ = measure(answers(200, 1), rearranged(part_a, keep), part_b, SIX)
+    made, _ = fit_calibration(answers(200, 1), rearranged(part_a, keep), part_b, SIX)
     assert made.rare == (SIX.codes[2],)
     assert made.policy().rare == made.rare
     # a class without any cell is rare as well
     none = keep[part_a.targets[keep] != 0]
-    made, _ = measure(answers(200, 1), rearranged(part_a, none), part_b, SIX)
+    made, _ = fit_calibration(answers(200, 1), rearranged(part_a, none), part_b, SIX)
     assert made.rare == (SIX.codes[0], SIX.codes[2])
     assert made.counts[SIX.codes[0]] == (part_b.targets == 0).sum()
 
@@ -406,7 +432,9 @@ def test_the_answers_of_part_b_choose_nothing_that_part_b_tests(seed: int) -> No
     # class 4 becomes rare in part B, and the others come in any order
     other = np.where(rng.random(3000) < 0.003, 4, rng.choice([0, 1, 2, 3, 5], 3000))
     one, two = (
-        measure(answers(200, 1), part_a, replace(part_b, targets=targets), SIX)[0]
+        fit_calibration(answers(200, 1), part_a, replace(part_b, targets=targets), SIX)[
+            0
+        ]
         for targets in (part_b.targets, other)
     )
     assert one.rare == two.rare == (SIX.codes[2],)
@@ -429,9 +457,11 @@ def test_sets_hold_the_true_class_as_often_as_they_say(level: float) -> None:
     for seed in range(12):
         # the temperature is fitted on the very cells the limits are quantiles of
         part_a, part_b = answers(1500, 50 + seed), answers(400, 2)
-        made, _ = measure(answers(60, 1), part_a, part_b, SIX, Aims(set_level=level))
+        made, _ = fit_calibration(
+            answers(60, 1), part_a, part_b, SIX, CalibrationTargets(set_level=level)
+        )
         new = answers(8000, 90 + seed)
-        p = weigh(as_predictions(new.logits), SIX, made.temperature).p
+        p = class_probabilities(as_predictions(new.logits), SIX, made.temperature).p
         least = np.array([1 - made.set_limits[c.lineage] for c in SIX.classes])
         inside = p[np.arange(8000), new.targets] >= least[new.targets]
         lineage = SIX.lineage_index[new.targets]
@@ -443,7 +473,7 @@ def test_sets_hold_the_true_class_as_often_as_they_say(level: float) -> None:
 
 
 def test_part_b_tells_how_often_sets_hold_the_true_class(
-    measured: tuple[Calibration, Familiarity], parts: tuple[Answers, ...]
+    measured: tuple[Calibration, NoveltyDetector], parts: tuple[Answers, ...]
 ) -> None:
     made, part_b = measured[0], parts[2]
     scaled = part_b.logits.astype(np.float64) / made.temperature
@@ -460,14 +490,18 @@ def test_part_b_tells_how_often_sets_hold_the_true_class(
 
 
 def test_known_cells_are_familiar_and_strange_ones_are_not(
-    measured: tuple[Calibration, Familiarity],
+    measured: tuple[Calibration, NoveltyDetector],
 ) -> None:
     known = measured[1]
     new = answers(2000, 8).embeddings
-    assert (known.unfamiliarity(new) > 1).mean() < 0.04
-    assert (known.unfamiliarity(-new * 2) > 1).mean() > 0.9
-    stricter, _ = measure(
-        answers(600, 1), answers(4000, 2), answers(500, 3), SIX, Aims(familiar=0.8)
+    assert (known.novelty_score(new) > 1).mean() < 0.04
+    assert (known.novelty_score(-new * 2) > 1).mean() > 0.9
+    stricter, _ = fit_calibration(
+        answers(600, 1),
+        answers(4000, 2),
+        answers(500, 3),
+        SIX,
+        CalibrationTargets(familiar=0.8),
     )
     assert stricter.familiar == 0.8
 
@@ -478,9 +512,9 @@ def test_known_cells_are_familiar_and_strange_ones_are_not(
 def test_parts_without_cells_are_refused() -> None:
     some, none = answers(50, 1), rearranged(answers(50, 1), np.arange(0))
     with pytest.raises(InputError, match="part A has no cells"):
-        measure(some, none, some, SIX)
+        fit_calibration(some, none, some, SIX)
     with pytest.raises(InputError, match="part B has no cells"):
-        measure(some, some, none, SIX)
+        fit_calibration(some, some, none, SIX)
 
 
 @pytest.mark.parametrize(
@@ -496,7 +530,7 @@ def test_parts_without_cells_are_refused() -> None:
 )
 def test_aims_that_cannot_be_are_named(aims: dict[str, float], word: str) -> None:
     with pytest.raises(InputError, match=word):
-        Aims(**aims)
+        CalibrationTargets(**aims)
 
 
 def test_accepted_cells_follow_the_policy() -> None:

@@ -10,15 +10,15 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.decisions import (
     CLOSE,
-    NEVER,
     RULES,
     STATUSES,
+    UNREACHABLE,
     DecisionPolicy,
     decide,
-    own_threshold,
+    with_user_threshold,
 )
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 TAXONOMY = Taxonomy.load("mll21")
 
@@ -219,7 +219,7 @@ def test_a_class_too_rare_to_calibrate_goes_to_review():
 
 
 def test_never_means_never():
-    policy = DecisionPolicy(min_confidence=NEVER, min_lineage=NEVER)
+    policy = DecisionPolicy(min_confidence=UNREACHABLE, min_lineage=UNREACHABLE)
     status, _, _, reason = one({"NGS": 1.0}, policy)
     assert status == "review"
     assert reason == "no confidence is enough for the accuracy asked for (NGS 100.0%)"
@@ -228,12 +228,12 @@ def test_never_means_never():
 def test_a_confidence_at_the_threshold_is_accepted():
     # thresholds are confidences of calibration cells, read back from JSON
     whole = predictions({"NGS": 0.73, "NGB": 0.27})
-    exact = float(weigh(whole, TAXONOMY, 1.0).confidence[0])
-    at = DecisionPolicy(min_confidence=exact, min_margin=0, min_lineage=NEVER)
+    exact = float(class_probabilities(whole, TAXONOMY, 1.0).confidence[0])
+    at = DecisionPolicy(min_confidence=exact, min_margin=0, min_lineage=UNREACHABLE)
     above = DecisionPolicy(
         min_confidence=float(np.nextafter(np.float32(exact), np.float32(1))),
         min_margin=0,
-        min_lineage=NEVER,
+        min_lineage=UNREACHABLE,
     )
     inside = np.array([False])
     assert decide(whole, TAXONOMY, at, inside).status[0] == "auto"
@@ -308,7 +308,9 @@ def by_the_book(whole, row, policy, border):
             rare=("ABE", "KSC"),
             set_limits={"eosinophil": 0.95, "pathological": 0.9, "lymphoid": 0.5},
         ),
-        DecisionPolicy(min_confidence=NEVER, min_lineage=NEVER, max_critical=1.0),
+        DecisionPolicy(
+            min_confidence=UNREACHABLE, min_lineage=UNREACHABLE, max_critical=1.0
+        ),
         DecisionPolicy(uncalibrated="other weights"),
     ],
 )
@@ -349,7 +351,9 @@ def test_evidence_at_hand_changes_nothing():
     whole, border = mixed(300, 6)
     policy = DecisionPolicy(temperature=1.3, min_confidence=0.6)
     plain = decide(whole, TAXONOMY, policy, border)
-    fast = decide(whole, TAXONOMY, policy, border, weigh(whole, TAXONOMY, 1.3))
+    fast = decide(
+        whole, TAXONOMY, policy, border, class_probabilities(whole, TAXONOMY, 1.3)
+    )
     for name in ("status", "reason", "class_index", "lineage_index", "confidence"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(fast, name))
 
@@ -370,11 +374,11 @@ def test_order_of_cells_changes_nothing():
 
 def test_an_own_threshold_promises_nothing_and_overrules_a_missing_calibration():
     made = DecisionPolicy(min_confidence=0.9, max_critical=0.01, guarantee="99 %")
-    assert own_threshold(made, 0.0) is made
-    own = own_threshold(made, 0.4)
+    assert with_user_threshold(made, 0.0) is made
+    own = with_user_threshold(made, 0.4)
     assert own == replace(made, min_confidence=0.4, guarantee="")
     refused = DecisionPolicy(uncalibrated="other weights", max_critical=0.0)
-    own = own_threshold(refused, 0.4)
+    own = with_user_threshold(refused, 0.4)
     usual = DecisionPolicy().max_critical
     assert (own.uncalibrated, own.max_critical, own.min_confidence) == ("", usual, 0.4)
 
@@ -394,10 +398,10 @@ def test_a_temperature_may_sharpen_too(temperature):
 )
 def test_a_value_at_its_threshold_is_good_enough(field, attribute, cell, at, beyond):
     whole = predictions(cell)
-    exact = np.float32(getattr(weigh(whole, TAXONOMY, 1.0), attribute)[0])
+    exact = np.float32(getattr(class_probabilities(whole, TAXONOMY, 1.0), attribute)[0])
     stricter = np.nextafter(exact, np.float32(0 if field == "max_critical" else 2))
-    never = {"min_confidence": NEVER} if field == "min_lineage" else {}
-    free = {"min_confidence": 0, "min_margin": 0, "min_lineage": NEVER} | never
+    never = {"min_confidence": UNREACHABLE} if field == "min_lineage" else {}
+    free = {"min_confidence": 0, "min_margin": 0, "min_lineage": UNREACHABLE} | never
     for value, status in ((exact, at), (stricter, beyond or "review")):
         policy = DecisionPolicy(**free | {"max_critical": 1.0, field: float(value)})
         assert one(cell, policy)[0] == status
@@ -405,8 +409,12 @@ def test_a_value_at_its_threshold_is_good_enough(field, attribute, cell, at, bey
 
 def test_a_margin_that_would_do_is_no_close_second():
     cell = {"MON": 0.7, "LYT": 0.3}
-    margin = weigh(predictions(cell), TAXONOMY, 1.0).margin[0]
-    free = {"min_confidence": NEVER, "min_lineage": NEVER, "max_critical": 1.0}
+    margin = class_probabilities(predictions(cell), TAXONOMY, 1.0).margin[0]
+    free = {
+        "min_confidence": UNREACHABLE,
+        "min_lineage": UNREACHABLE,
+        "max_critical": 1.0,
+    }
     above = float(np.nextafter(margin, np.float32(1)))
     at = one(cell, DecisionPolicy(min_margin=float(margin), **free))
     assert at[3].startswith("no confidence is enough")
@@ -416,7 +424,7 @@ def test_a_margin_that_would_do_is_no_close_second():
 def test_as_many_foreign_cells_as_are_allowed_are_no_fault():
     whole = predictions(*[{"NGS": 0.99, "NGB": 0.01}] * 40)
     whole.unfamiliarity[:] = np.where(np.arange(40) < 20, 1.5, 0.5)
-    share = weigh(whole, TAXONOMY, 1.0).foreign_share(1.0)
+    share = class_probabilities(whole, TAXONOMY, 1.0).ood_share_bound(1.0)
     for limit, foreign in ((share, False), (np.nextafter(share, 0), True)):
         policy = DecisionPolicy(max_foreign=float(limit))
         made = decide(whole, TAXONOMY, policy, np.zeros(40, bool))

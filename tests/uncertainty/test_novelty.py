@@ -13,8 +13,8 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.uncertainty import novelty as module
 from napari_cytodino.uncertainty.novelty import (
     NEIGHBOURS,
-    Familiarity,
-    learn_familiarity,
+    NoveltyDetector,
+    fit_novelty_detector,
     shrunk_covariance,
     unit,
     with_limits,
@@ -35,7 +35,7 @@ def groups(n, seed=0, classes=3):
 @pytest.fixture(scope="module")
 def learned():
     own, targets = groups(300)
-    return learn_familiarity(own, targets, groups(500, 1)[0], quantile=0.95)
+    return fit_novelty_detector(own, targets, groups(500, 1)[0], quantile=0.95)
 
 
 @settings(deadline=None, max_examples=50)
@@ -78,7 +78,7 @@ def test_mahalanobis_distance_is_that_to_the_nearest_class(learned):
 
 def test_distances_by_hand():
     axes = np.eye(3)
-    known = Familiarity(
+    known = NoveltyDetector(
         axes.astype(np.float16),
         np.array([4, 5, 6]),
         np.zeros((1, 3), np.float32),
@@ -89,7 +89,7 @@ def test_distances_by_hand():
     made = known.distances(np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 8.0]]))
     np.testing.assert_allclose(made, [[1.0, 5.0], [1.0, 4.0]], atol=1e-6)
     np.testing.assert_allclose(
-        known.unfamiliarity(np.array([[3.0, 4.0, 0.0]])), [2.5], atol=1e-6
+        known.novelty_score(np.array([[3.0, 4.0, 0.0]])), [2.5], atol=1e-6
     )
     classes, distance = known.nearest(np.array([3.0, 4.0, 0.0]), 2)
     assert classes.tolist() == [5, 4]
@@ -102,8 +102,8 @@ def test_distances_by_hand():
 def test_at_least_the_quantile_of_the_other_cells_is_familiar(quantile, n, seed):
     own, targets = groups(80, seed)
     other = groups(n, seed + 1)[0]
-    made = learn_familiarity(own, targets, other, quantile=quantile)
-    inside = (made.unfamiliarity(other) <= 1).mean()
+    made = fit_novelty_detector(own, targets, other, quantile=quantile)
+    inside = (made.novelty_score(other) <= 1).mean()
     assert inside >= quantile - 1e-9
     each = (made.distances(other) <= made.limits).mean(axis=0)
     assert (each <= (1 + quantile) / 2 + 2 / n).all()
@@ -111,27 +111,27 @@ def test_at_least_the_quantile_of_the_other_cells_is_familiar(quantile, n, seed)
 
 def test_cells_of_another_kind_are_unfamiliar(learned):
     own, strange = groups(400, 4)[0], groups(400, 5)[0][:, ::-1] * 2
-    assert (learned.unfamiliarity(own) > 1).mean() < 0.1
-    assert (learned.unfamiliarity(strange) > 1).mean() > 0.9
+    assert (learned.novelty_score(own) > 1).mean() < 0.1
+    assert (learned.novelty_score(strange) > 1).mean() > 0.9
 
 
 def test_unfamiliarity_is_the_larger_ratio(learned):
     new = groups(50, 6)[0]
     want = (learned.distances(new) / learned.limits).max(axis=1)
-    made = learned.unfamiliarity(new)
+    made = learned.novelty_score(new)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made, want, rtol=1e-6)
 
 
 def test_values_that_are_not_finite_give_nan_in_their_row_alone(learned):
     new = groups(4, 7)[0]
-    clean = learned.unfamiliarity(new)
+    clean = learned.novelty_score(new)
     new[1, 3], new[2, 0] = np.nan, np.inf
-    made = learned.unfamiliarity(new)
+    made = learned.novelty_score(new)
     assert np.isnan(made).tolist() == [False, True, True, False]
     np.testing.assert_allclose(made[[0, 3]], clean[[0, 3]], rtol=1e-6)
-    assert np.isnan(learned.unfamiliarity(new[1:3])).all()
-    assert learned.unfamiliarity(new[:0]).shape == (0,)
+    assert np.isnan(learned.novelty_score(new[1:3])).all()
+    assert learned.novelty_score(new[:0]).shape == (0,)
 
 
 def test_chunks_change_nothing(learned, monkeypatch):
@@ -145,10 +145,10 @@ def test_order_of_training_cells_changes_nothing():
     own, targets = groups(120)
     other, new = groups(100, 1)[0], groups(40, 9)[0]
     order = np.random.default_rng(0).permutation(120)
-    one = learn_familiarity(own, targets, other, quantile=0.9)
-    two = learn_familiarity(own[order], targets[order], other, quantile=0.9)
+    one = fit_novelty_detector(own, targets, other, quantile=0.9)
+    two = fit_novelty_detector(own[order], targets[order], other, quantile=0.9)
     np.testing.assert_allclose(
-        one.unfamiliarity(new), two.unfamiliarity(new), rtol=1e-4
+        one.novelty_score(new), two.novelty_score(new), rtol=1e-4
     )
 
 
@@ -156,8 +156,8 @@ def test_turning_all_embeddings_changes_no_distance():
     own, targets = groups(200)
     other, new = groups(100, 1)[0], groups(40, 9)[0]
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(WIDTH, WIDTH)))[0]
-    one = learn_familiarity(own, targets, other, quantile=0.9)
-    two = learn_familiarity(own @ turn, targets, other @ turn, quantile=0.9)
+    one = fit_novelty_detector(own, targets, other, quantile=0.9)
+    two = fit_novelty_detector(own @ turn, targets, other @ turn, quantile=0.9)
     np.testing.assert_allclose(
         one.distances(new), two.distances(new @ turn), rtol=5e-3, atol=2e-3
     )
@@ -166,15 +166,15 @@ def test_turning_all_embeddings_changes_no_distance():
 def test_half_precision_is_enough(learned):
     new = groups(200, 10)[0]
     np.testing.assert_allclose(
-        learned.unfamiliarity(new.astype(np.float16)),
-        learned.unfamiliarity(new),
+        learned.novelty_score(new.astype(np.float16)),
+        learned.novelty_score(new),
         rtol=0.02,
     )
 
 
 def test_classes_without_training_cells_have_no_mean():
     own, targets = groups(60)
-    made = learn_familiarity(own, targets * 4, own, quantile=0.9)
+    made = fit_novelty_detector(own, targets * 4, own, quantile=0.9)
     assert made.means.shape == (3, WIDTH)
     assert set(made.classes) == {0, 4, 8}
 
@@ -186,7 +186,7 @@ def test_references_are_of_length_one(learned):
 
 
 def test_tensors_give_back_the_same(learned):
-    again = Familiarity.from_tensors(learned.to_tensors())
+    again = NoveltyDetector.from_tensors(learned.to_tensors())
     new = groups(20, 11)[0]
     np.testing.assert_array_equal(again.distances(new), learned.distances(new))
 
@@ -208,16 +208,16 @@ def test_tensors_give_back_the_same(learned):
 )
 def test_arrays_that_contradict_each_other_are_refused(learned, change):
     with pytest.raises(InputError, match="calibrate the checkpoint again"):
-        Familiarity.from_tensors(learned.to_tensors() | change)
+        NoveltyDetector.from_tensors(learned.to_tensors() | change)
 
 
 def test_missing_or_unknown_arrays_are_refused(learned):
     tensors = learned.to_tensors()
     with pytest.raises(InputError, match=r"but there are .*strange"):
-        Familiarity.from_tensors(tensors | {"strange": np.ones(1)})
+        NoveltyDetector.from_tensors(tensors | {"strange": np.ones(1)})
     tensors.pop("limits")
     with pytest.raises(InputError, match=r"need .*limits"):
-        Familiarity.from_tensors(tensors)
+        NoveltyDetector.from_tensors(tensors)
 
 
 @pytest.mark.parametrize("shape", [(3, WIDTH + 1), (WIDTH,), (2, 3, WIDTH)])
@@ -231,9 +231,9 @@ def test_new_limits_leave_the_training_cells(learned):
     made = with_limits(learned, other, 0.5)
     np.testing.assert_array_equal(made.distances(other), learned.distances(other))
     assert (made.limits < learned.limits).all()
-    assert 0.5 <= (made.unfamiliarity(other) <= 1).mean() < 0.9
+    assert 0.5 <= (made.novelty_score(other) <= 1).mean() < 0.9
     own, targets = groups(300)
-    again = learn_familiarity(own, targets, other, quantile=0.5)
+    again = fit_novelty_detector(own, targets, other, quantile=0.5)
     np.testing.assert_array_equal(made.limits, again.limits)
     other[3, 0] = np.nan
     with pytest.raises(InputError, match="no finite numbers"):
@@ -244,4 +244,4 @@ def test_new_limits_leave_the_training_cells(learned):
 def test_too_few_cells_to_tell_how_they_scatter_are_refused(targets):
     own = np.eye(len(targets), WIDTH)
     with pytest.raises(InputError, match="more cells of each class"):
-        learn_familiarity(own, np.array(targets), groups(20)[0], quantile=0.9)
+        fit_novelty_detector(own, np.array(targets), groups(20)[0], quantile=0.9)

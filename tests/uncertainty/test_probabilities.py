@@ -1,4 +1,4 @@
-"""Evidence: by hand, and what renaming or reordering classes must not change."""
+"""Class probabilities by hand, and what renaming classes must not change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from scipy.special import softmax
 
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
-from napari_cytodino.uncertainty.probabilities import lineage_shares, weigh
+from napari_cytodino.uncertainty.probabilities import (
+    class_probabilities,
+    lineage_shares,
+)
 
 TAXONOMY = Taxonomy.load("mll21")
 CODES = TAXONOMY.codes
@@ -40,7 +43,9 @@ def of_shares(*cells):
 
 
 def test_by_hand():
-    made = weigh(of_shares({"LYT": 0.6, "MON": 0.3, "BLA": 0.1}), TAXONOMY, 1.0)
+    made = class_probabilities(
+        of_shares({"LYT": 0.6, "MON": 0.3, "BLA": 0.1}), TAXONOMY, 1.0
+    )
     assert (CODES[made.best[0]], CODES[made.second[0]]) == ("LYT", "MON")
     assert made.confidence[0] == pytest.approx(0.6, abs=1e-6)
     assert made.margin[0] == pytest.approx(0.3, abs=1e-6)
@@ -51,7 +56,9 @@ def test_by_hand():
 
 
 def test_lineages_are_summed():
-    made = weigh(of_shares({"MMZ": 0.3, "NGB": 0.3, "MON": 0.4}), TAXONOMY, 1.0)
+    made = class_probabilities(
+        of_shares({"MMZ": 0.3, "NGB": 0.3, "MON": 0.4}), TAXONOMY, 1.0
+    )
     assert CODES[made.best[0]] == "MON"
     assert TAXONOMY.lineages[made.lineage[0]].name == "granulocytic"
     assert made.lineage_share[0] == pytest.approx(0.6, abs=1e-6)
@@ -65,7 +72,7 @@ def test_lineages_are_summed():
 def test_the_later_class_wins_a_tie():
     logits = np.full((1, len(CODES)), -30.0)
     logits[0, [3, 7, 11]] = 2.0
-    made = weigh(of_logits(logits), TAXONOMY, 1.0)
+    made = class_probabilities(of_logits(logits), TAXONOMY, 1.0)
     assert (made.best[0], made.second[0], made.margin[0]) == (11, 7, 0)
 
 
@@ -73,7 +80,7 @@ def test_the_later_class_wins_a_tie():
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 5))
 def test_agrees_with_sorting(seed, temperature):
     logits = np.random.default_rng(seed).normal(0, 4, (30, len(CODES)))
-    made = weigh(of_logits(logits), TAXONOMY, temperature)
+    made = class_probabilities(of_logits(logits), TAXONOMY, temperature)
     p = softmax(logits.astype(np.float32).astype(float) / temperature, axis=1)
     order = np.argsort(p, axis=1)
     np.testing.assert_array_equal(made.best, order[:, -1])
@@ -89,19 +96,19 @@ def test_agrees_with_sorting(seed, temperature):
 def test_cells_without_an_answer_have_no_evidence():
     logits = np.random.default_rng(0).normal(size=(3, len(CODES)))
     logits[1] = np.nan
-    made = weigh(of_logits(logits), TAXONOMY, 1.0)
+    made = class_probabilities(of_logits(logits), TAXONOMY, 1.0)
     assert made.known.tolist() == [True, False, True]
     assert (made.p[1] == 0).all()
     assert (made.confidence[1], made.critical[1]) == (0, 0)
-    empty = weigh(Predictions.empty(0, len(CODES), 1), TAXONOMY, 1.0)
+    empty = class_probabilities(Predictions.empty(0, len(CODES), 1), TAXONOMY, 1.0)
     assert len(empty.best) == len(empty.lineage) == len(empty.worst) == 0
-    waiting = weigh(Predictions.empty(2, len(CODES), 1), TAXONOMY, 1.0)
+    waiting = class_probabilities(Predictions.empty(2, len(CODES), 1), TAXONOMY, 1.0)
     assert not waiting.known.any()
 
 
 def test_distance_to_the_training_cells_is_passed_on():
     far = np.array([0.5, 3.0], np.float32)
-    made = weigh(of_logits(np.zeros((2, len(CODES))), far), TAXONOMY, 1.0)
+    made = class_probabilities(of_logits(np.zeros((2, len(CODES))), far), TAXONOMY, 1.0)
     np.testing.assert_array_equal(made.unfamiliarity, far)
 
 
@@ -110,12 +117,12 @@ def test_unfamiliar_are_those_beyond_the_limit_of_whom_it_is_known():
     found = of_logits(np.zeros((5, len(CODES))), far)
     unread = np.array([True, True, True, True, False])
     given = replace(found, readable=unread)
-    assert weigh(given, TAXONOMY, 1.0).foreign(1.0) == (1, 3)
+    assert class_probabilities(given, TAXONOMY, 1.0).ood_count(1.0) == (1, 3)
 
 
 def test_a_class_may_be_by_rank_or_by_probability():
     cell = {"NGS": 0.9, "NGB": 0.05, "MMZ": 0.03, "ABE": 0.02}
-    evidence = weigh(of_shares(cell), TAXONOMY, 1.0)
+    evidence = class_probabilities(of_shares(cell), TAXONOMY, 1.0)
     asked = np.array([code == "ABE" for code in CODES])
     never, low = np.full(len(CODES), 2.0), np.full(len(CODES), 0.019)
     assert evidence.may_be(asked, never).tolist() == [False]
@@ -132,7 +139,7 @@ def test_a_class_may_be_by_rank_or_by_probability():
 
 def test_fewer_classes_than_the_top():
     two = TAXONOMY.subset(CODES[:2])
-    evidence = weigh(of_logits([[1.0, 0.0]]), two, 1.0)
+    evidence = class_probabilities(of_logits([[1.0, 0.0]]), two, 1.0)
     asked = np.array([False, True])
     assert evidence.may_be(asked, np.full(2, 2.0)).tolist() == [True]
 
@@ -140,19 +147,19 @@ def test_fewer_classes_than_the_top():
 def test_expected_cost_by_hand():
     # called LYT: truly MON in 0.3 of cases at 2, truly BLA in 0.1 at 10
     predictions = of_shares({"LYT": 0.6, "MON": 0.3, "BLA": 0.1})
-    evidence = weigh(predictions, TAXONOMY, 1.0)
+    evidence = class_probabilities(predictions, TAXONOMY, 1.0)
     costs = np.zeros((len(CODES), len(CODES)))
     lyt, mon, bla = (TAXONOMY.index(c) for c in ("LYT", "MON", "BLA"))
     costs[mon, lyt], costs[bla, lyt] = 2, 10
     costs[lyt, mon] = 1000
     assert evidence.expected_cost(costs)[0] == pytest.approx(1.6, abs=1e-5)
-    waiting = weigh(Predictions.empty(1, len(CODES), 1), TAXONOMY, 1.0)
+    waiting = class_probabilities(Predictions.empty(1, len(CODES), 1), TAXONOMY, 1.0)
     assert np.isnan(waiting.expected_cost(costs)).all()
 
 
 def test_cost_of_any_error_is_what_is_left_of_the_confidence():
     logits = np.random.default_rng(3).normal(0, 3, (50, len(CODES)))
-    evidence = weigh(of_logits(logits), TAXONOMY, 1.0)
+    evidence = class_probabilities(of_logits(logits), TAXONOMY, 1.0)
     costs = 1.0 - np.eye(len(CODES))
     np.testing.assert_allclose(
         evidence.expected_cost(costs), 1 - evidence.confidence, atol=1e-5
@@ -168,8 +175,8 @@ def test_the_order_of_classes_changes_nothing(seed):
     turned = replace(
         TAXONOMY, classes=tuple(TAXONOMY.classes[i] for i in order), tree=(), costs=()
     )
-    one = weigh(of_logits(logits), TAXONOMY, 1.3)
-    two = weigh(of_logits(logits[:, order]), turned, 1.3)
+    one = class_probabilities(of_logits(logits), TAXONOMY, 1.3)
+    two = class_probabilities(of_logits(logits[:, order]), turned, 1.3)
     for name in ("best", "second", "worst"):
         np.testing.assert_array_equal(getattr(one, name), order[getattr(two, name)])
     np.testing.assert_array_equal(one.lineage, two.lineage)

@@ -7,8 +7,8 @@ import pytest
 
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty._reasons import TENTHS, WHOLE, percent, reasons
-from napari_cytodino.uncertainty.decisions import NEVER, RULES
-from napari_cytodino.uncertainty.probabilities import Evidence
+from napari_cytodino.uncertainty.decisions import RULES, UNREACHABLE
+from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 TAXONOMY = Taxonomy.load("mll21")
 NAMES = [name for name, _ in RULES]
@@ -30,7 +30,7 @@ def evidence(n, **changes):
         "worst": np.full(n, BLA),
         "unfamiliarity": np.full(n, 1.25, np.float32),
     }
-    return Evidence(**values | changes)
+    return ClassProbabilities(**values | changes)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_each_cell_has_its_own_numbers():
 
 def test_where_no_confidence_would_do_none_is_named():
     which = np.array([NAMES.index("unsure")])
-    made = reasons(NAMES, which, evidence(1), TAXONOMY, NEVER)
+    made = reasons(NAMES, which, evidence(1), TAXONOMY, UNREACHABLE)
     assert made[0] == ("no confidence is enough for the accuracy asked for (LYT 55.0%)")
 
 

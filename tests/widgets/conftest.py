@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from napari_cytodino.cells.cells import cells_from_labels
-from napari_cytodino.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.stats.fixed_sequence import SelectionCurve
-from napari_cytodino.synthetic.smear import Smear, synthetic_smear
 from napari_cytodino.uncertainty.calibration import Calibration
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_cytodino.checkpoints.checkpoint import Checkpoint
+    from napari_cytodino.synthetic.smear import Smear
     from napari_cytodino.widgets.controllers.controller import Controller
     from napari_cytodino.widgets.session.session import Session
 
@@ -32,18 +32,8 @@ NAPARIS_OWN = "ignore:Conversion from CIE-LAB:UserWarning"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a warning of napari's own pass in the tests of this folder."""
     for item in items:
-        if item.path.parent == Path(__file__).parent:
+        if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings(NAPARIS_OWN))
-
-
-@pytest.fixture(scope="session")
-def smear() -> Smear:
-    return synthetic_smear((420, 560), 6, seed=3)
-
-
-@pytest.fixture(scope="session")
-def demo() -> Checkpoint:
-    return load_checkpoint("demo")
 
 
 def some_calibration(checkpoint: Checkpoint, **changes: Any) -> Calibration:
@@ -165,7 +155,7 @@ def classifier(monkeypatch: pytest.MonkeyPatch) -> FakeClassifier:
         fake.batch_size = args[1] or 8
         return fake
 
-    monkeypatch.setattr(work.Models, "classifier", stand_in)
+    monkeypatch.setattr(work.ClassifierCache, "classifier", stand_in)
     return fake
 
 
@@ -175,7 +165,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from napari_cytodino.widgets.controls import notices
 
     words: list[str] = []
-    for name in ("tell", "say", "warn"):
+    for name in ("error", "info", "warning"):
         monkeypatch.setattr(notices, name, lambda what: words.append(str(what)))
     return words
 
@@ -218,7 +208,7 @@ def bench(
     yield made
     classifier.release(1000)
     made.controller.close()
-    made.qtbot.waitUntil(lambda: not made.controller.runner.busy, timeout=10_000)
+    made.qtbot.waitUntil(lambda: not made.controller.worker.busy, timeout=10_000)
 
 
 @pytest.fixture
@@ -244,8 +234,8 @@ def judged(
 
     session, cells = chosen.session, cells_from_labels(smear.labels)
     session.open_checkpoint(with_calibration(demo))
-    chosen.controller.picture.place(chosen.controller.point())
-    session.take_cells(
+    chosen.controller.canvas.place(chosen.controller.point())
+    session.set_cells(
         CellsReading(cells, ImageSource(smear.image), smear.labels, cells.bbox)
     )
     session.predictions = six_answers
@@ -263,7 +253,7 @@ class Pictured:
     """
 
     session: Any
-    reviewing: Any
+    review: Any
     codes: tuple[str, ...]
     went: list[int] = field(default_factory=list)
 
@@ -283,7 +273,7 @@ class Pictured:
 def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
     from napari_cytodino.review.log import ReviewLog
     from napari_cytodino.widgets.session.messages import CellsReading
-    from napari_cytodino.widgets.session.review_session import Reviewing
+    from napari_cytodino.widgets.session.review_session import ReviewSession
     from napari_cytodino.widgets.session.session import Session
 
     image = np.full((300, 500, 3), 200, np.uint8)
@@ -297,7 +287,7 @@ def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
     classes = demo.taxonomy.classes
     harmless = [c.code for c in classes if c.risk != "critical" and c.counted][:3]
     codes = (*harmless, next(c.code for c in classes if c.risk == "critical"))
-    session.take_cells(CellsReading(cells, ImageSource(image), labels, cells.bbox))
+    session.set_cells(CellsReading(cells, ImageSource(image), labels, cells.bbox))
     said = answers(np.linspace(0.4, 0.9995, 60))
     for row in range(60):
         best = demo.taxonomy.index(codes[row % 4])
@@ -306,7 +296,7 @@ def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
     said.embeddings[:] = np.arange(60)[:, None] + np.array([1, 0, 9, 30])
     session.predictions = said
     session.rebuild()
-    reviewing = Reviewing(session)
+    reviewing = ReviewSession(session)
     reviewing.start(ReviewLog.open(tmp_path / "case.sqlite", image="pixels"), "AB")
     yield Pictured(session, reviewing, codes)
     reviewing.stop()
@@ -323,10 +313,10 @@ def no_case_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 @pytest.fixture
 def read_bench(judged: Bench, tmp_path: Path) -> Bench:
     """Return the bench of six answers, in a case that AM reads."""
-    from napari_cytodino.review.image_fingerprint import fingerprint
+    from napari_cytodino.review.image_fingerprint import fingerprint_pixels
     from napari_cytodino.review.log import ReviewLog
 
-    image = fingerprint(judged.session.reading.source)
+    image = fingerprint_pixels(judged.session.reading.source)
     log = ReviewLog.open(tmp_path / "case.sqlite", image=image, case="M-1")
-    judged.controller.reviewing.start(log, "AM")
+    judged.controller.review.start(log, "AM")
     return judged

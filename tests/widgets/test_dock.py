@@ -107,7 +107,7 @@ def test_classify_click_recolour_and_hide(walk: Walk) -> None:
     for place in range(root.childCount()):
         root.child(place).setCheckState(0, Qt.CheckState.Unchecked)
     assert not walk.layer(CLASSES).data.any(), "unticked classes are still painted"
-    dock.controller.picture.clear()
+    dock.controller.canvas.clear()
 
 
 @pytest.mark.usefixtures("classifier")
@@ -192,7 +192,7 @@ def test_close_the_viewer_meanwhile(walk: Walk, classifier: Any) -> None:
     classifier.held = True
     walk.press(walk.dock.run.classify)
     walk.qtbot.waitUntil(lambda: classifier.calls == 1, timeout=30_000)
-    runner = walk.dock.controller.runner
+    runner = walk.dock.controller.worker
     walk.viewer.close()
     classifier.release(100)
     walk.qtbot.wait(200)

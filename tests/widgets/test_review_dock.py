@@ -46,7 +46,7 @@ class Review:
         _, self.dock = window.add_plugin_dock_widget(
             "napari-cytodino", "CytoDINO review"
         )
-        self.session, self.reviewing = self.main.session, self.main.controller.reviewing
+        self.session, self.review = self.main.session, self.main.controller.review
         self.main.checkpoint.choose("demo")
         self.session.choose(cells_layer=getattr(labels, "__wrapped__", labels))
         qtbot.waitUntil(self.main.run.classify.isEnabled)
@@ -58,7 +58,7 @@ class Review:
     def begin(self, reader: str = "AM") -> None:
         self.dock.review.reader.setText(reader)
         self.qtbot.mouseClick(self.dock.review.start, Qt.MouseButton.LeftButton)
-        assert self.reviewing.is_open
+        assert self.review.is_open
         # without a window manager nothing else makes the window the active one
         self.native.window().activateWindow()
         self.native.setFocus()
@@ -196,7 +196,7 @@ def test_shift_and_drag_select_many(review: Review) -> None:
         event_at(review, here)
     assert len(review.viewer.layers) == layers + 1, "the box is not drawn"
     review.qtbot.mouseRelease(review.native, button, SHIFT, right)
-    assert sorted(review.reviewing.rows.tolist()) == list(range(6))
+    assert sorted(review.review.rows.tolist()) == list(range(6))
     assert tuple(review.viewer.scene.camera.center) == center
     assert len(review.viewer.layers) == layers + 1, "the rings, but not the box"
     review.press(Qt.Key.Key_B)
@@ -236,11 +236,11 @@ def test_the_image_opened_again_offers_to_go_on(
     second.dock.review.begin()
     assert "READ-ONLY" in second.dock.review.status.text()
     assert second.said()[3] == "BLA"
-    assert not second.reviewing.writable
+    assert not second.review.writable
     second.dock.review.begin()
     review.dock.review.begin()
     second.dock.review.begin()
-    assert second.reviewing.writable
+    assert second.review.writable
     second.dock.close()
 
 
@@ -261,7 +261,7 @@ def test_closing_the_dock_gives_keys_and_mouse_back(review: Review) -> None:
     assert review.said()[0] == "BLA", "two sets of keys make each ambiguous"
     review.qtbot.wait(20)
     dock_of(review.main).destroyOnClose()
-    assert not review.reviewing.is_open
+    assert not review.review.is_open
     review.qtbot.waitUntil(lambda: not again.isEnabled())
     assert again.notice.text() == ORPHANED
     dock_of(again).destroyOnClose()
@@ -285,8 +285,8 @@ def test_a_case_leaves_a_report_crops_and_a_table_to_load(
 ) -> None:
     review.begin()
     session, panel = review.session, review.dock.report
-    review.reviewing.set_class("BLA", [0, 1])
-    review.reviewing.accept([2])
+    review.review.set_class("BLA", [0, 1])
+    review.review.accept([2])
     page = tmp_path / "case.html"
     panel.save_report(page)
     review.qtbot.waitUntil(lambda: not session.busy, timeout=30_000)
@@ -302,12 +302,12 @@ def test_a_case_leaves_a_report_crops_and_a_table_to_load(
     review.qtbot.waitUntil(lambda: not session.busy, timeout=30_000)
     assert json.loads(table.with_suffix(".provenance.json").read_text())["checkpoint"]
     before = review.said()
-    review.reviewing.withdraw([0, 1, 2])
+    review.review.withdraw([0, 1, 2])
     panel.load_verdicts(table)
     assert review.said() == before
     assert told == []
     # one action for one reader
-    review.reviewing.undo()
+    review.review.undo()
     assert review.said() == [""] * 6
 
 
@@ -316,8 +316,8 @@ def test_a_record_that_cannot_be_followed_is_told_once(
 ) -> None:
     review.begin()
     review.dock.follower.start()
-    monkeypatch.setattr(review.reviewing.log, "read_only", True)
-    monkeypatch.setattr(review.reviewing.log, "refresh", raise_gone)
+    monkeypatch.setattr(review.review.log, "read_only", True)
+    monkeypatch.setattr(review.review.log, "refresh", raise_gone)
     review.dock.follower.timeout.emit()
     assert told[-1] == "It is gone; look for it."
     assert not review.dock.follower.isActive()

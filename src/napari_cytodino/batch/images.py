@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from napari_cytodino.batch.inputs import (
-    OVERLAY,
+    OVERLAY_SUFFIX,
     CropFolder,
     ImageTask,
     read_labels,
@@ -15,10 +15,10 @@ from napari_cytodino.batch.inputs import (
     relative,
 )
 from napari_cytodino.cells import cells_from_labels, cells_from_points, find_cells
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 from napari_cytodino.exports import Polygon, export, notes_path, outlines, write_overlay
 from napari_cytodino.images import read_image
-from napari_cytodino.inference import Classifier, Job, classify
+from napari_cytodino.inference import Classifier, ClassifyOptions, classify
 from napari_cytodino.results import BOX_COLUMNS, differential
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
 """What `process_image` can write the cell table as."""
 
-CROPS = "cells"
+CROPS_STEM = "cells"
 """Stem of the result of many single-cell images."""
 
 
@@ -39,7 +39,7 @@ def process_image(
     out: Path,
     *,
     stem: str,
-    job: Job,
+    job: ClassifyOptions,
     formats: Sequence[str] = ("csv",),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
@@ -83,8 +83,8 @@ def process_image(
     names = f"{stem}.cells", f"{stem}.differential"
     written = _write_tables(table, out, names, formats, polygons)
     boxes = table[list(BOX_COLUMNS)].to_numpy(float)
-    write_overlay(out / f"{stem}{OVERLAY}", source, table, boxes)
-    table.attrs["files"] = [*written, f"{stem}{OVERLAY}"]
+    write_overlay(out / f"{stem}{OVERLAY_SUFFIX}", source, table, boxes)
+    table.attrs["files"] = [*written, f"{stem}{OVERLAY_SUFFIX}"]
     return table
 
 
@@ -121,7 +121,7 @@ def write_differential(table: pd.DataFrame, path: Path) -> None:
     counts["checkpoint"] = table["checkpoint"].iloc[0] if len(table) else ""
     counts["created"] = notes.get("created", "")
     counts["notice"] = notes.get("notice", "")
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         counts.to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -130,10 +130,10 @@ def process_crops(
     classifier: Classifier,
     out: Path,
     *,
-    job: Job,
+    job: ClassifyOptions,
     folders: Sequence[Path] = (),
     formats: Sequence[str] = ("csv",),
-    stem: str = CROPS,
+    stem: str = CROPS_STEM,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Classify single-cell images and write one table for all, and its differential.
@@ -143,7 +143,7 @@ def process_crops(
     Parameters
     ----------
     stem
-        Of the table, and, where it is another than `CROPS`, of the differential.
+        Of the table, and, where it is another than `CROPS_STEM`, of the differential.
     """
     table = classify(
         CropFolder(files),
@@ -155,6 +155,6 @@ def process_crops(
         progress=progress,
     )
     table["image"] = [relative(file, folders) for file in files]
-    names = stem, "differential" if stem == CROPS else f"{stem}.differential"
+    names = stem, "differential" if stem == CROPS_STEM else f"{stem}.differential"
     table.attrs["files"] = _write_tables(table, out, names, formats)
     return table

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from napari_cytodino.images import ImageSource
 
 
-OVERLAY = ".overlay.png"
+OVERLAY_SUFFIX = ".overlay.png"
 """Appended to the stem of an image for the picture of its result."""
 
-FOUND = ".labels.tif"
+LABELS_SUFFIX = ".labels.tif"
 """Appended to the stem of an image for the cells that were found in it."""
 
 _MAGIC = frozenset("*?[")
@@ -101,7 +101,7 @@ def _search(folder: Path, out: Path | None) -> list[Path]:
 def _is_input(path: Path, out: Path | None) -> bool:
     ours = (
         out is not None
-        and path.name.endswith((OVERLAY, FOUND))
+        and path.name.endswith((OVERLAY_SUFFIX, LABELS_SUFFIX))
         and path.parent.resolve() == out.resolve()
     )
     return (
@@ -136,8 +136,8 @@ def pair_images(
 def shard(tasks: Sequence[ImageTask], part: str) -> list[ImageTask]:
     """Return part ``i/n`` (from 1) of the tasks, the same for any order of them.
 
-    Images that share a stem are in the same part, so that `stems` names them as if all
-    were together.
+    Images that share a stem are in the same part, so that `result_names` names them as
+    if all were together.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def shard(tasks: Sequence[ImageTask], part: str) -> list[ImageTask]:
     ]
 
 
-def stems(images: Sequence[Path]) -> dict[Path, str]:
+def result_names(images: Sequence[Path]) -> dict[Path, str]:
     """Return a name for the results of each image, no two alike in any case."""
     seen = Counter(_stem(image) for image in images)
     return {

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 from napari_cytodino.exports import safe_text
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def digest(out: Path, *, anew: bool = False) -> str:
             continue
         content = record.content
         if anew:
-            content = content_of(out / name for name in record.files)
+            content = result_hash(out / name for name in record.files)
         told = [record.request, record.cells, record.flagged, record.unfamiliar]
         line = json.dumps([path.name, content, *told], sort_keys=True)
         whole.update(line.encode() + b"\n")
     return whole.hexdigest()
 
 
-def content_of(files: Iterable[Path]) -> str:
+def result_hash(files: Iterable[Path]) -> str:
     """Return the hash of what files hold, without what must differ.
 
     Raises
@@ -280,7 +280,7 @@ def write_record(out: Path, stem: str, record: Record) -> None:
         When the disk refuses.
     """
     text = json.dumps({"schema": _SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
-    with whole_file(record_path(out, stem)) as temporary:
+    with atomic_write(record_path(out, stem)) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -351,7 +351,7 @@ def _write_rows(
     path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
     with (
-        whole_file(path) as temporary,
+        atomic_write(path) as temporary,
         # a file name may be no valid text
         temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):

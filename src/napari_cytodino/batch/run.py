@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cytodino import __version__
 from napari_cytodino.batch._workers import Lost, connected, local_cluster, spread
-from napari_cytodino.batch.images import CROPS, process_crops, process_image
-from napari_cytodino.batch.inputs import ImageTask, relative, stems
+from napari_cytodino.batch.images import CROPS_STEM, process_crops, process_image
+from napari_cytodino.batch.inputs import ImageTask, relative, result_names
 from napari_cytodino.batch.record import (
     FAILED,
     SUMMARY,
     Record,
-    content_of,
     done_before,
     forget,
     request_for,
+    result_hash,
     sha256_of,
     tidy,
     write_failures,
@@ -33,7 +33,7 @@ from napari_cytodino.common import (
     InputError,
     StoppedError,
 )
-from napari_cytodino.inference import DEVICES, DTYPES, Classifier, Job
+from napari_cytodino.inference import DEVICES, DTYPES, Classifier, ClassifyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -52,7 +52,7 @@ _LOADED: dict[tuple[object, ...], Classifier] = {}
 
 
 @dataclass(frozen=True)
-class Run:
+class BatchRun:
     """What is the same for every image.
 
     Attributes
@@ -75,7 +75,7 @@ class Run:
 
     checkpoint: str
     out: Path
-    job: Job
+    job: ClassifyOptions
     formats: tuple[str, ...] = ("csv",)
     again: bool = False
     threads: int = 0
@@ -84,7 +84,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageResult:
     """What became of one image; `error` says why there is no result.
 
     `unfamiliar`: how many cells are unlike the training cells, of how many. `skipped`:
@@ -130,12 +130,12 @@ def classifier_for(
     return held
 
 
-def process(
+def classify_recorded(
     task: ImageTask,
     stem: str,
-    run: Run,
+    run: BatchRun,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Outcome:
+) -> ImageResult:
     """Classify one image and write its results, then its record, unless it is done.
 
     Faults are told, not raised.
@@ -153,7 +153,7 @@ def process(
         raise
     except Exception as error:
         # Whatever is wrong with one image must not stop the others.
-        return Outcome(task.image, error=reason(error))
+        return ImageResult(task.image, error=reason(error))
 
 
 def reason(error: Exception) -> str:
@@ -169,8 +169,8 @@ def reason(error: Exception) -> str:
 
 
 def _process(
-    task: ImageTask, stem: str, run: Run, progress: Callable[[int, int], None]
-) -> Outcome:
+    task: ImageTask, stem: str, run: BatchRun, progress: Callable[[int, int], None]
+) -> ImageResult:
     classifier = _classifier(run)
     files = {"image": task.image, "labels": task.labels, "points": task.points}
 
@@ -190,11 +190,11 @@ def _process(
 
 def process_all_crops(
     files: Sequence[Path],
-    run: Run,
+    run: BatchRun,
     *,
     folders: Sequence[Path] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Outcome:
+) -> ImageResult:
     """Classify single-cell images into one table with one record, unless it is done.
 
     Raises
@@ -223,12 +223,12 @@ def process_all_crops(
         raise CytoDinoError(reason(error)) from error
 
 
-def crops_stem(run: Run) -> str:
+def crops_stem(run: BatchRun) -> str:
     """Return the stem of the result of a run over single-cell images."""
-    return f"{CROPS}-{run.part}" if run.part else CROPS
+    return f"{CROPS_STEM}-{run.part}" if run.part else CROPS_STEM
 
 
-def _classifier(run: Run) -> Classifier:
+def _classifier(run: BatchRun) -> Classifier:
     job = run.job
     if run.threads:
         import torch
@@ -239,7 +239,7 @@ def _classifier(run: Run) -> Classifier:
     )
 
 
-def check(run: Run, *, elsewhere: bool = False) -> Checkpoint:
+def open_checkpoint(run: BatchRun, *, elsewhere: bool = False) -> Checkpoint:
     """Return the checkpoint of a run that can start.
 
     Parameters
@@ -267,7 +267,7 @@ def check(run: Run, *, elsewhere: bool = False) -> Checkpoint:
     return checkpoint
 
 
-def _settings(run: Run, classifier: Classifier) -> dict[str, Any]:
+def _settings(run: BatchRun, classifier: Classifier) -> dict[str, Any]:
     """Return what shapes a result besides the pixels, as plain values for JSON."""
     checkpoint, job = classifier.checkpoint, run.job
     return {
@@ -284,10 +284,10 @@ def _recorded(
     image: Path,
     stem: str,
     files: Mapping[str, Path | None],
-    run: Run,
+    run: BatchRun,
     classifier: Classifier,
     work: Callable[[], pd.DataFrame],
-) -> Outcome:
+) -> ImageResult:
     """Do the work unless its record holds; write the record when all is in place."""
     before = _times(files)
     request = request_for(files, _settings(run, classifier))
@@ -304,7 +304,7 @@ def _recorded(
         record = _record(request, table, run.out, classifier)
         write_record(run.out, stem, record)
         tidy(run.out, old.difference(record.files))
-    return Outcome(
+    return ImageResult(
         image, record.cells, record.flagged, "", record.unfamiliar, skipped=skipped
     )
 
@@ -329,19 +329,19 @@ def _record(
         flagged,
         (int(strange), int(told)),
         {path.name: sha256_of(path) for path in written},
-        content_of(written),
+        result_hash(written),
         {"device": classifier.device.name, "threads": torch.get_num_threads()},
     )
 
 
 def process_all(
     tasks: Sequence[ImageTask],
-    run: Run,
+    run: BatchRun,
     *,
     workers: int = 0,
     scheduler: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Generator[Outcome, None, None]:
+) -> Generator[ImageResult, None, None]:
     """Yield the outcome of each image as it is done, or was done before.
 
     Where there was more than one image, the folder of results gets a list of all in
@@ -367,10 +367,10 @@ def process_all(
     """
     if workers and scheduler:
         raise InputError("Give --workers or --scheduler, not both.")
-    names = stems([task.image for task in tasks])
+    names = result_names([task.image for task in tasks])
     calls = [(task, names[task.image], run) for task in tasks]
-    done: dict[Path, Outcome] = {}
-    here = (process(*call, progress) for call in calls)
+    done: dict[Path, ImageResult] = {}
+    here = (classify_recorded(*call, progress) for call in calls)
     spread_out = workers or scheduler
     chosen = _outcomes(calls, run, workers, scheduler) if spread_out else here
     begun = not spread_out
@@ -389,7 +389,7 @@ def process_all(
                 _list(known, run, elsewhere=bool(scheduler))
 
 
-def _list(outcomes: Sequence[Outcome], run: Run, *, elsewhere: bool) -> None:
+def _list(outcomes: Sequence[ImageResult], run: BatchRun, *, elsewhere: bool) -> None:
     """Write what became of the images, and those without a result once more."""
     failed = [(o.image, o.error) for o in outcomes if o.error]
     write_failures(list_path(run), failed)
@@ -398,22 +398,25 @@ def _list(outcomes: Sequence[Outcome], run: Run, *, elsewhere: bool) -> None:
         return
     strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
     # with the thresholds for the number type that was computed in
-    checkpoint = check(run, elsewhere=elsewhere)
+    checkpoint = open_checkpoint(run, elsewhere=elsewhere)
     accepted = sum(o.cells - o.flagged for o in outcomes)
-    promise = checkpoint.promise_on((strange, told), run.job.risk, accepted)
+    promise = checkpoint.guarantee_on((strange, told), run.job.risk, accepted)
     rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
     write_summary(list_path(run, SUMMARY), rows, promise)
 
 
-def list_path(run: Run, name: str = FAILED) -> Path:
+def list_path(run: BatchRun, name: str = FAILED) -> Path:
     """Return where a list of the images of a run lies."""
     part = f"-{run.part}" if run.part else ""
     return run.out / name.replace(".", f"{part}.")
 
 
 def _outcomes(
-    calls: Sequence[tuple[ImageTask, str, Run]], run: Run, workers: int, scheduler: str
-) -> Generator[Outcome, None, None]:
+    calls: Sequence[tuple[ImageTask, str, BatchRun]],
+    run: BatchRun,
+    workers: int,
+    scheduler: str,
+) -> Generator[ImageResult, None, None]:
     # told at once, and so that no worker takes another checkpoint of the same name
     sha256 = load_checkpoint(run.checkpoint).sha256
     # a worker elsewhere was started in another folder
@@ -422,10 +425,10 @@ def _outcomes(
     count = max(1, min(workers, len(calls)))
     opened = connected(scheduler) if scheduler else local_cluster(count, run.threads)
     with opened as client:
-        for number, result in spread(client, process, sent):
+        for number, result in spread(client, classify_recorded, sent):
             image = calls[number][0].image
             if isinstance(result, Lost):
-                yield Outcome(image, error=result.reason)
+                yield ImageResult(image, error=result.reason)
             else:
                 yield replace(result, image=image)
 

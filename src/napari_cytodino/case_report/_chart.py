@@ -9,7 +9,7 @@ from napari_cytodino.case_report._text import clean
 from napari_cytodino.results import rgba
 
 if TYPE_CHECKING:
-    from napari_cytodino.results import Differential, Line
+    from napari_cytodino.results import Differential, DifferentialRow
 
 
 LEFT, WIDTH, RIGHT = 220, 370, 160
@@ -72,7 +72,9 @@ def _grid(step: int, end: int, height: int) -> list[str]:
     return parts
 
 
-def _bars(line: Line, differential: Differential, scale: float, y: float) -> list[str]:
+def _bars(
+    line: DifferentialRow, differential: Differential, scale: float, y: float
+) -> list[str]:
     """Draw a lineage; `scale` is the width of one per cent."""
     middle = y + TALL / 2
     parts = [
@@ -108,7 +110,9 @@ def _bars(line: Line, differential: Differential, scale: float, y: float) -> lis
     return parts
 
 
-def _segment(part: Line, x: float, y: float, width: float, free: float) -> str:
+def _segment(
+    part: DifferentialRow, x: float, y: float, width: float, free: float
+) -> str:
     """Draw a class; its code stands left of the whisker, `free` units away, or not."""
     code, room = "", min(width, free - 3)
     if room > LETTER * len(part.key) + 2:

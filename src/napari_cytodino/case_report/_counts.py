@@ -17,7 +17,7 @@ from napari_cytodino.results import SAMPLING_ONLY, grey_zone_sentence
 
 if TYPE_CHECKING:
     from napari_cytodino.case_report.report import CaseReport
-    from napari_cytodino.results import Differential, Line
+    from napari_cytodino.results import Differential, DifferentialRow
 
 
 COLUMNS = (
@@ -40,7 +40,7 @@ def key_figures(report: CaseReport) -> str:
         _tile(
             f"{found.total:,}",
             "cells counted",
-            f"{100 * found.reached:.0f} % of the {target:,} aimed at",
+            f"{100 * found.share_of_target:.0f} % of the {target:,} aimed at",
         ),
         _blast_tile(found.blasts),
         _tile(
@@ -64,7 +64,7 @@ def key_figures(report: CaseReport) -> str:
     )
 
 
-def _blast_tile(blasts: Line | None) -> str:
+def _blast_tile(blasts: DifferentialRow | None) -> str:
     if blasts is None:
         return _tile(MISSING, "blasts", "no class of blasts counts")
     share, model = blasts.reviewed, blasts.model
@@ -124,7 +124,7 @@ def count_table(report: CaseReport) -> str:
     )
 
 
-def _rows(lineage: Line, found: Differential) -> list[str]:
+def _rows(lineage: DifferentialRow, found: Differential) -> list[str]:
     """Return a lineage and its classes; a lineage of one class is one line."""
     own = [line for line in found.classes_of(lineage.key) if line.counted]
     if len(own) == 1:
@@ -135,7 +135,7 @@ def _rows(lineage: Line, found: Differential) -> list[str]:
     ]
 
 
-def _row(line: Line, kind: str, code: str = "") -> str:
+def _row(line: DifferentialRow, kind: str, code: str = "") -> str:
     chip = (
         f'<span class="chip" style="background:{clean(line.colour)}" '
         'aria-hidden="true"></span>'

@@ -16,7 +16,7 @@ from napari_cytodino.case_report._sections import (
     making,
 )
 from napari_cytodino.case_report._text import clean
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,6 @@ def write_case_report(report: CaseReport, path: Path) -> Path:
         When the disk refuses.
     """
     text = case_report(report)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.common import InputError
-from napari_cytodino.results import Differential, Rules, count_cells, find_alerts
+from napari_cytodino.results import AlertRules, Differential, count_cells, find_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.common import Provenance
-    from napari_cytodino.results import Alert, Counting
+    from napari_cytodino.results import Alert, CountingRules
     from napari_cytodino.review import Agreement
     from napari_cytodino.taxonomy import Taxonomy
 
@@ -79,8 +79,8 @@ class CaseReport:
     taxonomy: Taxonomy
     provenance: Provenance
     rows: NDArray[np.integer] | None = None
-    counting: Counting | None = None
-    rules: Rules | None = None
+    counting: CountingRules | None = None
+    rules: AlertRules | None = None
     readers: Mapping[str, int] | None = None
     agreements: tuple[Agreement, ...] = ()
     unsettled: int = 0
@@ -121,7 +121,7 @@ class CaseReport:
     @property
     def cannot_count(self) -> str:
         """Which equivalents of blasts have no class; empty where all have one."""
-        return (self.rules or Rules.load()).uncounted(self.taxonomy)
+        return (self.rules or AlertRules.load()).missing_classes(self.taxonomy)
 
     @cached_property
     def row_of_line(self) -> NDArray[np.integer]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_cytodino.cells._regions import measure_regions
 from napari_cytodino.common import InputError
-from napari_cytodino.images import finest
+from napari_cytodino.images import full_resolution
 
 _LARGEST_ID = np.iinfo(np.int64).max
 
@@ -71,7 +71,7 @@ def cells_from_labels(labels: Any) -> Cells:
     InputError
         When the array is not a label image, holds no object, or cannot be read.
     """
-    labels = finest(labels)
+    labels = full_resolution(labels)
     if not (hasattr(labels, "shape") and hasattr(labels, "dtype")):
         labels = np.asarray(labels)
     kind = np.dtype(labels.dtype).kind

@@ -11,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.common import InputError
-from napari_cytodino.images import LIMIT, ImageSource, LastChunk, Windows, chunk_edges
+from napari_cytodino.images import (
+    LIMIT,
+    ImageSource,
+    LastChunkCache,
+    WindowReader,
+    chunk_edges,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +79,7 @@ def iter_crops(
     """
     # Pixel i covers i - 0.5 to i + 0.5, so a window's centre is top + (side - 1) / 2.
     corners = np.floor(cells.centre - (side - 1) / 2 + 0.5).astype(np.int64)
-    windows = Windows(source, corners, side)
+    windows = WindowReader(source, corners, side)
     for start in range(0, len(cells), batch_size):
         rows = windows.order[start : start + batch_size]
         pixels = np.zeros((len(rows), side, side, 3), np.uint8)
@@ -118,7 +124,7 @@ def _fill_middle(series: CropSeries, row: int, out: npt.NDArray[np.uint8]) -> bo
     except (InputError, OSError):
         return False
     corner = np.floor(np.array(source.shape) / 2 - len(out) / 2 + 0.5)
-    return Windows(source, corner.astype(np.int64)[None], len(out)).fill(0, out)
+    return WindowReader(source, corner.astype(np.int64)[None], len(out)).fill(0, out)
 
 
 class CropStack:
@@ -158,7 +164,7 @@ class CropStack:
         if int(np.diff(edges).max()) * crop > LIMIT:
             return self
         stack = copy(self)
-        stack._data = LastChunk(self._data, edges)
+        stack._data = LastChunkCache(self._data, edges)
         return stack
 
     def source(self, row: int) -> ImageSource:

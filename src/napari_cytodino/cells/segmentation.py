@@ -12,8 +12,8 @@ from skimage.measure import regionprops
 from napari_cytodino.cells._nuclei import close_gaps, drop_small, join_lobes, split
 from napari_cytodino.cells.staining import (
     Readable,
-    Setting,
-    measure,
+    StainModel,
+    estimate_stain,
     nuclei_in,
     stain_of,
 )
@@ -97,7 +97,7 @@ def find_cells(
     worked in tiles, at the scale where a cell is about 64 pixels wide.
     """
     source = _source(image)
-    setting = measure(source, _checked_diameter(diameter))
+    setting = estimate_stain(source, _checked_diameter(diameter))
     labels = np.zeros(source.shape, np.int32)
     if setting is None:
         return labels
@@ -135,7 +135,7 @@ def nucleus_mask(
         As `find_cells`.
     """
     source = _source(image)
-    setting = measure(source, _checked_diameter(diameter))
+    setting = estimate_stain(source, _checked_diameter(diameter))
     if setting is None:
         return np.zeros(source.shape, np.bool_)
     stain = stain_of(source.read(0, 0, *source.shape), setting.background)
@@ -227,7 +227,7 @@ def _checked_diameter(diameter: float | None) -> float | None:
 
 
 def _find_in(
-    rgb: NDArray[np.uint8], setting: Setting, step: int, edges: tuple[bool, ...]
+    rgb: NDArray[np.uint8], setting: StainModel, step: int, edges: tuple[bool, ...]
 ) -> Labels:
     """Label the cells of one window at the working scale and scale back."""
     small = rgb[: len(rgb) // step * step, : rgb.shape[1] // step * step]

@@ -61,7 +61,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class Setting:
+class StainModel:
     """What one image shares over all its tiles."""
 
     background: NDArray[np.float64]
@@ -69,7 +69,7 @@ class Setting:
     diameter: float
 
 
-def measure(source: Readable, diameter: float | None) -> Setting | None:
+def estimate_stain(source: Readable, diameter: float | None) -> StainModel | None:
     """Estimate background, threshold, diameter; None where nothing is stained."""
     height, width = source.shape
     parts = [(0, 0, height, width)]
@@ -100,7 +100,7 @@ def measure(source: Readable, diameter: float | None) -> Setting | None:
             size = max(size, _size(bodies, 0.0, 0.0) / CELL_PER_NUCLEUS)
         diameter = max(thin * size * CELL_PER_NUCLEUS, MIN_DIAMETER)
         diameter = min(diameter, MAX_SHARE * min(source.shape))
-    return Setting(background, threshold, diameter)
+    return StainModel(background, threshold, diameter)
 
 
 def stain_of(rgb: NDArray[np.uint8], background: NDArray[np.float64]) -> Map:

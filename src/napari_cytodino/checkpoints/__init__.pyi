@@ -6,8 +6,8 @@ from .backbones import describe_backbone as describe_backbone
 from .backbones import find_backbone as find_backbone
 from .backbones import load_backbone as load_backbone
 from .calibration_file import DTYPE as DTYPE
-from .calibration_file import OTHERS as OTHERS
-from .calibration_file import facts_of as facts_of
+from .calibration_file import EXTRA_DTYPES as EXTRA_DTYPES
+from .calibration_file import checkpoint_facts as checkpoint_facts
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import list_checkpoints as list_checkpoints
 from .checkpoint import load_checkpoint as load_checkpoint

@@ -13,7 +13,7 @@ from napari_cytodino.checkpoints.folder import (
     sha256,
 )
 from napari_cytodino.common import CheckpointError, InputError
-from napari_cytodino.uncertainty import NEVER, SCHEMA, Calibration, DecisionPolicy
+from napari_cytodino.uncertainty import SCHEMA, UNREACHABLE, Calibration, DecisionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CALIBRATION = "calibration.json"
 """Thresholds, and what they were measured on."""
 
-OTHERS = ("bfloat16",)
+EXTRA_DTYPES = ("bfloat16",)
 """Number types beside `DTYPE`; probabilities in them differ a little."""
 
 DTYPE = "float32"
@@ -46,7 +46,7 @@ def made_for(folder: Path, dtype: str = DTYPE) -> dict[str, str]:
     return {"dtype": dtype, **{name: sha256(folder / name) for name in present}}
 
 
-def content_of(
+def calibration_content(
     policy: DecisionPolicy | Calibration,
     folder: Path,
     taxonomy: Taxonomy,
@@ -78,7 +78,7 @@ def content_of(
     return {"schema": SCHEMA, **asdict(policy), **own}
 
 
-def facts_of(folder: Path) -> dict[str, Any]:
+def checkpoint_facts(folder: Path) -> dict[str, Any]:
     """Return what a checkpoint's calibration tells of its run, whatever its schema."""
     content = read_json(folder / CALIBRATION)
     facts = content.get("facts", content)
@@ -113,7 +113,9 @@ def read_calibration(
     path = folder / calibration_name(dtype)
     if dtype != DTYPE and not path.is_file():
         own, _ = read_calibration(folder, taxonomy)
-        return refused(own.temperature, f"it was not calibrated for {dtype}"), None
+        return no_thresholds(
+            own.temperature, f"it was not calibrated for {dtype}"
+        ), None
     content = read_json(path)
     if content.get("schema", SCHEMA) != SCHEMA:
         raise CheckpointError(
@@ -129,14 +131,18 @@ def read_calibration(
         ) from error
     why = _mismatch(content, folder, taxonomy, dtype)
     if why:
-        return refused(policy.temperature, why), None
+        return no_thresholds(policy.temperature, why), None
     return policy, calibration
 
 
-def refused(temperature: float, why: str) -> DecisionPolicy:
+def no_thresholds(temperature: float, why: str) -> DecisionPolicy:
     """Return a policy that sends every cell to review, and says why."""
     return DecisionPolicy(
-        temperature, NEVER, min_lineage=NEVER, max_critical=0.0, uncalibrated=why
+        temperature,
+        UNREACHABLE,
+        min_lineage=UNREACHABLE,
+        max_critical=0.0,
+        uncalibrated=why,
     )
 
 

@@ -18,7 +18,7 @@ from napari_cytodino.checkpoints._tensors import (
 from napari_cytodino.checkpoints.backbones import Base, read_base
 from napari_cytodino.checkpoints.calibration_file import (
     DTYPE,
-    OTHERS,
+    EXTRA_DTYPES,
     calibration_name,
     read_calibration,
 )
@@ -36,7 +36,7 @@ from napari_cytodino.checkpoints.folder import (
 )
 from napari_cytodino.checkpoints.hub import HUB_ID, fetch
 from napari_cytodino.common import CheckpointError, InputError
-from napari_cytodino.uncertainty import Familiarity, surely_foreign
+from napari_cytodino.uncertainty import NoveltyDetector, ood_share_lower_bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ class Checkpoint:
         What the adapter was trained on, for a folder that stores only an adapter and
         the head; None where the weights are merged.
     dtype : str
-        What its thresholds suppose that the model computes in; see `at`.
+        What its thresholds suppose that the model computes in; see `for_dtype`.
     """
 
     name: str
@@ -142,11 +142,11 @@ class Checkpoint:
             )
         return self.calibration.policy(risk)
 
-    def promise(self, risk: float | None = None) -> str:
+    def guarantee(self, risk: float | None = None) -> str:
         """Say what accepted cells are promised to be, or why nothing is promised."""
         if self.calibration is not None:
             own = self.calibration.risk
-            said = self.calibration.promise(own if risk is None else risk)
+            said = self.calibration.guarantee(own if risk is None else risk)
             return f"{said}; SYNTHETIC: of drawn cells only" if self.synthetic else said
         if self.policy.uncalibrated:
             return (
@@ -154,7 +154,7 @@ class Checkpoint:
             )
         return "no guarantee: thresholds were set by hand"
 
-    def promise_on(
+    def guarantee_on(
         self,
         unfamiliar: tuple[int, int],
         risk: float | None = None,
@@ -173,7 +173,7 @@ class Checkpoint:
         """
         strange, told = unfamiliar
         policy = self.policy_at(risk)
-        if surely_foreign(strange, told) > policy.max_foreign:
+        if ood_share_lower_bound(strange, told) > policy.max_foreign:
             return (
                 f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the "
                 "training cells: these images are of another kind than the "
@@ -182,9 +182,9 @@ class Checkpoint:
             )
         if accepted == 0 and policy.guarantee:
             return "No cell was accepted, so nothing is promised."
-        return f"Accepted cells: {self.promise(risk)}"
+        return f"Accepted cells: {self.guarantee(risk)}"
 
-    def familiarity(self) -> Familiarity | None:
+    def familiarity(self) -> NoveltyDetector | None:
         """Read the training cells to compare with, None where there are none.
 
         Raises
@@ -196,7 +196,7 @@ class Checkpoint:
         if not path.is_file():
             return None
         try:
-            return Familiarity.from_tensors(verified_arrays(path, self.sha256))
+            return NoveltyDetector.from_tensors(verified_arrays(path, self.sha256))
         except InputError as error:
             raise CheckpointError(f"{path} cannot be used: {error}") from error
 
@@ -206,10 +206,15 @@ class Checkpoint:
 
         Kept, as it takes a hash of the weights and is asked before every run.
         """
-        stored = (t for t in OTHERS if (self.folder / calibration_name(t)).is_file())
-        return (DTYPE, *(t for t in stored if self.at(t).calibration is not None))
+        stored = (
+            t for t in EXTRA_DTYPES if (self.folder / calibration_name(t)).is_file()
+        )
+        return (
+            DTYPE,
+            *(t for t in stored if self.for_dtype(t).calibration is not None),
+        )
 
-    def at(self, dtype: str) -> Checkpoint:
+    def for_dtype(self, dtype: str) -> Checkpoint:
         """Return the checkpoint with the thresholds that hold for a number type.
 
         Parameters

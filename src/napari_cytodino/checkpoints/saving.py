@@ -14,8 +14,8 @@ from napari_cytodino.checkpoints._tensors import verified_bytes
 from napari_cytodino.checkpoints.calibration_file import (
     CALIBRATION,
     DTYPE,
+    calibration_content,
     calibration_name,
-    content_of,
 )
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.checkpoints.folder import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from napari_cytodino.checkpoints.backbones import Base
     from napari_cytodino.checkpoints.checkpoint import Checkpoint
     from napari_cytodino.models import CytoDinoForImageClassification
-    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, Familiarity
+    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, NoveltyDetector
 
 
 def save_checkpoint(
@@ -55,7 +55,7 @@ def save_checkpoint(
     policy: DecisionPolicy | Calibration,
     card: str,
     *,
-    familiarity: Familiarity | None = None,
+    familiarity: NoveltyDetector | None = None,
     facts: Mapping[str, Any] | None = None,
     half: bool = True,
     base: Base | None = None,
@@ -111,7 +111,9 @@ def save_checkpoint(
         write_json(part / "preprocessor_config.json", asdict(preprocessing))
         if familiarity is not None:
             save_arrays(familiarity.to_tensors(), part / FAMILIARITY)
-        write_json(part / CALIBRATION, content_of(policy, part, taxonomy, facts))
+        write_json(
+            part / CALIBRATION, calibration_content(policy, part, taxonomy, facts)
+        )
         (part / "README.md").write_text(card, encoding="utf-8")
 
     return _placed(Path(folder), fill)
@@ -121,7 +123,7 @@ def save_calibrated(
     folder: str | Path,
     checkpoint: Checkpoint,
     calibration: Calibration,
-    familiarity: Familiarity | None,
+    familiarity: NoveltyDetector | None,
     card: str,
 ) -> Path:
     """Write a checkpoint anew with another calibration and card; weights stay.
@@ -157,7 +159,7 @@ def save_calibrated(
                 )
         if familiarity is not None:
             save_arrays(familiarity.to_tensors(), part / FAMILIARITY)
-        content = content_of(
+        content = calibration_content(
             calibration, part, checkpoint.taxonomy, dtype=checkpoint.dtype
         )
         write_json(part / own, content)

@@ -3,8 +3,8 @@ from .errors import CheckpointError as CheckpointError
 from .errors import CytoDinoError as CytoDinoError
 from .errors import InputError as InputError
 from .errors import StoppedError as StoppedError
+from .files import atomic_write as atomic_write
 from .files import read_toml as read_toml
-from .files import whole_file as whole_file
 from .html import MISSING as MISSING
 from .html import Markup as Markup
 from .html import chip as chip
@@ -23,4 +23,4 @@ from .provenance import Provenance as Provenance
 from .provenance import versions as versions
 from .threads import cores as cores
 from .threads import in_threads as in_threads
-from .threads import silent as silent
+from .threads import no_progress as no_progress

@@ -23,7 +23,7 @@ _WHOLE = range(-(2**63), 2**63)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, and move it there when the block succeeds.
 
     Raises

@@ -27,14 +27,14 @@ AHEAD = 256
 """Items handed out at a time: bounds the memory, and the wait after an interrupt."""
 
 
-def silent(done: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
 def in_threads(
     function: Callable[[T], R],
     items: Sequence[T],
-    progress: Callable[[int, int], None] = silent,
+    progress: Callable[[int, int], None] = no_progress,
 ) -> Iterator[R]:
     """Yield ``function(item)`` for each item, in the order of the items.
 

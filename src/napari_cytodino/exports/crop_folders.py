@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cytodino.cells import CropSeries, CropStack, iter_crops, iter_series
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.images import ImageSource
 
 if TYPE_CHECKING:
@@ -210,5 +210,5 @@ class _Chosen:
 
 
 def _write(pixels: npt.NDArray[Any], path: Path) -> None:
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

@@ -12,7 +12,7 @@ from napari_cytodino.cells import cells_from_labels
 from napari_cytodino.common import InputError
 from napari_cytodino.exports.geojson import outlines
 from napari_cytodino.exports.tables import export
-from napari_cytodino.images import finest
+from napari_cytodino.images import full_resolution
 from napari_cytodino.results import COLUMNS
 from napari_cytodino.taxonomy import NOT_A_CELL, Taxonomy
 
@@ -105,7 +105,7 @@ def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _rings(table: pd.DataFrame, data: Any) -> dict[int, Polygon]:
-    labels = finest(data)
+    labels = full_resolution(data)
     if len(np.shape(labels)) != 2:
         return {}
     cells = cells_from_labels(labels)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 from napari_cytodino.results import NONE, class_colours, taxonomy_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write_overlay(
 
     notes = PngInfo()
     notes.add_itxt("provenance", json.dumps(table.attrs.get("provenance", {})))
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         draw_overlay(source, table, boxes).save(temporary, format="PNG", pnginfo=notes)
 
 

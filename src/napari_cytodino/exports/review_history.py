@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.exports.plain_text import formula_safe
 from napari_cytodino.review import Event
 
@@ -40,7 +40,7 @@ def write_history(log: ReviewLog, path: Path | str) -> Path:
         raise InputError(
             f"'{path.suffix}' is no format for a history; use .csv or .jsonl."
         )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         if path.suffix == ".csv":
             table = formula_safe(history_table(log))
             table.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.exports._anndata import write_anndata
 from napari_cytodino.exports._excel import write_excel
 from napari_cytodino.exports.geojson import Polygon, outlines, write_geojson
@@ -94,14 +94,14 @@ def export(
 
 @contextmanager
 def _with_notes(path: Path, notes: dict[str, Any]) -> Iterator[Path]:
-    """Give a temporary path as `whole_file` does, and write notes beside, if any.
+    """Give a temporary path as `atomic_write` does, and write notes beside, if any.
 
     A table must not lie beside the notes of another. So the notes are whole on the disk
     before the table takes its place, and take theirs only when it did: a spreadsheet
     may hold it open.
     """
     if not notes:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             yield temporary
         return
     beside = notes_path(path)
@@ -110,9 +110,9 @@ def _with_notes(path: Path, notes: dict[str, Any]) -> Iterator[Path]:
             f"{beside} is a folder, where the notes of the table belong; choose "
             "another name."
         )
-    with whole_file(beside) as held:
+    with atomic_write(beside) as held:
         held.write_text(json.dumps(notes, indent=2), encoding="utf-8")
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             yield temporary
 
 

@@ -1,7 +1,7 @@
 # What other rooms may use.
-from .chunks import LastChunk as LastChunk
+from .chunks import LastChunkCache as LastChunkCache
 from .chunks import chunk_edges as chunk_edges
-from .chunks import finest as finest
+from .chunks import full_resolution as full_resolution
 from .chunks import merged as merged
 from .chunks import split as split
 from .source import IMAGE_SUFFIXES as IMAGE_SUFFIXES
@@ -9,4 +9,4 @@ from .source import ImageSource as ImageSource
 from .source import read_image as read_image
 from .tiff import read_tiff as read_tiff
 from .windows import LIMIT as LIMIT
-from .windows import Windows as Windows
+from .windows import WindowReader as WindowReader

@@ -17,7 +17,7 @@ _PART = 2048
 """Side of these parts, in pixels."""
 
 
-def read_units(edges: tuple[Edges, Edges], reach: float) -> tuple[Edges, Edges]:
+def read_blocks(edges: tuple[Edges, Edges], reach: float) -> tuple[Edges, Edges]:
     """Return the edges, along y and x, of the parts of an image to be read at once.
 
     Parameters
@@ -41,7 +41,7 @@ Edges = npt.NDArray[np.int64]
 """Where the intervals along an axis begin, in ascending order, then where they end."""
 
 
-def finest(data: Any) -> Any:
+def full_resolution(data: Any) -> Any:
     """Return the first level of multiscale data, anything else as it is."""
     if type(data).__name__ == "MultiScaleData":
         return data[0]
@@ -90,7 +90,7 @@ def split(edges: Edges, most: int) -> Edges:
     return np.concatenate([*parts, edges[-1:]])
 
 
-class LastChunk:
+class LastChunkCache:
     """An array that keeps the chunk along its first axis which was read last.
 
     Parameters

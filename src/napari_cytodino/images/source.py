@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.common import InputError
-from napari_cytodino.images.chunks import Edges, chunk_edges, finest, read_units
+from napari_cytodino.images.chunks import (
+    Edges,
+    chunk_edges,
+    full_resolution,
+    read_blocks,
+)
 from napari_cytodino.images.tiff import read_colours
 
 if TYPE_CHECKING:
@@ -61,7 +66,7 @@ class ImageSource:
         limits: tuple[float, float] | None = None,
         plane: tuple[int, ...] = (),
     ) -> None:
-        array = finest(data)
+        array = full_resolution(data)
         shape = tuple(array.shape)
         axis = _channel_axis(shape, channel_axis)
         leading = len(shape) - (2 if axis is None else 3)
@@ -175,7 +180,7 @@ class ImageSource:
         if edges is None:
             yield self._sample((0, self.shape[0]), (0, self.shape[1]))
             return
-        rows, columns = (unit.tolist() for unit in read_units(edges, np.inf))
+        rows, columns = (unit.tolist() for unit in read_blocks(edges, np.inf))
         for unit in product(pairwise(rows), pairwise(columns)):
             try:
                 yield self._sample(*unit)

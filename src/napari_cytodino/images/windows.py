@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.images.chunks import Edges, read_units, split
+from napari_cytodino.images.chunks import Edges, read_blocks, split
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 LIMIT = 192 * 2**20
 """Most that is kept, in bytes; beyond it the longest unused is read again."""
 
-PIECE = 256
+TILE = 256
 """Side of the squares in which pixels are converted, kept and let go, at most."""
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Tile:
     pixels: npt.NDArray[np.uint8]
     gaps: npt.NDArray[np.bool_] | None
 
@@ -33,13 +33,13 @@ class _Piece:
         return self.pixels.nbytes + (0 if self.gaps is None else self.gaps.nbytes)
 
 
-class Pieces:
+class TileCache:
     """Reads windows of an image, each part once, and lets go what is needed no more.
 
     Parameters
     ----------
     units
-        From `read_units`.
+        From `read_blocks`.
     boxes : (N, 4) int64
         The windows in the order in which they come: top, left, bottom, right.
     """
@@ -51,7 +51,7 @@ class Pieces:
         boxes: npt.NDArray[np.int64],
     ) -> None:
         self._source, self._boxes = source, boxes.tolist()
-        y, x = (split(edges, PIECE) for edges in units)
+        y, x = (split(edges, TILE) for edges in units)
         self._y, self._x = y.tolist(), x.tolist()
         # Where the parts begin, counted in pieces.
         self._units = np.searchsorted(y, units[0]), np.searchsorted(x, units[1])
@@ -65,7 +65,7 @@ class Pieces:
         self._last_use = np.full((len(y), len(x)), -1, np.int64)
         for step, (i, j, i_end, j_end) in enumerate(self._spans):
             self._last_use[i:i_end, j:j_end] = step
-        self._kept: OrderedDict[tuple[int, int], _Piece] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], _Tile] = OrderedDict()
         self._bytes = 0
         self._broken: set[tuple[int, int]] = set()
 
@@ -95,7 +95,7 @@ class Pieces:
     def _paste(
         self,
         place: tuple[int, int],
-        piece: _Piece,
+        piece: _Tile,
         box: list[int],
         out: npt.NDArray[np.uint8],
     ) -> bool:
@@ -112,7 +112,7 @@ class Pieces:
         out[target] = piece.pixels[part]
         return piece.gaps is None or not piece.gaps[part].any()
 
-    def _get(self, place: tuple[int, int], step: int) -> _Piece | None:
+    def _get(self, place: tuple[int, int], step: int) -> _Tile | None:
         if place in self._kept:
             self._kept.move_to_end(place)
             return self._kept[place]
@@ -140,7 +140,7 @@ class Pieces:
         )
         return row, column
 
-    def _read(self, unit: tuple[int, int], step: int) -> dict[tuple[int, int], _Piece]:
+    def _read(self, unit: tuple[int, int], step: int) -> dict[tuple[int, int], _Tile]:
         """Read one part and return those of its pieces that are needed and not kept."""
         i, i_end = self._units[0][unit[0] : unit[0] + 2].tolist()
         j, j_end = self._units[1][unit[1] : unit[1] + 2].tolist()
@@ -157,11 +157,11 @@ class Pieces:
                 pixels, gaps = self._source.to_rgb8(raw[rows, columns])
                 # Not a view, which would keep all that was read.
                 pixels = pixels if pixels.base is None else pixels.copy()
-                pieces[place] = _Piece(pixels, gaps)
+                pieces[place] = _Tile(pixels, gaps)
         return pieces
 
 
-class Windows:
+class WindowReader:
     """N squares of one image, which may reach beyond it.
 
     What is read is kept only until the last window that needs it, and only here: made
@@ -188,12 +188,12 @@ class Windows:
         boxes = np.concatenate([corners, corners + side], axis=1)
         self._boxes = np.clip(boxes, 0, np.tile(limits, 2))
         chunks = source.edges()
-        edges = chunks or tuple(split(np.array([0, n]), PIECE) for n in source.shape)
-        units = read_units((edges[0], edges[1]), side * len(corners) ** 0.5)
+        edges = chunks or tuple(split(np.array([0, n]), TILE) for n in source.shape)
+        units = read_blocks((edges[0], edges[1]), side * len(corners) ** 0.5)
         # The last part that a window needs, one row of parts after the other: then no
         # more is kept than a strip as high as a window. A very wide image is read in
         # stripes, so that the strip stays within half of the limit.
-        stripe = max(4 * side, LIMIT // (6 * (side + 2 * PIECE)))
+        stripe = max(4 * side, LIMIT // (6 * (side + 2 * TILE)))
         last = self._boxes[:, 2:] - 1
         down, across = (
             np.searchsorted(units[axis], last[:, axis], "right") for axis in (0, 1)
@@ -202,9 +202,9 @@ class Windows:
         # Copies of 8-bit pixels in memory cost nothing; others are converted once
         # where the windows overlap.
         crowded = len(corners) * side**2 > limits.prod()
-        self._pieces: Pieces | None = None
+        self._pieces: TileCache | None = None
         if chunks is not None or (crowded and not source.is_rgb8):
-            self._pieces = Pieces(source, units, self._boxes[self.order])
+            self._pieces = TileCache(source, units, self._boxes[self.order])
 
     def fill(self, step: int, out: npt.NDArray[np.uint8]) -> bool:
         """Write the window that is `step`-th in order; say whether it is readable.

@@ -1,12 +1,12 @@
 # What other rooms may use.
-from .cache import Answers as Answers
-from .classification import Job as Job
+from .cache import PredictionCache as PredictionCache
+from .classification import ClassifyOptions as ClassifyOptions
 from .classification import classify as classify
 from .classifier import Classifier as Classifier
 from .classifier import preprocess as preprocess
 from .devices import DEVICES as DEVICES
 from .devices import DTYPES as DTYPES
-from .devices import gains_by_bfloat16 as gains_by_bfloat16
+from .devices import bfloat16_is_faster as bfloat16_is_faster
 from .devices import pick_device as pick_device
 from .devices import pick_dtype as pick_dtype
 from .engine import fused_model as fused_model

@@ -88,7 +88,7 @@ class OpenVinoModel:
         }
         self._compiled = openvino.Core().compile_model(graph, "CPU", hints)
 
-    def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and embedding (B, D), float32."""
         answers = self._compiled(pixel_values.numpy())
         logits, embeddings = (torch.from_numpy(answers[i].copy()) for i in (0, 1))

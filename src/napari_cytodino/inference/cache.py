@@ -21,7 +21,7 @@ MOST = 100_000
 """Cells that are remembered, 1 to 3 kB each; the oldest are forgotten first."""
 
 
-class Answers:
+class PredictionCache:
     """Asks a classifier only about crops whose pixels it has not seen yet.
 
     A crop holds all that the model sees of a cell: the image, its plane and contrast,

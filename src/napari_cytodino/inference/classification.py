@@ -17,10 +17,14 @@ from napari_cytodino.cells import (
     iter_series,
 )
 from napari_cytodino.common import InputError, Provenance
-from napari_cytodino.images import ImageSource, finest
+from napari_cytodino.images import ImageSource, full_resolution
 from napari_cytodino.inference.classifier import Classifier
-from napari_cytodino.results import build_table, file_table
-from napari_cytodino.uncertainty import PredictionBatch, Predictions, weigh
+from napari_cytodino.results import build_table, with_file_columns
+from napari_cytodino.uncertainty import (
+    PredictionBatch,
+    Predictions,
+    class_probabilities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class ClassifyOptions:
     """Everything that shapes a result, besides the pixels; frozen and comparable.
 
     Attributes
@@ -58,7 +62,7 @@ def classify(
     cells: Cells | npt.NDArray[Any] | None,
     checkpoint: Checkpoint | str = "starter",
     *,
-    job: Job | None = None,
+    job: ClassifyOptions | None = None,
     name: str = "image",
     classifier: Classifier | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -96,7 +100,7 @@ def classify(
     """
     from napari_cytodino.checkpoints import load_checkpoint
 
-    job = job or Job()
+    job = job or ClassifyOptions()
     if isinstance(checkpoint, str):
         checkpoint = load_checkpoint(checkpoint)
     classifier = classifier or Classifier(
@@ -109,11 +113,11 @@ def classify(
     batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
     answers = classifier.run(batches)
     predictions = collect(answers, len(found), checkpoint, progress)
-    evidence = weigh(predictions, checkpoint.taxonomy, policy.temperature)
+    evidence = class_probabilities(predictions, checkpoint.taxonomy, policy.temperature)
     table = build_table(
         found, predictions, checkpoint.taxonomy, policy, evidence=evidence
     )
-    table.attrs["unfamiliar"] = evidence.foreign(policy.max_unfamiliarity)
+    table.attrs["unfamiliar"] = evidence.ood_count(policy.max_unfamiliarity)
     used = {"device": classifier.device.name, "dtype": classifier.dtype}
     settings = {**asdict(job), "field_of_view": field, **used}
     notes = Provenance(
@@ -125,7 +129,7 @@ def classify(
         settings,
     )
     table.attrs["provenance"] = notes.to_dict()
-    return file_table(
+    return with_file_columns(
         table,
         found,
         predictions,
@@ -165,7 +169,7 @@ def _intake(
             "No cells were given; pass a label image, or find_cells(image) first."
         )
     if not isinstance(cells, Cells):
-        labels = finest(cells)
+        labels = full_resolution(cells)
         labels = labels if hasattr(labels, "shape") else np.asarray(labels)
         if tuple(labels.shape) != source.shape:
             raise InputError(

@@ -64,11 +64,11 @@ class Classifier:
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device.kind, checkpoint.calibrated)
         if self.dtype != checkpoint.dtype:
-            checkpoint = checkpoint.at(self.dtype)
+            checkpoint = checkpoint.for_dtype(self.dtype)
         self.checkpoint = checkpoint
         self._model = self._build()
         self._familiarity = checkpoint.familiarity()
-        self.batch_size = batch_size or self._fitting()
+        self.batch_size = batch_size or self._probe_batch_size()
 
     def _build(self) -> Model:
         from napari_cytodino.inference.engine import fused_model
@@ -79,11 +79,11 @@ class Classifier:
 
             return OpenVinoModel(model, self.checkpoint.preprocessing.size, self.dtype)
         try:
-            return model.cast(self.device.kind, self.dtype)
+            return model.to_device(self.device.kind, self.dtype)
         except RuntimeError as error:
             raise self._told("the model", error) from error
 
-    def _fitting(self) -> int:
+    def _probe_batch_size(self) -> int:
         """Return how many cells at a time suit the device."""
         if self.device.kind != "cuda":
             return CPU_BATCH
@@ -97,7 +97,7 @@ class Classifier:
             try:
                 count = len(self._forward(tried)[0])
             except RuntimeError as error:
-                tried = tried[: self._fewer(len(tried), error)]
+                tried = tried[: self._halved(len(tried), error)]
         need = (torch.cuda.max_memory_allocated() - before) / count
         fits = fitting_batch(need, torch.cuda.mem_get_info()[0])
         # more than what ran out of memory just now never fit
@@ -118,7 +118,7 @@ class Classifier:
         for batch in prefetch(crops):
             if cancelled():
                 return
-            logits, embeddings = self._in_parts(batch.pixels)
+            logits, embeddings = self._run_batches(batch.pixels)
             finite = np.isfinite(logits).all(axis=1)
             yield PredictionBatch(
                 batch.rows,
@@ -134,10 +134,10 @@ class Classifier:
         """Return how unlike the training cells; an embedding of NaN is unlike all."""
         if self._familiarity is None:
             return None
-        unlike = self._familiarity.unfamiliarity(embeddings)
+        unlike = self._familiarity.novelty_score(embeddings)
         return np.where(np.isnan(unlike), np.float32(np.inf), unlike)
 
-    def _in_parts(
+    def _run_batches(
         self, pixels: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
         parts, start = [], 0
@@ -146,7 +146,7 @@ class Classifier:
             try:
                 parts.append(self._forward(pixels[start : start + size]))
             except RuntimeError as error:
-                self.batch_size = self._fewer(size, error)
+                self.batch_size = self._halved(size, error)
                 continue
             start += size
         return (
@@ -154,7 +154,7 @@ class Classifier:
             np.concatenate([part[1] for part in parts]),
         )
 
-    def _fewer(self, size: int, error: RuntimeError) -> int:
+    def _halved(self, size: int, error: RuntimeError) -> int:
         """Return how many cells to try where memory ran out on `size`, or raise."""
         if size == 1 or not _no_memory(error):
             raise self._told("a single cell", error) from error
@@ -177,7 +177,7 @@ class Classifier:
         with torch.inference_mode():
             kind = "cpu" if self.device.kind == "openvino" else self.device.kind
             values = preprocess(pixels, self.checkpoint, kind)
-            logits, embeddings = self._model.embed(values)
+            logits, embeddings = self._model.predict(values)
         return (
             logits.float().cpu().numpy(),
             embeddings.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16),

@@ -94,12 +94,12 @@ def pick_dtype(wish: str, kind: str, calibrated: Container[str] = DTYPES) -> str
         )
     if wish != "auto":
         return wish
-    if "bfloat16" in calibrated and gains_by_bfloat16(kind):
+    if "bfloat16" in calibrated and bfloat16_is_faster(kind):
         return "bfloat16"
     return "float32"
 
 
-def gains_by_bfloat16(kind: str) -> bool:
+def bfloat16_is_faster(kind: str) -> bool:
     """Return whether bfloat16 is faster than float32 on this device.
 
     A processor without units for it emulates it, at 0.4 of the speed of float32
@@ -111,12 +111,12 @@ def gains_by_bfloat16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if kind == "mps":
-        return _multiplies("mps")
-    return _allowed() and _units()
+        return _bfloat16_is_correct("mps")
+    return _allowed() and _has_bfloat16_units()
 
 
 @cache
-def _multiplies(device: str) -> bool:
+def _bfloat16_is_correct(device: str) -> bool:
     """Return whether a small product in bfloat16 comes out right; asked once."""
     import torch
 
@@ -128,7 +128,7 @@ def _multiplies(device: str) -> bool:
         return False
 
 
-def _units() -> bool:
+def _has_bfloat16_units() -> bool:
     """Return whether the processor multiplies bfloat16, as torch reads its flags."""
     import torch
 

@@ -12,10 +12,10 @@ from napari_cytodino.models import (
     ONEDNN,
     DinoV3,
     DinoV3Shape,
-    FastHead,
-    HeadShape,
-    Linear,
-    below,
+    FusedQueryHead,
+    PreloadedLinear,
+    QueryHeadConfig,
+    strip_prefix,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _BODY, _HEAD = "backbone.", "head."
 class Model(Protocol):
     """What a `Classifier` runs."""
 
-    def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and embedding (B, D) of pixels (B, 3, H, W)."""
 
 
@@ -49,32 +49,32 @@ class FusedModel(nn.Module):
         Quarter turns of the crop whose answers are averaged: 1, 2 or 4.
     """
 
-    def __init__(self, body: nn.Module, head: FastHead, turns: int) -> None:
+    def __init__(self, body: nn.Module, head: FusedQueryHead, turns: int) -> None:
         super().__init__()
-        self.body, self.head, self.turns = body, head, turns
+        self.body, self.head, self.tta_rotations = body, head, turns
 
-    def cast(self, kind: str, dtype: str) -> FusedModel:
+    def to_device(self, kind: str, dtype: str) -> FusedModel:
         """Move to a device, and the backbone to a number type; return itself."""
         self.to(kind)
         self.body.to(getattr(torch, dtype))
         for layer in self.modules():
-            if isinstance(layer, Linear):
+            if isinstance(layer, PreloadedLinear):
                 plain = layer.weight.dtype is torch.float32
                 layer.onednn = ONEDNN and kind == "cpu" and plain
         return self.eval().requires_grad_(False)
 
-    def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and embedding (B, D), float32."""
         answers = [
             self.head(self.body(torch.rot90(pixel_values, turn, (2, 3))).float())
-            for turn in range(0, 4, 4 // self.turns)
+            for turn in range(0, 4, 4 // self.tta_rotations)
         ]
         logits, embeddings = zip(*answers, strict=True)
         return torch.stack(logits).mean(dim=0), torch.stack(embeddings).mean(dim=0)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the same as `embed`."""
-        return self.embed(pixel_values)
+        """Return the same as `predict`."""
+        return self.predict(pixel_values)
 
 
 class _Tokens(nn.Module):
@@ -106,26 +106,26 @@ def fused_model(checkpoint: Checkpoint) -> FusedModel:
     size = checkpoint.preprocessing.size
     if body is None or size < body.patch_size:
         plain = checkpoint.model()
-        head = HeadShape.from_config(content, plain.head.query.shape[-1])
+        head = QueryHeadConfig.from_config(content, plain.head.query.shape[-1])
         return FusedModel(
             _Tokens(plain.backbone),
-            FastHead(head, plain.head.state_dict()),
+            FusedQueryHead(head, plain.head.state_dict()),
             plain.config.turns,
         )
-    head = HeadShape.from_config(content, body.hidden_size)
+    head = QueryHeadConfig.from_config(content, body.hidden_size)
     if checkpoint.base is not None:
         tensors: Mapping[str, Tensor] = checkpoint.model().state_dict()
     else:
         tensors = checkpoint.tensors(_shapes(body, head))
     whole = {name: value.to(torch.float32) for name, value in tensors.items()}
     return FusedModel(
-        DinoV3(body, below(whole, _BODY), size),
-        FastHead(head, below(whole, _HEAD)),
-        _turns_of(content),
+        DinoV3(body, strip_prefix(whole, _BODY), size),
+        FusedQueryHead(head, strip_prefix(whole, _HEAD)),
+        _tta_rotations(content),
     )
 
 
-def _shapes(body: DinoV3Shape, head: HeadShape) -> dict[str, tuple[int, ...]]:
+def _shapes(body: DinoV3Shape, head: QueryHeadConfig) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of the tensors that the weights file must hold."""
     return {
         **{_BODY + name: shape for name, shape in body.tensor_shapes().items()},
@@ -133,7 +133,7 @@ def _shapes(body: DinoV3Shape, head: HeadShape) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _turns_of(content: Mapping[str, Any]) -> int:
+def _tta_rotations(content: Mapping[str, Any]) -> int:
     turns = content.get("turns", 1)
     if turns not in (1, 2, 4):
         raise CheckpointError(

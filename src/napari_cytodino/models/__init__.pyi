@@ -10,11 +10,11 @@ from .cytodino import config_fields as config_fields
 from .cytodino import model_from_config as model_from_config
 from .fused_dinov3 import DinoV3 as DinoV3
 from .fused_dinov3 import DinoV3Shape as DinoV3Shape
-from .fused_head import FastHead as FastHead
-from .fused_head import HeadShape as HeadShape
+from .fused_head import FusedQueryHead as FusedQueryHead
+from .fused_head import QueryHeadConfig as QueryHeadConfig
 from .fused_layers import ONEDNN as ONEDNN
-from .fused_layers import Linear as Linear
-from .fused_layers import below as below
+from .fused_layers import PreloadedLinear as PreloadedLinear
+from .fused_layers import strip_prefix as strip_prefix
 from .resizing import off_apple_gpu as off_apple_gpu
 from .resizing import resize as resize
 from .torchvision_guard import (

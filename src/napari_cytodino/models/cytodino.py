@@ -157,7 +157,7 @@ class CytoDinoForImageClassification(PreTrainedModel):
         """Return the backbone's tokens (B, T, D), class and registers first."""
         return self.backbone(pixel_values=pixel_values).last_hidden_state
 
-    def embed(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and embedding (B, D), averaged over the turns."""
         if self.config.turns == 1:
             return self.head(self.tokens(pixel_values))
@@ -171,7 +171,7 @@ class CytoDinoForImageClassification(PreTrainedModel):
         self, pixel_values: Tensor, labels: Tensor | None = None
     ) -> ImageClassifierOutput:
         """Return logits, and the cross-entropy where labels are given."""
-        logits, _ = self.embed(pixel_values)
+        logits, _ = self.predict(pixel_values)
         loss = None if labels is None else F.cross_entropy(logits, labels)
         return ImageClassifierOutput(loss=loss, logits=logits)
 

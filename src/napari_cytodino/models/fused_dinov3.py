@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_cytodino.models.fused_layers import Linear, Norm, below
+from napari_cytodino.models.fused_layers import (
+    PreloadedLayerNorm,
+    PreloadedLinear,
+    strip_prefix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,15 +167,17 @@ class DinoV3(nn.Module):
         super().__init__()
         self.patch, self.grid = shape.patch_size, size // shape.patch_size
         weight = tensors["embeddings.patch_embeddings.weight"].flatten(1)
-        self.embed = Linear(weight, tensors["embeddings.patch_embeddings.bias"])
+        self.embed = PreloadedLinear(
+            weight, tensors["embeddings.patch_embeddings.bias"]
+        )
         parts = ("embeddings.cls_token", "embeddings.register_tokens")
         self.prefix = nn.Parameter(torch.cat([tensors[part] for part in parts], 1))
         self.layers = nn.ModuleList(
-            _Layer(shape, below(tensors, f"model.layer.{number}."))
+            _Layer(shape, strip_prefix(tensors, f"model.layer.{number}."))
             for number in range(shape.num_hidden_layers)
         )
-        self.norm = Norm(tensors, "norm", shape.layer_norm_eps)
-        cos, sin = _turns(shape, self.grid)
+        self.norm = PreloadedLayerNorm(tensors, "norm", shape.layer_norm_eps)
+        cos, sin = _rope_tables(shape, self.grid)
         self.register_buffer("cos", cos)
         self.register_buffer("sin", sin)
 
@@ -192,16 +198,16 @@ class _Layer(nn.Module):
     def __init__(self, shape: DinoV3Shape, own: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.heads, width = shape.num_attention_heads, shape.hidden_size
-        self.norm1 = Norm(own, "norm1", shape.layer_norm_eps)
-        self.norm2 = Norm(own, "norm2", shape.layer_norm_eps)
+        self.norm1 = PreloadedLayerNorm(own, "norm1", shape.layer_norm_eps)
+        self.norm2 = PreloadedLayerNorm(own, "norm2", shape.layer_norm_eps)
         names = [f"attention.{part}_proj" for part in "qkv"]
         none = torch.zeros(width)
-        self.qkv = Linear(
+        self.qkv = PreloadedLinear(
             torch.cat([own[f"{name}.weight"] for name in names]),
             torch.cat([own.get(f"{name}.bias", none) for name in names]),
         )
         self.out = _scaled(own, "attention.o_proj", "layer_scale1")
-        self.up = Linear.named(own, "mlp.up_proj")
+        self.up = PreloadedLinear.named(own, "mlp.up_proj")
         self.down = _scaled(own, "mlp.down_proj", "layer_scale2")
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -217,7 +223,7 @@ class _Layer(nn.Module):
         return out
 
 
-def _turns(shape: DinoV3Shape, grid: int) -> tuple[Tensor, Tensor]:
+def _rope_tables(shape: DinoV3Shape, grid: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (T, 1, head / 2) of the rotary embedding; prefix tokens stay.
 
     Each patch is turned by its place in [-1, 1], rows first, then columns.
@@ -232,7 +238,7 @@ def _turns(shape: DinoV3Shape, grid: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def _scaled(own: Mapping[str, Tensor], name: str, scale: str) -> Linear:
+def _scaled(own: Mapping[str, Tensor], name: str, scale: str) -> PreloadedLinear:
     factor, bias = own[f"{scale}.lambda1"], own.get(f"{name}.bias")
     weight = factor[:, None] * own[f"{name}.weight"]
-    return Linear(weight, None if bias is None else factor * bias)
+    return PreloadedLinear(weight, None if bias is None else factor * bias)

@@ -10,14 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_cytodino.common import CheckpointError
-from napari_cytodino.models.fused_layers import Linear, Norm, below
+from napari_cytodino.models.fused_layers import (
+    PreloadedLayerNorm,
+    PreloadedLinear,
+    strip_prefix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
-class HeadShape:
+class QueryHeadConfig:
     """What a `QueryDecoderHead` was built from; its arguments by the same names.
 
     Raises
@@ -43,7 +47,7 @@ class HeadShape:
             )
 
     @classmethod
-    def from_config(cls, content: Mapping[str, Any], width: int) -> HeadShape:
+    def from_config(cls, content: Mapping[str, Any], width: int) -> QueryHeadConfig:
         """Read ``config.json`` of a checkpoint.
 
         Raises
@@ -92,7 +96,7 @@ class HeadShape:
         return found
 
 
-class FastHead(nn.Module):
+class FusedQueryHead(nn.Module):
     """The function of a `QueryDecoderHead` in evaluation, exact in real numbers.
 
     Self-attention over one token is a projection, fused to one matrix. Keys are never
@@ -105,18 +109,18 @@ class FastHead(nn.Module):
     shape : HeadShape
         What to compute.
     tensors : Mapping[str, Tensor]
-        Float32 weights by the names of `HeadShape.tensor_shapes`.
+        Float32 weights by the names of `QueryHeadConfig.tensor_shapes`.
     """
 
-    def __init__(self, shape: HeadShape, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, shape: QueryHeadConfig, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.query = nn.Parameter(tensors["query"].detach().clone().flatten(0, 1))
         self.layers = nn.ModuleList(
-            _FastLayer(below(tensors, f"decoder.layers.{number}."), shape)
+            _FastLayer(strip_prefix(tensors, f"decoder.layers.{number}."), shape)
             for number in range(shape.layers)
         )
-        self.norm = Norm(tensors, "norm")
-        self.classify = Linear.named(tensors, "classify")
+        self.norm = PreloadedLayerNorm(tensors, "norm")
+        self.classify = PreloadedLinear.named(tensors, "classify")
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read tokens (B, T, D); return logits (B, C) and embedding (B, D)."""
@@ -128,20 +132,25 @@ class FastHead(nn.Module):
 
 
 class _FastLayer(nn.Module):
-    def __init__(self, own: Mapping[str, Tensor], shape: HeadShape) -> None:
+    def __init__(self, own: Mapping[str, Tensor], shape: QueryHeadConfig) -> None:
         super().__init__()
-        self.norm1, self.norm2, self.norm3 = (Norm(own, f"norm{i}") for i in (1, 2, 3))
-        self.up, self.down = Linear.named(own, "linear1"), Linear.named(own, "linear2")
-        self.alone = _alone(below(own, "self_attn."))
+        self.norm1, self.norm2, self.norm3 = (
+            PreloadedLayerNorm(own, f"norm{i}") for i in (1, 2, 3)
+        )
+        self.up, self.down = (
+            PreloadedLinear.named(own, "linear1"),
+            PreloadedLinear.named(own, "linear2"),
+        )
+        self.alone = _single_token_attention(strip_prefix(own, "self_attn."))
         query, key, value = own["multihead_attn.in_proj_weight"].chunk(3)
         query_bias, _, value_bias = own["multihead_attn.in_proj_bias"].chunk(3)
-        self.ask = Linear(query, query_bias)
+        self.ask = PreloadedLinear(query, query_bias)
         split = (shape.heads, shape.width // shape.heads)
         self.scale = split[1] ** -0.5
         self.key = nn.Parameter(key.reshape(*split, shape.width).clone())
         self.value = nn.Parameter(value.reshape(*split, shape.width).clone())
         self.value_bias = nn.Parameter(value_bias.reshape(split).clone())
-        self.out = Linear.named(own, "multihead_attn.out_proj")
+        self.out = PreloadedLinear.named(own, "multihead_attn.out_proj")
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         x = x + self.alone(self.norm1(x))
@@ -155,11 +164,11 @@ class _FastLayer(nn.Module):
         return out
 
 
-def _alone(own: Mapping[str, Tensor]) -> Linear:
+def _single_token_attention(own: Mapping[str, Tensor]) -> PreloadedLinear:
     """Return self-attention over one token: its value, projected."""
     weight, bias = own["out_proj.weight"], own["out_proj.bias"]
     value, value_bias = (
         own["in_proj_weight"].chunk(3)[2],
         own["in_proj_bias"].chunk(3)[2],
     )
-    return Linear(weight @ value, weight @ value_bias + bias)
+    return PreloadedLinear(weight @ value, weight @ value_bias + bias)

@@ -20,7 +20,7 @@ than half the rate on an AMD EPYC (benchmarks/README.md).
 """
 
 
-class Linear(nn.Module):
+class PreloadedLinear(nn.Module):
     """A projection.
 
     Parameters
@@ -43,7 +43,7 @@ class Linear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())
 
     @classmethod
-    def named(cls, tensors: Mapping[str, Tensor], name: str) -> Linear:
+    def named(cls, tensors: Mapping[str, Tensor], name: str) -> PreloadedLinear:
         """Return the projection whose weight and perhaps bias go by a name."""
         return cls(tensors[f"{name}.weight"], tensors.get(f"{name}.bias"))
 
@@ -57,7 +57,7 @@ class Linear(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
-class Norm(nn.Module):
+class PreloadedLayerNorm(nn.Module):
     """Layer normalisation over the last axis.
 
     Parameters
@@ -81,6 +81,6 @@ class Norm(nn.Module):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
-def below(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
+def strip_prefix(tensors: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
     """Return the tensors whose names begin so, by the rest of their names."""
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

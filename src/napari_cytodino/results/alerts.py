@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_cytodino.results.differential_count import Differential, Tally
+    from napari_cytodino.results.differential_count import ClassCounts, Differential
     from napari_cytodino.taxonomy import Taxonomy
 
 
@@ -81,7 +81,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Equivalent:
+class BlastEquivalent:
     """A kind of cell that classifications count as a blast, and the codes it has."""
 
     name: str
@@ -89,7 +89,7 @@ class Equivalent:
 
 
 @dataclass(frozen=True)
-class Rules:
+class AlertRules:
     """What to look for in a case.
 
     Raises
@@ -99,7 +99,7 @@ class Rules:
     """
 
     rules: tuple[Rule, ...]
-    equivalents: tuple[Equivalent, ...] = ()
+    equivalents: tuple[BlastEquivalent, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [fault for rule in self.rules for fault in _faults(rule)]
@@ -110,7 +110,7 @@ class Rules:
             )
 
     @staticmethod
-    def load(path: Path | None = None) -> Rules:
+    def load(path: Path | None = None) -> AlertRules:
         """Read the rules of the package, and a user's TOML on top of them.
 
         Raises
@@ -129,12 +129,12 @@ class Rules:
                     f"The alerts in {path} cannot be read ({error}); give a TOML file "
                     "shaped like alerts.toml in the package."
                 ) from error
-        return Rules(
+        return AlertRules(
             tuple(_record(Rule, r) for r in content["rules"]),
-            tuple(_record(Equivalent, e) for e in content["equivalents"]),
+            tuple(_record(BlastEquivalent, e) for e in content["equivalents"]),
         )
 
-    def uncounted(self, taxonomy: Taxonomy) -> str:
+    def missing_classes(self, taxonomy: Taxonomy) -> str:
         """Say which equivalents of blasts have no class; empty where all have one."""
         names = [
             e.name for e in self.equivalents if not any(c in taxonomy for c in e.codes)
@@ -148,7 +148,7 @@ class Rules:
 
 
 def find_alerts(
-    differential: Differential, taxonomy: Taxonomy, rules: Rules | None = None
+    differential: Differential, taxonomy: Taxonomy, rules: AlertRules | None = None
 ) -> tuple[Alert, ...]:
     """Return what a differential asks to look at, the most urgent first.
 
@@ -161,7 +161,7 @@ def find_alerts(
     rules
         None takes those of the package.
     """
-    rules = rules or Rules.load()
+    rules = rules or AlertRules.load()
     found = []
     for rule in rules.rules:
         codes = tuple(c for c in rule.codes if c in taxonomy)
@@ -176,7 +176,7 @@ def find_alerts(
     return tuple(sorted(found, key=lambda alert: LEVELS.index(alert.level)))
 
 
-def _present(codes: tuple[str, ...], tally: Tally) -> bool:
+def _present(codes: tuple[str, ...], tally: ClassCounts) -> bool:
     return any(tally.reviewed.get(c, 0) + tally.open.get(c, 0) for c in codes)
 
 

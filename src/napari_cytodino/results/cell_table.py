@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_cytodino.cells import Cells
-    from napari_cytodino.uncertainty import DecisionPolicy, Evidence, Predictions
+    from napari_cytodino.uncertainty import (
+        ClassProbabilities,
+        DecisionPolicy,
+        Predictions,
+    )
 
 
 COLUMNS = (
@@ -69,7 +73,7 @@ def build_table(
     policy: DecisionPolicy,
     reviews: Mapping[int, tuple[str, str, str]] | None = None,
     *,
-    evidence: Evidence | None = None,
+    evidence: ClassProbabilities | None = None,
 ) -> pd.DataFrame:
     """Return the table of the cells that are done, in the order of `cells`.
 
@@ -78,7 +82,8 @@ def build_table(
     reviews
         For a label: reviewed class, reviewer, time (UTC, ISO 8601).
     evidence
-        As in `decide`: what `weigh` made of the same predictions, where it is at hand.
+        As in `decide`: what `class_probabilities` made of the same predictions,
+        where it is at hand.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def build_table(
         "status": _text(decisions.status),
         "reason": _text(decisions.reason),
         "reviewed_class": _text(reviewed[0]),
-        "final_class": _text(_settle(reviewed[0], predicted, decisions.status)),
+        "final_class": _text(_final_class(reviewed[0], predicted, decisions.status)),
         "reviewer": _text(reviewed[1]),
         "reviewed_at": _text(reviewed[2]),
     }
@@ -143,10 +148,10 @@ def final_class(table: pd.DataFrame) -> pd.Series[str]:
         table[name].to_numpy(object)
         for name in ("reviewed_class", "cell_class", "status")
     )
-    return _text(_settle(*arrays)).set_axis(table.index)
+    return _text(_final_class(*arrays)).set_axis(table.index)
 
 
-def review_lines(
+def write_verdicts(
     table: pd.DataFrame,
     lines: npt.NDArray[np.intp],
     reviews: Sequence[tuple[str, str, str]],
@@ -161,7 +166,7 @@ def review_lines(
         Reviewed class, reviewer and time of each line; all empty takes one back.
     """
     columns = [np.array([r[part] for r in reviews], object) for part in range(3)]
-    settled = _settle(
+    settled = _final_class(
         columns[0],
         table["cell_class"].to_numpy(object)[lines],
         table["status"].to_numpy(object)[lines],
@@ -173,7 +178,7 @@ def review_lines(
         table[name] = _text(changed).set_axis(table.index)
 
 
-def hide_model(table: pd.DataFrame) -> pd.DataFrame:
+def blinded(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table as a reader sees it who must not know what the model says.
 
     Classes, lineage, confidence, margin, status and reason are empty; what the reader
@@ -188,7 +193,7 @@ def hide_model(table: pd.DataFrame) -> pd.DataFrame:
     return blind
 
 
-def _settle(
+def _final_class(
     reviewed: npt.NDArray[np.object_],
     predicted: npt.NDArray[np.object_],
     status: npt.NDArray[np.object_],
@@ -198,7 +203,7 @@ def _settle(
     return np.where(reviewed == NOT_A_CELL, "", settled)
 
 
-def file_table(
+def with_file_columns(
     table: pd.DataFrame,
     cells: Cells,
     predictions: Predictions,

@@ -62,7 +62,7 @@ def lineage_colours(taxonomy: Taxonomy) -> dict[str, Colour]:
 
 
 def palette(taxonomy: Taxonomy, mode: str) -> dict[str, Colour]:
-    """Return the colour of every key that `keys` can give in this mode.
+    """Return the colour of every key that `colour_keys` can give in this mode.
 
     Raises
     ------
@@ -85,7 +85,9 @@ def palette(taxonomy: Taxonomy, mode: str) -> dict[str, Colour]:
     raise InputError(f"'{mode}' is no colour mode; choose one of {', '.join(MODES)}.")
 
 
-def keys(table: pd.DataFrame, mode: str, taxonomy: Taxonomy) -> npt.NDArray[np.object_]:
+def colour_keys(
+    table: pd.DataFrame, mode: str, taxonomy: Taxonomy
+) -> npt.NDArray[np.object_]:
     """Return for each row the key of its colour; empty where it has none."""
     if mode == "class":
         return table["final_class"].to_numpy(object)
@@ -118,5 +120,5 @@ def cell_colours(
 ) -> npt.NDArray[np.float32]:
     """Return red, green, blue, alpha from 0 to 1 of each row, shape (N, 4)."""
     colours = palette(taxonomy, mode)
-    rows = [colours.get(key, NONE) for key in keys(table, mode, taxonomy)]
+    rows = [colours.get(key, NONE) for key in colour_keys(table, mode, taxonomy)]
     return np.array(rows, np.float32).reshape(-1, 4)

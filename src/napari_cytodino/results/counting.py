@@ -26,7 +26,7 @@ _LISTS = ("counted", "myeloid", "erythroid", "blasts")
 
 
 @dataclass(frozen=True)
-class Counting:
+class CountingRules:
     """Which cells make up a differential, and what it is held against.
 
     Attributes
@@ -70,14 +70,14 @@ class Counting:
             )
 
     @staticmethod
-    def of(taxonomy: Taxonomy) -> Counting:
+    def of(taxonomy: Taxonomy) -> CountingRules:
         """Return the taxonomy's own way of counting, with the package's thresholds."""
         file = resources.files("napari_cytodino.results") / "counting.toml"
         own = tomllib.loads(file.read_text(encoding="utf-8"))
         return _fitted({**_defaults(taxonomy), **own}, taxonomy)
 
     @staticmethod
-    def read(path: Path, taxonomy: Taxonomy) -> Counting:
+    def read(path: Path, taxonomy: Taxonomy) -> CountingRules:
         """Read a user's TOML; what it does not name stays as `of` has it.
 
         Raises
@@ -92,19 +92,19 @@ class Counting:
                 f"The counting rules in {path} cannot be read ({error}); give a TOML "
                 "file such as 'target = 300'."
             ) from error
-        known = [f.name for f in fields(Counting) if f.name != "left_out"]
+        known = [f.name for f in fields(CountingRules) if f.name != "left_out"]
         unknown = sorted(set(content) - set(known))
         if unknown:
             raise InputError(
                 f"{path} names '{unknown[0]}'; a way of counting has "
                 f"{', '.join(known)}."
             )
-        default = Counting.of(taxonomy)
+        default = CountingRules.of(taxonomy)
         return _fitted(
             {name: getattr(default, name) for name in known} | content, taxonomy
         )
 
-    def with_class(self, code: str, wanted: bool) -> Counting:
+    def with_class(self, code: str, wanted: bool) -> CountingRules:
         """Return the same, with the cells of a class counted or not."""
         others = tuple(c for c in self.counted if c != code)
         return replace(self, counted=(*others, code) if wanted else others)
@@ -134,7 +134,7 @@ def _defaults(taxonomy: Taxonomy) -> dict[str, Any]:
     }
 
 
-def _fitted(content: dict[str, Any], taxonomy: Taxonomy) -> Counting:
+def _fitted(content: dict[str, Any], taxonomy: Taxonomy) -> CountingRules:
     """Build it of plain values, without the codes that the taxonomy lacks."""
     values, missing = dict(content), []
     for name in (*_LISTS, "thresholds"):
@@ -146,10 +146,10 @@ def _fitted(content: dict[str, Any], taxonomy: Taxonomy) -> Counting:
     for name in _LISTS:
         missing += [str(c) for c in values[name] if c not in taxonomy]
         values[name] = tuple(c for c in values[name] if c in taxonomy)
-    return Counting(**values, left_out=tuple(dict.fromkeys(missing)))
+    return CountingRules(**values, left_out=tuple(dict.fromkeys(missing)))
 
 
-def _faults(counting: Counting) -> list[str]:
+def _faults(counting: CountingRules) -> list[str]:
     faults = []
     for name in _LISTS:
         listed = Counter(getattr(counting, name))

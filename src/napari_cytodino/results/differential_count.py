@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from napari_cytodino.results.cell_table import taxonomy_of
-from napari_cytodino.results.counting import Counting
+from napari_cytodino.results.counting import CountingRules
 from napari_cytodino.stats import Z, wilson
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ClassCounts:
     """Cells of each class in a table.
 
     Attributes
@@ -110,14 +110,14 @@ class Tally:
     looked_at: int
 
     @staticmethod
-    def of(table: pd.DataFrame) -> Tally:
+    def of(table: pd.DataFrame) -> ClassCounts:
         """Count a table with the columns of `core.table`."""
         model, reviewed, confirmed, status = (
             _counts(table[name])
             for name in ("cell_class", "final_class", "reviewed_class", "status")
         )
         nobody = (table["final_class"] == "") & (table["reviewed_class"] == "")
-        return Tally(
+        return ClassCounts(
             model,
             reviewed,
             confirmed,
@@ -129,7 +129,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Line:
+class DifferentialRow:
     """One class or one lineage of a differential.
 
     Attributes
@@ -174,11 +174,11 @@ class Differential:
         M:E as it stands, and by the model alone.
     """
 
-    counting: Counting
-    tally: Tally
-    classes: tuple[Line, ...]
-    lineages: tuple[Line, ...]
-    blasts: Line | None
+    counting: CountingRules
+    tally: ClassCounts
+    classes: tuple[DifferentialRow, ...]
+    lineages: tuple[DifferentialRow, ...]
+    blasts: DifferentialRow | None
     ratio: Ratio
     model_ratio: Ratio
 
@@ -188,7 +188,7 @@ class Differential:
         return sum(self.tally.reviewed.get(c, 0) for c in self.counting.counted)
 
     @property
-    def reached(self) -> float:
+    def share_of_target(self) -> float:
         """The share of the target that is counted; above 1 when there are more."""
         return self.total / self.counting.target
 
@@ -197,7 +197,7 @@ class Differential:
         """Cells without a class: open, unreadable, or no cell to a reader."""
         return self.tally.cells - sum(line.reviewed.count for line in self.classes)
 
-    def classes_of(self, lineage: str) -> tuple[Line, ...]:
+    def classes_of(self, lineage: str) -> tuple[DifferentialRow, ...]:
         """Return the lines of a lineage's classes."""
         return tuple(line for line in self.classes if line.lineage == lineage)
 
@@ -205,7 +205,7 @@ class Differential:
 def count_cells(
     table: pd.DataFrame,
     taxonomy: Taxonomy | None = None,
-    counting: Counting | None = None,
+    counting: CountingRules | None = None,
 ) -> Differential:
     """Count the cells of a table, as reviewed and by the model alone.
 
@@ -219,18 +219,20 @@ def count_cells(
         None takes the taxonomy's own.
     """
     taxonomy = taxonomy or taxonomy_of(table)
-    counting = counting or Counting.of(taxonomy)
-    tally = Tally.of(table)
+    counting = counting or CountingRules.of(taxonomy)
+    tally = ClassCounts.of(table)
     counts = (tally.reviewed, tally.model)
     totals = [_sum(own, counting.counted) for own in counts]
 
-    def line(key: str, name: str, colour: str, lineage: str, codes: list[str]) -> Line:
+    def line(
+        key: str, name: str, colour: str, lineage: str, codes: list[str]
+    ) -> DifferentialRow:
         inside = [c for c in codes if c in counting.counted]
         reviewed, model = (
             Share(_sum(own, inside or codes), total, bool(inside))
             for own, total in zip(counts, totals, strict=True)
         )
-        return Line(key, name, colour, lineage, reviewed, model)
+        return DifferentialRow(key, name, colour, lineage, reviewed, model)
 
     blasts, sides = list(counting.counted_blasts), counting.sides
     ratios = [Ratio(_sum(own, sides[0]), _sum(own, sides[1])) for own in counts]
@@ -294,34 +296,6 @@ def differential(table: pd.DataFrame, taxonomy: Taxonomy | None = None) -> pd.Da
             }
         )
     return pd.DataFrame(rows)
-
-
-def me_ratio(
-    table: pd.DataFrame, taxonomy: Taxonomy
-) -> tuple[float, float, float] | None:
-    """Return the ratio of myeloid to erythroid cells and its 95 % interval.
-
-    Returns
-    -------
-    ratio, low, high
-        None when either side has no cell.
-    """
-    counts = _counts(table["final_class"])
-    sides = Counting.of(taxonomy).sides
-    return Ratio(_sum(counts, sides[0]), _sum(counts, sides[1])).interval
-
-
-def summary(table: pd.DataFrame, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Return what a reader wants first: cells, counted, flagged, M:E ratio."""
-    counted = {c.code for c in taxonomy.classes if c.counted}
-    return {
-        "cells": len(table),
-        "counted": int(table["final_class"].isin(counted).sum()),
-        "without_class": int((table["final_class"] == "").sum()),
-        "flagged": int(table["status"].isin(["review", "lineage_only"]).sum()),
-        "rejected": int((table["status"] == "rejected").sum()),
-        "me_ratio": me_ratio(table, taxonomy),
-    }
 
 
 def _counts(column: pd.Series[Any]) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # What other rooms may use.
-from .image_fingerprint import fingerprint as fingerprint
+from .image_fingerprint import fingerprint_pixels as fingerprint_pixels
 from .keys import ReviewKeys as ReviewKeys
 from .keys import read_keys as read_keys
 from .location import CasePlace as CasePlace

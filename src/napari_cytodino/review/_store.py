@@ -73,7 +73,7 @@ def _schema() -> list[str]:
 
 
 @dataclass
-class ReviewFile:
+class ReviewStore:
     """An open file of a case.
 
     Attributes
@@ -92,7 +92,7 @@ class ReviewFile:
     @staticmethod
     def open(
         path: Path, first_facts: Mapping[str, str], at: str, *, read_only: bool
-    ) -> ReviewFile:
+    ) -> ReviewStore:
         """Open a file, or make it when it may be written.
 
         Parameters
@@ -124,7 +124,7 @@ class ReviewFile:
             except BaseException:
                 connection.close()
                 raise
-            return ReviewFile(path, facts, connection, _node(path))
+            return ReviewStore(path, facts, connection, _node(path))
 
     def events_after(self, last: int) -> Iterator[Event]:
         """Give the events later than this id, oldest first."""
@@ -183,7 +183,7 @@ class ReviewFile:
 def image_of(path: Path) -> str:
     """Return the fingerprint of the image of a record; empty where none can be read."""
     with suppress(InputError):
-        file = ReviewFile.open(path, {}, "", read_only=True)
+        file = ReviewStore.open(path, {}, "", read_only=True)
         file.close()
         return file.facts.get("image", "")
     return ""

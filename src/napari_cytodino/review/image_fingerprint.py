@@ -27,7 +27,7 @@ CROPS = 64
 _UNREADABLE = b"unreadable"
 
 
-def fingerprint(source: ImageSource | CropStack) -> str:
+def fingerprint_pixels(source: ImageSource | CropStack) -> str:
     """Return the same name for the same pixels, whatever the file is called.
 
     Shape, and tiles spread evenly from corner to corner, go into a SHA-256; of a stack

@@ -33,7 +33,7 @@ class CasePlace:
     why: str = ""
 
     @property
-    def begun(self) -> bool:
+    def exists(self) -> bool:
         """True where there is a record to go on with."""
         return self.path.is_file()
 
@@ -136,12 +136,12 @@ def on_network(folder: Path) -> bool:
         kind = ctypes.windll.kernel32.GetDriveTypeW(folder.anchor)
         return bool(kind == _REMOTE_DRIVE)
     try:
-        return kind_of(folder.resolve(), _mounts()) in NETWORK
+        return filesystem_of(folder.resolve(), _mounts()) in NETWORK
     except (OSError, subprocess.SubprocessError):
         return False
 
 
-def kind_of(folder: Path, mounts: str) -> str:
+def filesystem_of(folder: Path, mounts: str) -> str:
     """Return the file system of a folder, by what Linux or macOS say of their mounts.
 
     Parameters

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from napari_cytodino.common import InputError
 from napari_cytodino.review._lock import WriterLock
-from napari_cytodino.review._store import ReviewFile
+from napari_cytodino.review._store import ReviewStore
 from napari_cytodino.review.state import (
     READING,
     SETTLING,
@@ -36,7 +36,7 @@ PROGRAM = version("napari-cytodino")
 """Noted in every new record."""
 
 
-class _ByRow(Mapping[int, Verdict]):
+class VerdictsByRow(Mapping[int, Verdict]):
     """Verdicts by row; a live view: each lookup asks the log anew."""
 
     def __init__(
@@ -73,7 +73,7 @@ class ReviewLog:
         True, with the reason, where nothing can be recorded.
     """
 
-    def __init__(self, file: ReviewFile, lock: WriterLock | None, why: str) -> None:
+    def __init__(self, file: ReviewStore, lock: WriterLock | None, why: str) -> None:
         self.path = file.path
         self.read_only, self.why_read_only = lock is None, why
         self._file, self._lock = file, lock
@@ -118,7 +118,7 @@ class ReviewLog:
                 undo.callback(lock.release)
             case = _plain(case)
             facts = {"image": image, "case": case, "program": PROGRAM}
-            file = ReviewFile.open(path, facts, _now(), read_only=lock is None)
+            file = ReviewStore.open(path, facts, _now(), read_only=lock is None)
             undo.callback(file.close)
             if file.facts.get("image") != image:
                 raise InputError(
@@ -247,11 +247,11 @@ class ReviewLog:
         InputError
             As `record`.
         """
-        return self._turn(self._draft("undo", reviewer, settling))
+        return self._undo_or_redo(self._draft("undo", reviewer, settling))
 
     def redo(self, reviewer: str, *, settling: bool = False) -> tuple[int, ...]:
         """Do again what was undone last; as `undo`."""
-        return self._turn(self._draft("redo", reviewer, settling))
+        return self._undo_or_redo(self._draft("redo", reviewer, settling))
 
     def can_undo(self, reviewer: str, *, settling: bool = False) -> bool:
         """Say whether there is something to undo."""
@@ -296,7 +296,7 @@ class ReviewLog:
             said = self._state.verdicts(reviewer, look)
             return said.get(self._cells.cell(row))
 
-        return _ByRow(
+        return VerdictsByRow(
             verdict,
             lambda: iter(self._cells.rows(self._state.verdicts(reviewer, look))),
         )
@@ -315,7 +315,7 @@ class ReviewLog:
             known = self._cells.rows(self._state.reviewed())
             return (row for row in known if verdict(row) is not None)
 
-        return _ByRow(verdict, rows)
+        return VerdictsByRow(verdict, rows)
 
     def disagreements(self) -> tuple[int, ...]:
         """Return the rows that two readers called differently and nobody settled."""
@@ -409,7 +409,7 @@ class ReviewLog:
         self._commit(list(events.values()), fresh)
         return tuple(sorted(events))
 
-    def _turn(self, draft: Event) -> tuple[int, ...]:
+    def _undo_or_redo(self, draft: Event) -> tuple[int, ...]:
         events = self._state.draft_turn(draft, self._cells.label)
         self._commit(events)
         return tuple(self._cells.rows(event.cell for event in events))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Series:
+class MaturationAgreement:
     """Agreement on the stage of cells that both put into one line of maturation."""
 
     lineage: str
@@ -64,7 +64,7 @@ class Agreement:
     tolerant: Kappa
     lineages: Kappa
     critical: Kappa
-    series: tuple[Series, ...]
+    series: tuple[MaturationAgreement, ...]
     disagreements: tuple[Disagreement, ...]
 
 
@@ -140,7 +140,7 @@ def _series(
     b: NDArray[np.int64],
     taxonomy: Taxonomy,
     beside: NDArray[np.bool_],
-) -> tuple[Series, ...]:
+) -> tuple[MaturationAgreement, ...]:
     found = []
     for group in taxonomy.lineages:
         line = [taxonomy.index(c.code) for c in taxonomy.classes_of(group.name)]
@@ -155,7 +155,7 @@ def _series(
         distance = np.abs(steps[:, None] - steps[None, :]) / steps.max()
         near = beside[np.ix_(line, line)] | np.eye(len(line), dtype=bool)
         found.append(
-            Series(
+            MaturationAgreement(
                 group.name,
                 group.title,
                 strict=kappa(*own, np.eye(len(line))),

@@ -71,7 +71,7 @@ def tree_faults(tree: Sequence[Branch], codes: Sequence[str]) -> list[str]:
     return [f"its tree does not join {', '.join(lost)} to the rest"] if lost else []
 
 
-def strangers(tree: Sequence[Branch], codes: Sequence[str]) -> list[str]:
+def undefined_parts(tree: Sequence[Branch], codes: Sequence[str]) -> list[str]:
     """Return parts that are neither a class nor a branch written above them."""
     known, found = set(codes), []
     for branch in tree:

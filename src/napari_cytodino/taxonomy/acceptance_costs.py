@@ -81,7 +81,7 @@ def review_costs(
 ) -> NDArray[np.float64]:
     """Return the cost of each decision, true classes in rows, shape (C, C).
 
-    The matrix for `Evidence.expected_cost`.
+    The matrix for `ClassProbabilities.expected_cost`.
     """
     costs = costs or ReviewCosts()
     matrix = np.full((len(taxonomy), len(taxonomy)), costs.other)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_cytodino.common import InputError, read_toml
-from napari_cytodino.taxonomy._tree import Branch, strangers, tree_faults
+from napari_cytodino.taxonomy._tree import Branch, tree_faults, undefined_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def costs_among(
     return tuple(CostRule(kept(r.of), kept(r.called), r.factor) for r in costs)
 
 
-RISKS = ("critical", "safe", "none")
+SEVERITIES = ("critical", "safe", "none")
 """What a missed class may cost: the paper's critical and safe sets, or neither."""
 
 ME_SIDES = ("myeloid", "erythroid", "none")
@@ -192,7 +192,7 @@ class Taxonomy:
             raise InputError(f"{source} is not valid TOML: {error}.") from error
         taxonomy = Taxonomy.from_dict(content)
         # only here: the tree of a subset still names the classes that were left out
-        unknown = strangers(taxonomy.tree, taxonomy.codes)
+        unknown = undefined_parts(taxonomy.tree, taxonomy.codes)
         if unknown:
             raise InputError(
                 f"The tree of taxonomy '{taxonomy.name}' names {', '.join(unknown)}, "
@@ -370,7 +370,10 @@ def _class_faults(cell: CellClass, lineages: list[str]) -> list[str]:
         (_plain(cell.name), f"name {cell.name!r} is not plain text"),
         (_COLOUR.fullmatch(cell.colour), f"colour '{cell.colour}' is not #RRGGBB"),
         (cell.lineage in lineages, f"lineage '{cell.lineage}' is not defined"),
-        (cell.risk in RISKS, f"risk '{cell.risk}' is none of {', '.join(RISKS)}"),
+        (
+            cell.risk in SEVERITIES,
+            f"risk '{cell.risk}' is none of {', '.join(SEVERITIES)}",
+        ),
         (cell.me_ratio in ME_SIDES, f"me_ratio '{cell.me_ratio}' is not in {ME_SIDES}"),
         (cell.stage in range(100), f"stage {cell.stage!r} is not from 0 to 99"),
     ]

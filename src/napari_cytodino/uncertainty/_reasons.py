@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty.probabilities import Evidence
+    from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def percent(share: npt.NDArray[np.floating[Any]], texts: Text) -> Text:
 def reasons(
     rules: Sequence[str],
     which: npt.NDArray[np.int64],
-    evidence: Evidence,
+    evidence: ClassProbabilities,
     taxonomy: Taxonomy,
     min_confidence: float,
 ) -> Text:
@@ -71,7 +71,7 @@ def reasons(
 
 
 def _told(
-    e: Evidence, taxonomy: Taxonomy, min_confidence: float
+    e: ClassProbabilities, taxonomy: Taxonomy, min_confidence: float
 ) -> dict[str, Callable[[npt.NDArray[np.intp]], Text]]:
     """Return, for rules whose reason differs from cell to cell, what writes it."""
     codes = np.array(taxonomy.codes, object)

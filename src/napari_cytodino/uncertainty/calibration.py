@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.common import InputError
 from napari_cytodino.stats import SelectionCurve, check_share, fewest_cells
-from napari_cytodino.uncertainty.decisions import NEVER, DecisionPolicy
+from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
-class Aims:
+class CalibrationTargets:
     """What thresholds are to promise.
 
     Attributes
@@ -42,17 +42,29 @@ class Aims:
     def __post_init__(self) -> None:
         for name in ("risk", "critical_risk", "delta", "familiar", "set_level"):
             check_share(name, getattr(self, name))
-        if self.risk not in RISKS:
-            raise InputError(
-                f"risk is {self.risk}, but must be one of {', '.join(map(str, RISKS))}."
-            )
+        check_error_rate(self.risk)
 
 
 SCHEMA = 2
 """Version of ``calibration.json``; 1 had tuned thresholds without a guarantee."""
 
-RISKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+ERROR_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 """Shares of errors among accepted cells that a user may ask for."""
+
+
+def check_error_rate(risk: float) -> None:
+    """Refuse a share that is none of `ERROR_RATES`.
+
+    Raises
+    ------
+    InputError
+        With the share, and those that may be asked for.
+    """
+    if risk not in ERROR_RATES:
+        raise InputError(
+            f"risk is {risk}, but must be one of {', '.join(map(str, ERROR_RATES))}."
+        )
+
 
 MAJORITY = 0.5
 """No class or lineage is accepted with less, whatever the curve allows."""
@@ -66,7 +78,7 @@ none is given (reliability.md 1.2: 5, 7 and 9 % of repeats missed 5 %)."""
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedCritical:
     """Critical calibration cells called harmless although the check had not stopped it.
 
     Attributes
@@ -143,7 +155,7 @@ class Calibration:
     counts: Mapping[str, int]
     curve: SelectionCurve
     lineage_curve: SelectionCurve
-    missed: Missed | None
+    missed: MissedCritical | None
     max_critical: float
     rare: tuple[str, ...]
     set_level: float
@@ -165,31 +177,35 @@ class Calibration:
             raise InputError(f"temperature is {self.temperature}, but must be above 0.")
 
     @property
-    def share(self) -> float:
+    def delta_per_statement(self) -> float:
         """What each of the three statements has of `delta`."""
         return self.delta / TESTS
 
     @property
-    def word(self) -> str:
+    def guarantee_level(self) -> str:
         """What a bound may be called, given the number of patients."""
         if self.patients is None or self.patients >= MANY_PATIENTS:
             return "guaranteed"
         return "approximate" if self.patients >= SOME_PATIENTS else ""
 
     @cached_property
-    def rows(self) -> dict[float, int | None]:
+    def row_by_risk(self) -> dict[float, int | None]:
         """The row of the class curve for each of `RISKS`, None where none is proven."""
-        return _rows(self.curve, self.share) if self.word else dict.fromkeys(RISKS)
+        return (
+            _rows(self.curve, self.delta_per_statement)
+            if self.guarantee_level
+            else dict.fromkeys(ERROR_RATES)
+        )
 
     @cached_property
-    def _lineage_rows(self) -> dict[float, int | None]:
-        found = _rows(self.lineage_curve, self.share)
-        return found if self.word else dict.fromkeys(RISKS)
+    def _lineage_row_by_risk(self) -> dict[float, int | None]:
+        found = _rows(self.lineage_curve, self.delta_per_statement)
+        return found if self.guarantee_level else dict.fromkeys(ERROR_RATES)
 
     @property
     def strictest(self) -> float | None:
         """The least of `RISKS` that can be promised."""
-        return next((r for r in RISKS if self.rows[r] is not None), None)
+        return next((r for r in ERROR_RATES if self.row_by_risk[r] is not None), None)
 
     def policy(self, risk: float | None = None) -> DecisionPolicy:
         """Return thresholds that keep a risk; where none does, no cell is accepted.
@@ -205,13 +221,10 @@ class Calibration:
             When it is another number, for which nothing was prepared.
         """
         risk = self.risk if risk is None else risk
-        if risk not in RISKS:
-            raise InputError(
-                f"risk is {risk}, but must be one of {', '.join(map(str, RISKS))}."
-            )
-        row, lineage_row = self.rows[risk], self._lineage_rows[risk]
+        check_error_rate(risk)
+        row, lineage_row = self.row_by_risk[risk], self._lineage_row_by_risk[risk]
         tau, tau_lineage = (
-            NEVER if place is None else float(curve.thresholds[place])
+            UNREACHABLE if place is None else float(curve.thresholds[place])
             for curve, place in ((self.curve, row), (self.lineage_curve, lineage_row))
         )
         return DecisionPolicy(
@@ -223,14 +236,14 @@ class Calibration:
             max_unfamiliarity=1.0,
             rare=self.rare,
             set_limits=dict(self.set_limits),
-            guarantee="" if row is None else self.promise(risk),
+            guarantee="" if row is None else self.guarantee(risk),
         )
 
-    def promise(self, risk: float) -> str:
+    def guarantee(self, risk: float) -> str:
         """Return what the thresholds for a risk promise, or that they do not."""
-        row = self.rows[risk]
+        row = self.row_by_risk[risk]
         if row is None:
-            return self.refusal(risk)
+            return self.why_not(risk)
         by = "" if self.patients is None else f" of {self.patients} patients"
         unit = (
             "exchangeable images, not per patient"
@@ -244,20 +257,20 @@ class Calibration:
                 f"; critical cells called harmless: at most {self.missed.bound:.1%}"
             )
         return (
-            f"{self.word}: at least {1 - risk:.1%} of accepted cells right "
+            f"{self.guarantee_level}: at least {1 - risk:.1%} of accepted cells right "
             f"({1 - self.delta:.0%} sure; {self.curve.cells} cells{by}, "
             f"{accepted:.0%} of them accepted{missed}; {unit}; "
             f"{self.data}, {self.date})"
         )
 
-    def refusal(self, risk: float) -> str:
+    def why_not(self, risk: float) -> str:
         """Return why a risk cannot be promised, and how many cells it would take."""
-        if not self.word:
+        if not self.guarantee_level:
             return (
                 f"no guarantee: {self.patients} patients are fewer than "
                 f"{SOME_PATIENTS}, so that errors of one may look like those of all"
             )
-        need = fewest_cells(risk, self.share)
+        need = fewest_cells(risk, self.delta_per_statement)
         return (
             f"no guarantee for {1 - risk:.1%}: it takes {need} accepted cells without "
             f"an error; {self.curve.cells} were there, and too many of them wrong or "
@@ -297,7 +310,7 @@ class Calibration:
             for name in ("curve", "lineage_curve"):
                 values[name] = SelectionCurve.from_dict(content[name])
             missed = content["missed"]
-            values["missed"] = None if missed is None else Missed(**missed)
+            values["missed"] = None if missed is None else MissedCritical(**missed)
             return Calibration(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
@@ -310,7 +323,7 @@ def _rows(curve: SelectionCurve, delta: float) -> dict[float, int | None]:
     found: dict[float, int | None] = {}
     last = int((curve.thresholds >= MAJORITY).sum()) - 1
     most = None if last < 0 else last
-    for risk in sorted(RISKS, reverse=True):
+    for risk in sorted(ERROR_RATES, reverse=True):
         row = curve.select(risk, delta)
         most = None if row is None or most is None else min(row, most)
         found[risk] = most

@@ -22,18 +22,18 @@ from napari_cytodino.stats import (
 from napari_cytodino.uncertainty.calibration import (
     SOME_PATIENTS,
     TESTS,
-    Aims,
     Calibration,
-    Missed,
+    CalibrationTargets,
+    MissedCritical,
 )
 from napari_cytodino.uncertainty.decisions import DecisionPolicy, decide
 from napari_cytodino.uncertainty.novelty import (
-    Familiarity,
-    learn_familiarity,
+    NoveltyDetector,
+    fit_novelty_detector,
     with_limits,
 )
 from napari_cytodino.uncertainty.predictions import as_predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     from napari_cytodino.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.labelled import Answers
-    from napari_cytodino.uncertainty.probabilities import Evidence
+    from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 
-__all__ = ["fit_temperature", "measure", "select_threshold"]
+__all__ = ["fit_calibration", "fit_temperature", "select_threshold"]
 
 CHECKS = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 """Probabilities of a critical class that are tried as the most a safe call may keep."""
@@ -70,16 +70,16 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
     return round(float(np.exp(found.x)), 4)
 
 
-def measure(
-    training: Answers | Familiarity,
+def fit_calibration(
+    training: Answers | NoveltyDetector,
     part_a: Answers,
     part_b: Answers,
     taxonomy: Taxonomy,
-    aims: Aims | None = None,
+    aims: CalibrationTargets | None = None,
     facts: Mapping[str, Any] | None = None,
     *,
     keep_limits: bool = False,
-) -> tuple[Calibration, Familiarity]:
+) -> tuple[Calibration, NoveltyDetector]:
     """Return what a model may promise, and the training cells to compare with.
 
     Part A gives the temperature, the limits of familiarity, the check for critical
@@ -103,7 +103,7 @@ def measure(
     keep_limits
         Take what is known of the training cells with its limits, not with new ones.
     """
-    aims = aims or Aims()
+    aims = aims or CalibrationTargets()
     for name, part in (("A", part_a), ("B", part_b)):
         if not len(part.targets):
             raise InputError(
@@ -116,7 +116,7 @@ def measure(
     counts = np.bincount(targets, minlength=len(taxonomy))
     curve, lineage_curve = _curves(part_b, taxonomy, policy, evidence)
     sources = sorted(Counter(part_b.sources).items())
-    own = {"sets": _held(evidence, targets, taxonomy, policy.set_limits)}
+    own = {"sets": _set_coverage(evidence, targets, taxonomy, policy.set_limits)}
     calibration = Calibration(
         temperature=policy.temperature,
         risk=aims.risk,
@@ -140,7 +140,9 @@ def measure(
     return _attainable(calibration), familiarity
 
 
-def _proposed(part_a: Answers, taxonomy: Taxonomy, aims: Aims) -> DecisionPolicy:
+def _proposed(
+    part_a: Answers, taxonomy: Taxonomy, aims: CalibrationTargets
+) -> DecisionPolicy:
     """Return all that decides which cells reach a threshold, from part A alone.
 
     Had part B a say in it, it would choose the cells its own errors are counted on.
@@ -161,7 +163,10 @@ def _proposed(part_a: Answers, taxonomy: Taxonomy, aims: Aims) -> DecisionPolicy
 
 
 def _curves(
-    part_b: Answers, taxonomy: Taxonomy, policy: DecisionPolicy, evidence: Evidence
+    part_b: Answers,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    evidence: ClassProbabilities,
 ) -> tuple[SelectionCurve, SelectionCurve]:
     """Return errors of class and of lineage among cells no earlier rule stops."""
     passed = _passed(part_b, taxonomy, policy, evidence)
@@ -177,13 +182,16 @@ def _curves(
 
 
 def _familiarity(
-    training: Answers | Familiarity, part_a: Answers, aims: Aims, keep_limits: bool
-) -> Familiarity:
-    if isinstance(training, Familiarity):
+    training: Answers | NoveltyDetector,
+    part_a: Answers,
+    aims: CalibrationTargets,
+    keep_limits: bool,
+) -> NoveltyDetector:
+    if isinstance(training, NoveltyDetector):
         if keep_limits:
             return training
         return with_limits(training, part_a.embeddings, aims.familiar)
-    return learn_familiarity(
+    return fit_novelty_detector(
         training.embeddings,
         training.targets,
         part_a.embeddings,
@@ -193,7 +201,10 @@ def _familiarity(
 
 def _attainable(calibration: Calibration) -> Calibration:
     """Lower the accuracy aimed at to the highest that can be promised, if any can."""
-    if calibration.rows[calibration.risk] is None and calibration.strictest is not None:
+    if (
+        calibration.row_by_risk[calibration.risk] is None
+        and calibration.strictest is not None
+    ):
         return replace(calibration, risk=calibration.strictest)
     return calibration
 
@@ -202,17 +213,22 @@ def _weighed(
     answers: Answers,
     taxonomy: Taxonomy,
     temperature: float,
-    familiarity: Familiarity | None = None,
-) -> Evidence:
+    familiarity: NoveltyDetector | None = None,
+) -> ClassProbabilities:
     unlike = None
     if familiarity is not None:
         # stored in half precision wherever the plugin compares them
-        unlike = familiarity.unfamiliarity(answers.embeddings.astype(np.float16))
-    return weigh(as_predictions(answers.logits, unlike), taxonomy, temperature)
+        unlike = familiarity.novelty_score(answers.embeddings.astype(np.float16))
+    return class_probabilities(
+        as_predictions(answers.logits, unlike), taxonomy, temperature
+    )
 
 
 def _passed(
-    answers: Answers, taxonomy: Taxonomy, policy: DecisionPolicy, evidence: Evidence
+    answers: Answers,
+    taxonomy: Taxonomy,
+    policy: DecisionPolicy,
+    evidence: ClassProbabilities,
 ) -> NDArray[np.bool_]:
     """Return which cells no rule stops that comes before the thresholds."""
     open_ended = replace(policy, min_confidence=0.0, min_margin=0.0)
@@ -223,7 +239,10 @@ def _passed(
 
 
 def _called_harmless(
-    evidence: Evidence, targets: NDArray[np.int64], taxonomy: Taxonomy, check: float
+    evidence: ClassProbabilities,
+    targets: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    check: float,
 ) -> NDArray[np.bool_]:
     """Return, of the critical cells alone, which the check lets be called harmless."""
     critical = taxonomy.critical_mask[targets]
@@ -232,7 +251,10 @@ def _called_harmless(
 
 
 def _critical_check(
-    evidence: Evidence, targets: NDArray[np.int64], taxonomy: Taxonomy, aims: Aims
+    evidence: ClassProbabilities,
+    targets: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    aims: CalibrationTargets,
 ) -> float:
     """Return the laxest of `CHECKS` that misses few enough critical cells of part A."""
     if not taxonomy.critical_mask[targets].any():
@@ -247,8 +269,12 @@ def _critical_check(
 
 
 def _missed(
-    evidence: Evidence, part_b: Answers, taxonomy: Taxonomy, check: float, aims: Aims
-) -> Missed | None:
+    evidence: ClassProbabilities,
+    part_b: Answers,
+    taxonomy: Taxonomy,
+    check: float,
+    aims: CalibrationTargets,
+) -> MissedCritical | None:
     """Count critical cells of part B called harmless, and bound their share.
 
     Where cells name their patients, cells of one patient are not taken as independent;
@@ -262,7 +288,7 @@ def _missed(
     if patients is not None:
         critical = taxonomy.critical_mask[targets]
         if len(np.unique(patients[critical])) < SOME_PATIENTS:
-            return Missed(cells, wrong, aims.critical_risk, 1.0)
+            return MissedCritical(cells, wrong, aims.critical_risk, 1.0)
         effect = (
             design_effect(missed, patients[critical], np.ones_like(missed))
             if wrong
@@ -270,11 +296,11 @@ def _missed(
             else design_effect(evidence.best != targets, patients, critical)
         )
     bound = float(upper_bound(wrong / effect, cells / effect, aims.delta / TESTS))
-    return Missed(cells, wrong, aims.critical_risk, bound)
+    return MissedCritical(cells, wrong, aims.critical_risk, bound)
 
 
 def _set_limits(
-    evidence: Evidence,
+    evidence: ClassProbabilities,
     targets: NDArray[np.int64],
     taxonomy: Taxonomy,
     level: float,
@@ -284,7 +310,7 @@ def _set_limits(
     Conformal quantile of 1 minus the probability of the true class (Sadinle et al.
     2019, arXiv 1609.00451), by lineage of the truth; that of all cells where a lineage
     has too few. The temperature was fitted on the same cells, which is one number: what
-    that costs, the count of `_held` on part B shows.
+    that costs, the count of `_set_coverage` on part B shows.
     """
     score = 1 - evidence.p[np.arange(len(targets)), targets].astype(np.float64)
     lineage = taxonomy.lineage_index[targets]
@@ -296,8 +322,8 @@ def _set_limits(
     }
 
 
-def _held(
-    evidence: Evidence,
+def _set_coverage(
+    evidence: ClassProbabilities,
     targets: NDArray[np.int64],
     taxonomy: Taxonomy,
     limits: Mapping[str, float],

@@ -13,7 +13,10 @@ import numpy.typing as npt
 from napari_cytodino.common import InputError
 from napari_cytodino.uncertainty._reasons import reasons
 from napari_cytodino.uncertainty.predictions import as_predictions
-from napari_cytodino.uncertainty.probabilities import Evidence, weigh
+from napari_cytodino.uncertainty.probabilities import (
+    ClassProbabilities,
+    class_probabilities,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +43,7 @@ def accepted_cells(
 STATUSES = ("auto", "lineage_only", "review", "rejected")
 """Accepted; stage open but lineage sure; for an expert to decide; not usable."""
 
-NEVER = 2.0
+UNREACHABLE = 2.0
 """A threshold above every probability: nothing is accepted by it."""
 
 CLOSE = 0.2
@@ -64,9 +67,9 @@ RULES = (
 
 _SPANS = {
     "temperature": (0.0, float("inf")),
-    "min_confidence": (0.0, NEVER),
+    "min_confidence": (0.0, UNREACHABLE),
     "min_margin": (0.0, 1.0),
-    "min_lineage": (0.0, NEVER),
+    "min_lineage": (0.0, UNREACHABLE),
     "max_critical": (0.0, 1.0),
     "max_unfamiliarity": (0.0, float("inf")),
     "max_foreign": (0.0, 1.0),
@@ -82,8 +85,8 @@ class DecisionPolicy:
     temperature
         Divides the logits before softmax; fitted on calibration cells.
     min_confidence
-        Least probability of the likeliest class to accept it unseen; `NEVER` accepts
-        none.
+        Least probability of the likeliest class to accept it unseen; `UNREACHABLE`
+        accepts none.
     min_margin
         Least distance to the second class.
     min_lineage
@@ -125,7 +128,7 @@ class DecisionPolicy:
             good = isinstance(value, Real) and math.isfinite(value)
             good = good and least <= value <= most
             if not good or (name == "temperature" and value == 0):
-                wanted = "above 0" if most > NEVER else f"from 0 to {most:g}"
+                wanted = "above 0" if most > UNREACHABLE else f"from 0 to {most:g}"
                 raise InputError(f"{name} is {value}, but must be a number {wanted}.")
 
     @staticmethod
@@ -167,7 +170,7 @@ def decide(
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     at_border: npt.NDArray[np.bool_],
-    evidence: Evidence | None = None,
+    evidence: ClassProbabilities | None = None,
 ) -> Decisions:
     """Decide for every cell what to do with the model's answer, by `RULES` in order.
 
@@ -178,11 +181,11 @@ def decide(
     at_border : (N,) bool
         True where the picture cuts the cell.
     evidence
-        What `weigh` made of the same predictions, where it is at hand; it depends on
-        the temperature alone, not on thresholds.
+        What `class_probabilities` made of the same predictions, where it is at
+        hand; it depends on the temperature alone, not on thresholds.
     """
     if evidence is None:
-        evidence = weigh(predictions, taxonomy, policy.temperature)
+        evidence = class_probabilities(predictions, taxonomy, policy.temperature)
     border = np.asarray(at_border, bool)
     applies = _applies(predictions, taxonomy, policy, border, evidence)
     which = applies.argmax(axis=0)
@@ -206,7 +209,7 @@ def _applies(
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     at_border: npt.NDArray[np.bool_],
-    evidence: Evidence,
+    evidence: ClassProbabilities,
 ) -> npt.NDArray[np.bool_]:
     """Return which of `RULES` applies to which cell, (rules, N)."""
     n = len(predictions)
@@ -220,7 +223,7 @@ def _applies(
         "unreadable": ~predictions.readable,
         "uncalibrated": np.full(n, bool(policy.uncalibrated)),
         "foreign": np.full(
-            n, evidence.foreign_share(policy.max_unfamiliarity) > policy.max_foreign
+            n, evidence.ood_share_bound(policy.max_unfamiliarity) > policy.max_foreign
         ),
         "unfamiliar": predictions.unfamiliarity > policy.max_unfamiliarity,
         "critical": taxonomy.safe_mask[evidence.best]
@@ -237,10 +240,12 @@ def _applies(
 
 def _least(taxonomy: Taxonomy, limits: Mapping[str, float]) -> npt.NDArray[np.float64]:
     """Return from which probability on each class is possible; 2 where unknown."""
-    return np.array([1 - limits.get(c.lineage, 1 - NEVER) for c in taxonomy.classes])
+    return np.array(
+        [1 - limits.get(c.lineage, 1 - UNREACHABLE) for c in taxonomy.classes]
+    )
 
 
-def own_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
+def with_user_threshold(policy: DecisionPolicy, least: float) -> DecisionPolicy:
     """Return a policy with the user's own least confidence; 0 leaves it as it is.
 
     Then nothing is promised. It also overrules that a checkpoint is not calibrated;

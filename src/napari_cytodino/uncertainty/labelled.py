@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy, Decisions
-    from napari_cytodino.uncertainty.probabilities import Evidence
+    from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def decisions_of(
     cells: TestCells,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
-    evidence: Evidence | None = None,
+    evidence: ClassProbabilities | None = None,
 ) -> Decisions:
     """Return what the plugin would decide of test cells, none of them at a border."""
     predictions = as_predictions(cells.logits, cells.unfamiliarity)
@@ -143,7 +143,7 @@ class TestCells:
 
 
 @dataclass(frozen=True)
-class Strangers:
+class OodCells:
     """Answers on pictures that are no known cells, or cells from elsewhere.
 
     Attributes

@@ -23,7 +23,7 @@ CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class NoveltyDetector:
     """Training cells and how they scatter, to compare new cells with.
 
     Attributes
@@ -108,7 +108,7 @@ class Familiarity:
         distance: NDArray[np.float32] = 1 - unit(x) @ self._units.T
         return np.maximum(distance, 0)
 
-    def unfamiliarity(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
+    def novelty_score(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
         """Return the larger of both distances in units of its limit, (N,).
 
         Above 1 a cell is unlike the training cells.
@@ -130,7 +130,7 @@ class Familiarity:
         return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
 
     @staticmethod
-    def from_tensors(tensors: dict[str, NDArray[Any]]) -> Familiarity:
+    def from_tensors(tensors: dict[str, NDArray[Any]]) -> NoveltyDetector:
         """Build from what `to_tensors` gave.
 
         Raises
@@ -144,7 +144,7 @@ class Familiarity:
                 f"Training cells to compare with need {', '.join(sorted(names))}, "
                 f"but there are {', '.join(sorted(tensors))}; calibrate again."
             )
-        return Familiarity(**tensors)
+        return NoveltyDetector(**tensors)
 
 
 def unit(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,13 +168,13 @@ def shrunk_covariance(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((1 - share) * plain + share * scale * np.eye(d))
 
 
-def learn_familiarity(
+def fit_novelty_detector(
     embeddings: NDArray[Any],
     targets: NDArray[np.int64],
     other: NDArray[Any],
     *,
     quantile: float,
-) -> Familiarity:
+) -> NoveltyDetector:
     """Compare with these training cells, and take limits from other known cells.
 
     Parameters
@@ -205,7 +205,7 @@ def learn_familiarity(
             "of a class scatter; calibrate with more cells of each class."
         ) from error
     whitening = solve_triangular(lower, np.eye(x.shape[1]), lower=True)
-    open_ended = Familiarity(
+    open_ended = NoveltyDetector(
         unit(x.astype(np.float32)).astype(np.float16),
         np.asarray(targets, np.int64),
         means.astype(np.float32),
@@ -216,8 +216,8 @@ def learn_familiarity(
 
 
 def with_limits(
-    familiarity: Familiarity, other: NDArray[Any], quantile: float
-) -> Familiarity:
+    familiarity: NoveltyDetector, other: NDArray[Any], quantile: float
+) -> NoveltyDetector:
     """Return the same training cells with limits taken from other known cells.
 
     Parameters
@@ -231,4 +231,4 @@ def with_limits(
     each = (1 + quantile) / 2
     limits = np.quantile(familiarity.distances(other), each, axis=0, method="higher")
     arrays = familiarity.to_tensors() | {"limits": np.maximum(limits, 1e-6)}
-    return Familiarity.from_tensors(arrays)
+    return NoveltyDetector.from_tensors(arrays)

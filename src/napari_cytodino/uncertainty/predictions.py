@@ -59,7 +59,7 @@ class Predictions:
     done : (N,) bool
     readable : (N,) bool
     unfamiliarity : (N,) float32
-        Distance to the training cells (`Familiarity.unfamiliarity`), above 1 for a
+        Distance to the training cells (`NoveltyDetector.novelty_score`), above 1 for a
         cell that is unlike them; NaN where it is not known.
     """
 

@@ -25,7 +25,7 @@ TOP = 3
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ClassProbabilities:
     """Values of N cells that depend on the temperature, not on thresholds.
 
     Attributes
@@ -66,7 +66,7 @@ class Evidence:
         top = min(TOP, self.p.shape[1])
         return np.argpartition(self.p, -top, axis=1)[:, -top:]
 
-    def foreign_share(self, limit: float) -> float:
+    def ood_share_bound(self, limit: float) -> float:
         """Return the share of unfamiliar cells that there is at least, 99.9 % sure.
 
         Parameters
@@ -74,9 +74,9 @@ class Evidence:
         limit
             Of the unfamiliarity.
         """
-        return surely_foreign(*self.foreign(limit))
+        return ood_share_lower_bound(*self.ood_count(limit))
 
-    def foreign(self, limit: float) -> tuple[int, int]:
+    def ood_count(self, limit: float) -> tuple[int, int]:
         """Return how many cells are unfamiliar, and of how many that is known."""
         told = self.known & ~np.isnan(self.unfamiliarity)
         return int((told & (self.unfamiliarity > limit)).sum()), int(told.sum())
@@ -109,12 +109,14 @@ class Evidence:
         return np.where(self.known, own, np.nan)
 
 
-def surely_foreign(strange: int, told: int) -> float:
+def ood_share_lower_bound(strange: int, told: int) -> float:
     """Return the share of unfamiliar cells that there is at least, 99.9 % sure."""
     return float(lower_bound(strange, told, FOREIGN_DELTA))
 
 
-def weigh(predictions: Predictions, taxonomy: Taxonomy, temperature: float) -> Evidence:
+def class_probabilities(
+    predictions: Predictions, taxonomy: Taxonomy, temperature: float
+) -> ClassProbabilities:
     """Return the evidence of every cell.
 
     Parameters
@@ -136,7 +138,7 @@ def weigh(predictions: Predictions, taxonomy: Taxonomy, temperature: float) -> E
     by_lineage = lineage_shares(p, taxonomy)
     lineage = by_lineage.argmax(axis=1) if len(p) else np.zeros(0, np.int64)
     critical = np.where(taxonomy.critical_mask, p, -1)
-    return Evidence(
+    return ClassProbabilities(
         p=p,
         known=known,
         best=best,

@@ -81,7 +81,7 @@ class CytoDinoDock(QWidget):
         """Do the same when napari takes this dock away; a review ends with it."""
         if let_go(self, event) and self._shown_once:
             self._shown_once = False
-            self.controller.reviewing.stop()
+            self.controller.review.stop()
             self.controller.close()
             self.deleteLater()
         return bool(super().event(event))

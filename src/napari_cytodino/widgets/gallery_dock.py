@@ -43,7 +43,7 @@ class GalleryDock(QWidget):
         layout.addWidget(self.tabs)
 
     def _open_menu(self, place: QPoint) -> None:
-        if self.controller.reviewing.is_open:
+        if self.controller.review.is_open:
             cell_menu(self.controller, self).popup(place)
 
     def showEvent(self, event: QShowEvent) -> None:

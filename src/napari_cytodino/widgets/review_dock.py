@@ -120,7 +120,7 @@ class ReviewDock(QWidget):
         self.area = AreaSelection(controller)
         self._lay_out()
         self._main.destroyed.connect(self._orphaned)
-        ui.listen(self, controller.reviewing.state, self.refresh)
+        ui.listen(self, controller.review.state, self.refresh)
         ui.listen(self, self.session.chosen, self._take_taxonomy)
         ui.listen(self, controller.actions.search_asked, self.search)
         self._taxonomy: object = None
@@ -147,7 +147,7 @@ class ReviewDock(QWidget):
         self.shortcuts.clear()
         self.menu.close()
         self.area.close()
-        self.controller.reviewing.state.disconnect(self.refresh)
+        self.controller.review.state.disconnect(self.refresh)
         self.session.chosen.disconnect(self._take_taxonomy)
         self.controller.actions.search_asked.disconnect(self.search)
 
@@ -170,7 +170,7 @@ class ReviewDock(QWidget):
 
     def refresh(self) -> None:
         """Follow the beginning and the end of a review."""
-        reviewing = self.controller.reviewing
+        reviewing = self.controller.review
         if reviewing.is_open:
             remember_reader(reviewing.reader)
         self.shortcuts.set_enabled(reviewing.is_open)
@@ -182,14 +182,14 @@ class ReviewDock(QWidget):
     def _follow(self) -> None:
         """Take in what the other viewer wrote; a record that is gone is told once."""
         try:
-            self.controller.reviewing.follow()
+            self.controller.review.refresh()
         except CytoDinoError as error:
             self.follower.stop()
-            notices.tell(error)
+            notices.error(error)
 
     def search(self) -> None:
         """Ask for a class by name, and give it as the verdict."""
-        if self.session.taxonomy is None or not self.controller.reviewing.is_open:
+        if self.session.taxonomy is None or not self.controller.review.is_open:
             return
         dialog = ClassSearch(self, self.session.taxonomy, self.controller.keys)
         dialog.picked.connect(self.controller.actions.set_class)
@@ -206,7 +206,7 @@ class ReviewDock(QWidget):
         try:
             keys = read_keys(taxonomy, Path(path).expanduser() if path else None)
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
             keys = read_keys(taxonomy)
         self.controller.keys = keys
         self.shortcuts.clear()

@@ -13,7 +13,7 @@ from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.evaluation import answers
 from napari_cytodino.training.evaluation.cards import figures_of
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 RUNNER = CliRunner()
 
 
@@ -112,7 +112,9 @@ def test_a_report_without_its_packages_says_what_to_install(
     def absent(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(name="matplotlib")
 
-    monkeypatch.setattr("napari_cytodino.training.commands.evaluate.judge", absent)
+    monkeypatch.setattr(
+        "napari_cytodino.training.commands.evaluate.evaluate_checkpoint", absent
+    )
     line = ["evaluate", str(smoke_run / "checkpoint"), "--out", str(tmp_path)]
     result = RUNNER.invoke(app, line)
     assert result.exit_code == 2

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_cytodino.checkpoints.calibration_file import facts_of
+from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.checkpoints.folder import WEIGHTS, sha256
 from napari_cytodino.checkpoints.saving import save_checkpoint
@@ -26,7 +26,7 @@ from napari_cytodino.training.evaluation.cards import figures_of
 from napari_cytodino.training.finetuning.pipeline import finetune
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.uncertainty.calibration import Aims
+from napari_cytodino.uncertainty.calibration import CalibrationTargets
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_calibrated_again_as_its_run_did(
 
 
 def test_other_aims_are_kept(smoke_run: Path, tmp_path: Path) -> None:
-    aims = Aims(risk=0.1, delta=0.2, critical_risk=0.3)
+    aims = CalibrationTargets(risk=0.1, delta=0.2, critical_risk=0.3)
     calibrate(str(smoke_run / "checkpoint"), None, tmp_path, aims=aims)
     made = load_checkpoint(tmp_path / "checkpoint").calibration
     assert made is not None
@@ -87,7 +87,7 @@ def test_a_fine_tuned_run_is_calibrated_on_its_saved_split(
         load_checkpoint(f) for f in (source, tmp_path / "again/checkpoint")
     )
     assert after.policy == before.policy
-    assert facts_of(after.folder)["n"] == facts_of(before.folder)["n"]
+    assert checkpoint_facts(after.folder)["n"] == checkpoint_facts(before.folder)["n"]
 
 
 def test_a_protocol_without_cells_apart_is_refused(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_laboratory_calibrates_on_its_own_cells(
     text = calibrate(source, cells, tmp_path, own_cells=True, also=also, device="cuda")
     assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     before, after = (load_checkpoint(f) for f in (source, tmp_path / "checkpoint"))
-    n = facts_of(after.folder)["n"]
+    n = checkpoint_facts(after.folder)["n"]
     assert n["calibration-a"] + n["calibration-b"] == 10 * len(CODES)
     assert n["calibration-a"] == pytest.approx(10 * len(CODES) * SHARE_A, abs=3)
     assert OWN in after.card
@@ -120,7 +120,7 @@ def test_a_laboratory_calibrates_on_its_own_cells(
     assert not np.array_equal(old.limits, new.limits)
     # in both number types on the same cells, beside one another
     assert after.calibrated == ("float32", "bfloat16")
-    near = after.at("bfloat16").calibration
+    near = after.for_dtype("bfloat16").calibration
     assert near is not None
     assert after.calibration is not None
     assert near.counts == after.calibration.counts

@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.synthetic.smear import synthetic_crops
-from napari_cytodino.training.commands.evaluate import SHEET, judge
+from napari_cytodino.training.commands.evaluate import SHEET, evaluate_checkpoint
 from napari_cytodino.training.finetuning.pipeline import finetune
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
@@ -49,7 +49,9 @@ def fine_tuned(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_on_drawn_cells_is_judged_as_in_its_card(
     smoke_run: Path, tmp_path: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
-    text = judge(str(smoke_run / "checkpoint"), None, tmp_path, device="cuda")
+    text = evaluate_checkpoint(
+        str(smoke_run / "checkpoint"), None, tmp_path, device="cuda"
+    )
     assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
     assert text.endswith("The model card says the same.")
     for name in ("report.html", "report.json", "metrics.json", "figures.md"):
@@ -60,7 +62,7 @@ def test_a_run_on_drawn_cells_is_judged_as_in_its_card(
 def test_a_fine_tuned_run_is_judged_on_its_saved_split(
     fine_tuned: Path, cells: Path, tmp_path: Path, still_mapped: list[str]
 ) -> None:
-    text = judge(str(fine_tuned / "checkpoint"), cells, tmp_path)
+    text = evaluate_checkpoint(str(fine_tuned / "checkpoint"), cells, tmp_path)
     assert not still_mapped
     assert text.endswith("The model card says the same.")
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
@@ -76,21 +78,21 @@ def test_a_split_from_elsewhere_has_to_be_the_same(
     alone = shutil.copytree(fine_tuned / "checkpoint", tmp_path / "alone")
     shutil.copy(fine_tuned / "recipe.json", tmp_path / "recipe.json")
     with pytest.raises(InputError, match="another split"):
-        judge(str(alone), cells, tmp_path / "out")
+        evaluate_checkpoint(str(alone), cells, tmp_path / "out")
     given = shutil.copy(fine_tuned / "split.csv", tmp_path / "given.csv")
-    text = judge(str(alone), cells, tmp_path / "out", given)
+    text = evaluate_checkpoint(str(alone), cells, tmp_path / "out", given)
     assert text.endswith("The model card says the same.")
     given.write_text(given.read_text("utf-8").replace(",test", ",train"), "utf-8")
     with pytest.raises(InputError, match="another split"):
-        judge(str(alone), cells, tmp_path / "out", given)
+        evaluate_checkpoint(str(alone), cells, tmp_path / "out", given)
 
 
 def test_real_cells_have_to_be_named(fine_tuned: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="add --data DIR"):
-        judge(str(fine_tuned / "checkpoint"), None, tmp_path)
+        evaluate_checkpoint(str(fine_tuned / "checkpoint"), None, tmp_path)
 
 
 def test_drawn_fine_tuning_needs_no_folder(tmp_path: Path) -> None:
     out = run(tmp_path / "run", None)
-    text = judge(str(out / "checkpoint"), None, tmp_path / "report")
+    text = evaluate_checkpoint(str(out / "checkpoint"), None, tmp_path / "report")
     assert text.endswith("The model card says the same.")

@@ -21,7 +21,7 @@ from napari_cytodino.training.commands.unseen_classes import judge_unknown
 from napari_cytodino.training.data.splits import split_sha256
 from napari_cytodino.training.recipes.distillation import load_recipe
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.novelty import learn_familiarity
+from napari_cytodino.uncertainty.novelty import fit_novelty_detector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ def run(smoke_run: Path, tmp_path: Path) -> Path:
         smoke.preprocessing,
         DecisionPolicy(min_confidence=0.0, min_margin=0.0, max_critical=1.0),
         "# Some\n",
-        familiarity=learn_familiarity(near, np.arange(30) % 3, near, quantile=0.99),
+        familiarity=fit_novelty_detector(near, np.arange(30) % 3, near, quantile=0.99),
         facts={"recipe": "smoke", "split_sha256": split_sha256(split)},
     )
     return tmp_path

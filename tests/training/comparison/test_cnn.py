@@ -22,7 +22,11 @@ from napari_cytodino.training.comparison._cnn import (
     new_network,
     start_of,
 )
-from napari_cytodino.training.comparison.methods import CnnPlan, arms, read_comparison
+from napari_cytodino.training.comparison.methods import (
+    CnnPlan,
+    methods,
+    read_comparison,
+)
 from napari_cytodino.training.finetuning.parts import load_parts
 from napari_cytodino.training.finetuning.pipeline import loss_of, make_trainer
 from napari_cytodino.training.finetuning.trainer import arguments
@@ -160,7 +164,7 @@ def test_a_source_that_is_given_and_wrong_is_refused(folder: Path) -> None:
 
 
 def trainer_for(out: Path) -> WholeTrainer:
-    recipe = next(a for a in arms(SMALL) if a.name == "cnn").recipe(RECIPE, 0)
+    recipe = next(a for a in methods(SMALL) if a.name == "cnn").recipe(RECIPE, 0)
     parts = load_parts(RECIPE, None, out)
     # the order is the transformer's own
     order = make_trainer(recipe, parts, arguments(recipe, out / "other")).sampler.order
@@ -170,7 +174,7 @@ def trainer_for(out: Path) -> WholeTrainer:
         loss_of(recipe, parts.train.targets),
         order,
         parts.train,
-        parts.watched,
+        parts.selection,
         arguments(recipe, out),
     )
 

@@ -30,7 +30,7 @@ RECIPE = read_comparison("finetune-smoke", ("run.eval_batch=4",))[0]
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> CellSet:
-    return load_parts(RECIPE, None, tmp_path_factory.mktemp("none")).watched
+    return load_parts(RECIPE, None, tmp_path_factory.mktemp("none")).selection
 
 
 def as_input(cells: CellSet) -> torch.Tensor:

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.comparison.methods import (
-    Arm,
     CnnPlan,
-    arms,
+    Method,
     choose,
+    methods,
     read_comparison,
     read_seeds,
 )
@@ -25,7 +25,7 @@ from napari_cytodino.training.finetuning._losses import HierarchicalFocalLoss
 from napari_cytodino.training.finetuning.pipeline import loss_of
 
 RECIPE, SMALL_CNN = read_comparison("finetune-smoke")
-ARMS = {arm.name: arm for arm in arms(SMALL_CNN)}
+ARMS = {arm.name: arm for arm in methods(SMALL_CNN)}
 RNG = np.random.default_rng(0)
 TARGETS = RNG.choice(3, size=90, p=(0.7, 0.25, 0.05))
 LOGITS = torch.from_numpy(3 * RNG.standard_normal((90, 3))).float()
@@ -72,7 +72,7 @@ def test_an_arm_changes_what_it_is_about_and_nothing_else() -> None:
     assert changed("vit-plain") == plain
     assert changed("vit-balanced") == plain | {"loss.class_weights": "balanced"}
     assert changed("cnn", 1) == plain | {"seed": 1, "run.batch": 4}
-    big = {arm.name: arm for arm in arms(CnnPlan())}["cnn"].recipe(RECIPE, 0)
+    big = {arm.name: arm for arm in methods(CnnPlan())}["cnn"].recipe(RECIPE, 0)
     assert (big.run.effective_batch, big.run.batch, big.optim.lr) == (32, 32, 3e-4)
     assert big.run.accumulation(1) == 1
 
@@ -148,7 +148,7 @@ def test_methods_are_chosen_by_name_in_their_own_order() -> None:
 
 
 def test_an_arm_cannot_be_altered() -> None:
-    arm = Arm("a", "b", "vit", "c")
+    arm = Method("a", "b", "vit", "c")
     with pytest.raises(FrozenInstanceError):
         arm.name = "d"  # type: ignore[misc]
 

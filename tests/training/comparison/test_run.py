@@ -22,7 +22,7 @@ from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.comparison import probes
 from napari_cytodino.training.comparison import run as module
 from napari_cytodino.training.comparison._summary import RUNS, SCORES, scores_of
-from napari_cytodino.training.comparison.methods import arms, read_comparison
+from napari_cytodino.training.comparison.methods import methods, read_comparison
 from napari_cytodino.training.comparison.run import METHODS, compare
 from napari_cytodino.training.finetuning.model import new_model
 from napari_cytodino.training.finetuning.parts import load_parts
@@ -137,7 +137,7 @@ def test_the_figures_are_of_the_stored_weights_on_the_test_part(
 def test_the_table_has_mean_and_spread_beside_published_figures(whole: Path) -> None:
     with (whole / "comparison.csv").open(newline="", encoding="utf-8") as file:
         lines = {line["name"]: line for line in csv.DictReader(file) if line["name"]}
-    assert list(lines) == [arm.name for arm in arms(CNN)]
+    assert list(lines) == [arm.name for arm in methods(CNN)]
     found = metrics(whole)
     for name in TRAINED:
         values = [found[f"{name}/seed-{s}"]["scores"]["weighted_f1"] for s in (0, 1)]
@@ -165,14 +165,14 @@ def test_methods_share_cells_order_and_budget_and_none_sees_the_test_part(
     # nothing was trained, so there are no states
     (tmp_path / WEIGHTS).touch()
     monkeypatch.setattr(module, "best_state", lambda _: tmp_path)
-    names = [arm.name for arm in arms(CNN) if arm.by_chance]
+    names = [arm.name for arm in methods(CNN) if arm.by_chance]
     compare(RECIPE, CNN, None, tmp_path, seeds=(0, 1), only=names)
     assert len(seen) == 10
     parts = load_parts(RECIPE, None, tmp_path)
     for trainer in seen:
         learnt, chooses = trainer.train_dataset.cells, trainer.eval_dataset.cells
         assert np.array_equal(learnt.pixels, parts.train.pixels)
-        assert np.array_equal(chooses.pixels, parts.watched.pixels)
+        assert np.array_equal(chooses.pixels, parts.selection.pixels)
         assert trainer.args.num_train_epochs == 1
         assert trainer.recipe.augmentation == RECIPE.augmentation
         assert trainer.recipe.run.patience == RECIPE.run.patience

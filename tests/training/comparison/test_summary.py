@@ -26,7 +26,7 @@ from napari_cytodino.training.comparison._summary import (
     shared,
     spread,
 )
-from napari_cytodino.training.comparison.methods import arms, read_comparison
+from napari_cytodino.training.comparison.methods import methods, read_comparison
 from napari_cytodino.training.finetuning.parts import load_parts
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MLL = Taxonomy.load("mll21")
 RECIPE, CNN = read_comparison("finetune-smoke")
-ARMS = arms(CNN)
+ARMS = methods(CNN)
 
 
 def indices(*counted: tuple[str, str, int]) -> tuple[Any, Any]:

@@ -27,7 +27,7 @@ from napari_cytodino.training.data.crops import (
 
 TAXONOMY = Taxonomy.load("mll21")
 CODES = TAXONOMY.codes[:2]
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture

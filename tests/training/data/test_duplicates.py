@@ -14,7 +14,7 @@ from PIL import Image
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.data.duplicates import (
     difference_hash,
-    fingerprint,
+    image_hashes,
     joined,
 )
 
@@ -43,7 +43,7 @@ def test_fingerprint_knows_bytes_and_looks(tmp_path: Path) -> None:
     brighter = np.asarray(textured(1)).astype(int) + 1
     changed = Image.fromarray(brighter.clip(0, 255).astype(np.uint8))
     changed.save(tmp_path / "b.png")
-    a, b = fingerprint(tmp_path / "a.png"), fingerprint(tmp_path / "b.png")
+    a, b = image_hashes(tmp_path / "a.png"), image_hashes(tmp_path / "b.png")
     content = (tmp_path / "a.png").read_bytes()
     assert a.sha256 == hashlib.sha256(content).hexdigest() != b.sha256
     assert a.looks == b.looks == difference_hash(textured(1))
@@ -52,7 +52,7 @@ def test_fingerprint_knows_bytes_and_looks(tmp_path: Path) -> None:
 def test_fingerprint_refuses_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("text", encoding="utf-8")
     with pytest.raises(InputError, match="cannot be read"):
-        fingerprint(tmp_path / "a.jpg")
+        image_hashes(tmp_path / "a.jpg")
 
 
 def test_likeness_is_passed_on() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.training.data.grouped_split import deal
+from napari_cytodino.training.data.grouped_split import stratified_group_split
 
 SHARES = np.array([0.62, 0.08, 0.12, 0.18])
 
@@ -23,19 +23,19 @@ def parts_of(counts: np.ndarray, dealt: np.ndarray) -> np.ndarray:
 
 def test_single_cells_get_the_shares_to_the_cell() -> None:
     counts = np.repeat(np.eye(2, dtype=np.int64), [100, 50], axis=0)
-    dealt = deal([counts], names(150), SHARES, 0)
+    dealt = stratified_group_split([counts], names(150), SHARES, 0)
     assert parts_of(counts, dealt).T.tolist() == [[62, 8, 12, 18], [31, 4, 6, 9]]
 
 
 def test_four_groups_of_a_class_reach_all_four_parts() -> None:
     counts = np.repeat(np.eye(3, dtype=np.int64), [4, 400, 1000], axis=0)
-    dealt = deal([counts], names(1404), SHARES, 3)
+    dealt = stratified_group_split([counts], names(1404), SHARES, 3)
     assert parts_of(counts, dealt)[:, 0].tolist() == [1, 1, 1, 1]
 
 
 def test_fewer_groups_go_to_the_largest_parts() -> None:
     counts = np.repeat(np.eye(4, dtype=np.int64), [1, 2, 3, 40], axis=0)
-    got = parts_of(counts, deal([counts], names(46), SHARES, 0))
+    got = parts_of(counts, stratified_group_split([counts], names(46), SHARES, 0))
     assert (got > 0).T.tolist()[:3] == [
         [True, False, False, False],
         [True, False, False, True],
@@ -47,14 +47,14 @@ def test_the_first_level_is_covered_first() -> None:
     # Two laboratories with two groups each of the only class they share.
     classes = np.ones((4, 1), np.int64)
     laboratories = np.repeat(np.eye(2, dtype=np.int64), 2, axis=0)
-    dealt = deal([classes, laboratories], names(4), SHARES, 0)
+    dealt = stratified_group_split([classes, laboratories], names(4), SHARES, 0)
     assert sorted(dealt) == [0, 1, 2, 3]
 
 
 def test_large_groups_are_dealt_near_the_shares() -> None:
     rng = np.random.default_rng(5)
     counts = rng.poisson(40, (30, 3)) * rng.integers(0, 2, (30, 3))
-    dealt = deal([counts], names(30), SHARES, 0)
+    dealt = stratified_group_split([counts], names(30), SHARES, 0)
     share = parts_of(counts, dealt) / counts.sum(axis=0)
     assert np.abs(share - SHARES[:, None]).max() < 0.05
 
@@ -63,19 +63,21 @@ def test_too_few_groups_are_refused() -> None:
     with pytest.raises(
         InputError, match="3 groups of cells cannot be dealt to 4 parts"
     ):
-        deal([np.full((3, 2), 10)], names(3), SHARES, 0)
+        stratified_group_split([np.full((3, 2), 10)], names(3), SHARES, 0)
 
 
 def test_every_class_of_one_group_leaves_parts_empty() -> None:
     with pytest.raises(InputError, match="3 of them would be empty"):
-        deal([np.eye(5, dtype=np.int64)], names(5), SHARES, 0)
+        stratified_group_split([np.eye(5, dtype=np.int64)], names(5), SHARES, 0)
 
 
 def test_a_seed_decides_and_only_a_seed() -> None:
     counts = np.ones((60, 1), np.int64)
-    first = deal([counts], names(60), SHARES, 1)
-    assert np.array_equal(first, deal([counts], names(60), SHARES, 1))
-    assert not np.array_equal(first, deal([counts], names(60), SHARES, 2))
+    first = stratified_group_split([counts], names(60), SHARES, 1)
+    assert np.array_equal(first, stratified_group_split([counts], names(60), SHARES, 1))
+    assert not np.array_equal(
+        first, stratified_group_split([counts], names(60), SHARES, 2)
+    )
 
 
 matrices = st.integers(1, 4).flatmap(
@@ -93,12 +95,14 @@ def test_a_class_of_enough_groups_is_in_every_part(
     rows: list[list[int]], seed: int, random: object
 ) -> None:
     counts = np.array(rows, np.int64)
-    dealt = deal([counts], names(len(rows)), SHARES, seed)
+    dealt = stratified_group_split([counts], names(len(rows)), SHARES, seed)
     held = (counts > 0).sum(axis=0)
     # covering a class in a part takes one group, so this many are never used up
     enough = held >= len(SHARES) * counts.shape[1]
     assert (parts_of(counts, dealt)[:, enough] > 0).all()
     order = list(range(len(rows)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    again = deal([counts[order]], [f"group-{i}" for i in order], SHARES, seed)
+    again = stratified_group_split(
+        [counts[order]], [f"group-{i}" for i in order], SHARES, seed
+    )
     assert np.array_equal(again, dealt[order])

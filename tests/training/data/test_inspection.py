@@ -102,7 +102,7 @@ def test_any_fault_of_a_decoder_is_a_reason_but_no_interrupt(
         def decode(_path: Path) -> None:
             raise error
 
-        monkeypatch.setattr(inspection, "fingerprint", decode)
+        monkeypatch.setattr(inspection, "image_hashes", decode)
 
     fails(IndexError("deep in a decoder"))
     found = inspect_files(tmp_path, files, limit=1.0)

@@ -17,7 +17,7 @@ from napari_cytodino.training.data.layouts import data_root, read_cells
 WHOLE = Taxonomy.load("mll21")
 CODES = WHOLE.codes[:3]
 TAXONOMY = WHOLE.subset(CODES)
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 def image(path: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.data.crops import CellFile
-from napari_cytodino.training.data.duplicates import Fingerprint
+from napari_cytodino.training.data.duplicates import ImageHashes
 from napari_cytodino.training.data.splits import (
     load_or_make_split,
     make_split,
@@ -78,7 +78,7 @@ def test_cells_of_one_image_stay_together() -> None:
 
 def test_hash_randomisation_changes_nothing() -> None:
     code = (
-        "from napari_cytodino.training.data.crops.crops import CellFile\n"
+        "from napari_cytodino.training.data.crops import CellFile\n"
         "from napari_cytodino.training.data.splits import *\n"
         "files = [CellFile(f'l/{i}', 'ab'[i % 2], str(i % 9)) for i in range(90)]\n"
         "print(make_split(files, prints={}), make_split(files, prints={}, "
@@ -111,7 +111,7 @@ def test_classes_and_hashes_are_written_where_known(tmp_path: Path) -> None:
     parts = {"a": "train", "b": "test"}
     write_split(path, parts, files)
     assert path.read_text("utf-8") == "path,target,part\na,aa,train\nb,bb,test\n"
-    write_split(path, parts, files, {"a": Fingerprint("123", "4")})
+    write_split(path, parts, files, {"a": ImageHashes("123", "4")})
     assert path.read_text("utf-8").splitlines()[1:] == ["a,aa,train,123", "b,bb,test,"]
     assert read_split(path) == parts
 

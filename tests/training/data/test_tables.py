@@ -11,7 +11,7 @@ from PIL import Image
 from napari_cytodino.cells.cells import cells_from_crops, cells_from_points
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.exports.tables import export
-from napari_cytodino.results.cell_table import build_table, file_table
+from napari_cytodino.results.cell_table import build_table, with_file_columns
 from napari_cytodino.review.log import ReviewLog
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL, Taxonomy
 from napari_cytodino.training.data._tables import DataFolder, images_below, read_table
@@ -57,7 +57,7 @@ def exported(
     predictions = Predictions.empty(n, len(CODES), 2).with_batch(batch)
     policy = DecisionPolicy()
     table = build_table(cells, predictions, TAXONOMY, policy, reviews)
-    frame = file_table(
+    frame = with_file_columns(
         table, cells, predictions, TAXONOMY, policy, image="", checkpoint="demo@0"
     )
     frame["image"] = names

@@ -10,18 +10,18 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.data.crops import CropSet
 from napari_cytodino.training.distillation._distillation import (
     BLOCK,
-    Ahead,
-    Lesson,
+    AugmentedBatches,
+    BatchPrefetcher,
+    DistillationBatch,
     Student,
-    Views,
     dense_target,
     dense_width,
     distill_loss,
     fit_teacher,
     lesson,
     normalise,
-    posed,
     predict,
+    rotate_maps,
     teacher_logits,
     turned,
 )
@@ -30,8 +30,8 @@ from napari_cytodino.training.distillation._teacher import Teacher
 from napari_cytodino.training.recipes.distillation import (
     Augmentation,
     DistillPlan,
+    DomainShift,
     FitPlan,
-    Strangeness,
     load_recipe,
 )
 
@@ -48,9 +48,9 @@ def crops() -> CropSet:
 
 
 def test_views_repeat_by_step(crops: CropSet) -> None:
-    views = Views(crops, 32, PLAN, Augmentation(), seed=1)
+    views = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)
     pixels, targets = views(3)
-    again, same = Views(crops, 32, PLAN, Augmentation(), seed=1)(3)
+    again, same = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)(3)
     assert pixels.shape == (4, 3, 32, 32)
     assert torch.equal(pixels, again)
     assert torch.equal(targets, same)
@@ -79,8 +79,11 @@ def test_dense_target_joins_both_maps_on_the_finer_grid() -> None:
 
 def test_lessons_ahead_are_those_of_their_steps(crops: CropSet) -> None:
     torch.manual_seed(0)
-    views, teacher = Views(crops, 32, PLAN, Augmentation(), seed=1), Teacher(3).eval()
-    ahead = Ahead(views, teacher)
+    views, teacher = (
+        AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1),
+        Teacher(3).eval(),
+    )
+    ahead = BatchPrefetcher(views, teacher)
     for step in (0, 1, 2, 7):
         given, expected = ahead(step), lesson(views, teacher, step)
         assert torch.equal(given.pixels, expected.pixels)
@@ -95,7 +98,9 @@ def test_lessons_ahead_are_those_of_their_steps(crops: CropSet) -> None:
 @pytest.mark.parametrize("pose", range(8))
 def test_pixels_and_feature_maps_turn_together(pose: int) -> None:
     grid = torch.arange(16.0).view(1, 1, 4, 4)
-    taught = Lesson(grid, torch.tensor([0]), None, grid.flatten(2).transpose(1, 2))
+    taught = DistillationBatch(
+        grid, torch.tensor([0]), None, grid.flatten(2).transpose(1, 2)
+    )
     given = turned(taught, pose)
     assert given.dense is not None
     assert torch.equal(given.dense.transpose(1, 2).view(1, 1, 4, 4), given.pixels)
@@ -103,12 +108,15 @@ def test_pixels_and_feature_maps_turn_together(pose: int) -> None:
 
 def test_the_eight_poses_differ() -> None:
     grid = torch.arange(16.0).view(4, 4)
-    assert len({tuple(posed(grid, p).flatten().tolist()) for p in range(8)}) == 8
+    assert len({tuple(rotate_maps(grid, p).flatten().tolist()) for p in range(8)}) == 8
 
 
 def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> None:
-    views = Views(crops, 32, PLAN, Augmentation(), seed=1)
-    ahead, resumed = Ahead(views, None, reuse=3), Ahead(views, None, reuse=3)
+    views = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)
+    ahead, resumed = (
+        BatchPrefetcher(views, None, reuse=3),
+        BatchPrefetcher(views, None, reuse=3),
+    )
     given = [ahead(step) for step in range(4 * BLOCK)]
     assert torch.equal(resumed(2 * BLOCK + 5).pixels, given[2 * BLOCK + 5].pixels)
     for offset in range(BLOCK):
@@ -119,7 +127,7 @@ def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> No
             pose
             for use in uses
             for pose in range(8)
-            if torch.equal(posed(uses[0].pixels, pose), use.pixels)
+            if torch.equal(rotate_maps(uses[0].pixels, pose), use.pixels)
         }
         assert len(poses) == 3
     assert torch.equal(given[3 * BLOCK].pixels, views(BLOCK)[0])
@@ -129,8 +137,11 @@ def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> No
 
 def test_only_the_student_sees_strange_views(crops: CropSet) -> None:
     torch.manual_seed(0)
-    views, teacher = Views(crops, 32, PLAN, Augmentation(), seed=1), Teacher(3).eval()
-    ahead = Ahead(views, teacher, strange=Strangeness(share=1.0))
+    views, teacher = (
+        AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1),
+        Teacher(3).eval(),
+    )
+    ahead = BatchPrefetcher(views, teacher, strange=DomainShift(share=1.0))
     given, again, clean = ahead(0), ahead(0), lesson(views, teacher, 0)
     ahead.close()
     assert torch.equal(given.pixels, again.pixels)
@@ -152,10 +163,10 @@ def losses(weights: DistillPlan, teacher: Teacher | None) -> float:
     pixels = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     targets = torch.tensor([0, 1, 2, 0])
     told = None if teacher is None else teacher(pixels)
-    taught = Lesson(pixels, targets)
+    taught = DistillationBatch(pixels, targets)
     if told is not None:
         dense = dense_target(told[1], told[2]).detach()
-        taught = Lesson(pixels, targets, told[0].detach(), dense)
+        taught = DistillationBatch(pixels, targets, told[0].detach(), dense)
     loss = distill_loss(student, taught, pixels, PLAN, weights)
     loss.backward()
     learns = student.project.weight.grad
@@ -185,9 +196,9 @@ def test_the_teacher_is_not_believed_where_it_is_wrong() -> None:
     values = [
         float(distill_loss(student, taught, pixels, PLAN, plan).detach())
         for taught in (
-            Lesson(pixels, targets),
-            Lesson(pixels, targets, told, dense),
-            Lesson(pixels, targets, told[[1, 0]], dense),
+            DistillationBatch(pixels, targets),
+            DistillationBatch(pixels, targets, told, dense),
+            DistillationBatch(pixels, targets, told[[1, 0]], dense),
         )
     ]
     assert values[1] == pytest.approx(values[0])
@@ -198,7 +209,9 @@ def test_teacher_learns_and_ends_in_evaluation_mode(crops: CropSet, tmp_path) ->
     torch.manual_seed(0)
     teacher = Teacher(3)
     before = teacher.classify.weight.clone()
-    fit_teacher(teacher, Views(crops, 32, PLAN, Augmentation(), 0), PLAN, tmp_path)
+    fit_teacher(
+        teacher, AugmentedBatches(crops, 32, PLAN, Augmentation(), 0), PLAN, tmp_path
+    )
     assert not teacher.training
     assert not torch.equal(teacher.classify.weight, before)
     assert teacher_logits(teacher, torch.rand(2, 3, 32, 32)).dtype == torch.float32

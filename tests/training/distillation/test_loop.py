@@ -16,7 +16,7 @@ from napari_cytodino.training.distillation import _loop as loop
 from napari_cytodino.training.distillation._loop import (
     BEFORE,
     STATE,
-    Average,
+    WeightEma,
     fit,
     learning_rate,
 )
@@ -299,7 +299,7 @@ def test_watch_is_called_and_logged(tmp_path: Path) -> None:
 
 def test_average_follows_and_copies_counters() -> None:
     model = nn.BatchNorm1d(2)
-    average = Average(model, 0.5)
+    average = WeightEma(model, 0.5)
     with torch.no_grad():
         model.weight.fill_(3.0)
         model.num_batches_tracked.fill_(9)

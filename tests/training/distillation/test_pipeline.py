@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_cytodino.checkpoints.calibration_file import facts_of
+from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.data.splits import read_split, split_sha256
@@ -22,7 +22,7 @@ from napari_cytodino.training.distillation.pipeline import (
     read_part,
     train_recipe,
 )
-from napari_cytodino.training.distillation.pipeline import facts_of as run_facts
+from napari_cytodino.training.distillation.pipeline import run_facts as run_facts
 from napari_cytodino.training.recipes.distillation import load_recipe
 from napari_cytodino.training.runs.states import FINGERPRINT, TrainingError
 
@@ -43,7 +43,7 @@ def test_a_run_leaves_recipe_logs_checkpoint_and_figures(
     checkpoint = load_checkpoint(smoke_run / "checkpoint")
     assert checkpoint.synthetic
     assert checkpoint.taxonomy == smoke_recipe.classes_in_order
-    facts = facts_of(checkpoint.folder)
+    facts = checkpoint_facts(checkpoint.folder)
     assert facts["recipe"] == "smoke"
     assert facts["n"] == {"calibration-a": 6, "calibration-b": 12, "test": 6}
     assert (smoke_run / "metrics.json").is_file()

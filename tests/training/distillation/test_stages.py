@@ -75,7 +75,7 @@ def test_a_student_that_fails_leaves_no_thread(
 ) -> None:
     closed: list[bool] = []
 
-    class Watched(distillation.Ahead):
+    class Watched(distillation.BatchPrefetcher):
         def close(self) -> None:
             closed.append(True)
             super().close()
@@ -83,7 +83,7 @@ def test_a_student_that_fails_leaves_no_thread(
     def fails(*_: object, **__: object) -> None:
         raise ArithmeticError
 
-    monkeypatch.setattr(stages, "Ahead", Watched)
+    monkeypatch.setattr(stages, "BatchPrefetcher", Watched)
     monkeypatch.setattr(stages, "fit", fails)
     with pytest.raises(ArithmeticError):
         fit_student(smoke_recipe, crops, crops, None, tmp_path)

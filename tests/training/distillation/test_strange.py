@@ -10,12 +10,12 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.synthetic.smear import synthetic_crops
 from napari_cytodino.training.distillation.augmentation import (
     coarsen,
-    estrange,
     restain,
+    shift_domain,
 )
-from napari_cytodino.training.recipes.distillation import Strangeness
+from napari_cytodino.training.recipes.distillation import DomainShift
 
-ALL = Strangeness(share=1.0)
+ALL = DomainShift(share=1.0)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -29,14 +29,17 @@ def cells() -> Tensor:
 
 
 def test_the_same_seed_gives_the_same_views(cells: Tensor) -> None:
-    first, again = estrange(cells, ALL, seeded()), estrange(cells, ALL, seeded())
+    first, again = (
+        shift_domain(cells, ALL, seeded()),
+        shift_domain(cells, ALL, seeded()),
+    )
     assert torch.equal(first, again)
-    assert not torch.equal(first, estrange(cells, ALL, seeded(1)))
+    assert not torch.equal(first, shift_domain(cells, ALL, seeded(1)))
 
 
 def test_views_stay_images_and_the_input_stays_as_it_is(cells: Tensor) -> None:
     before = cells.clone()
-    views = estrange(cells, ALL, seeded())
+    views = shift_domain(cells, ALL, seeded())
     assert views.shape == cells.shape
     assert float(views.min()) >= 0
     assert float(views.max()) <= 1
@@ -48,22 +51,22 @@ def test_views_stay_images_and_the_input_stays_as_it_is(cells: Tensor) -> None:
 )
 def test_the_share_is_kept(share: float, low: int, high: int) -> None:
     grey = torch.full((100, 3, 8, 8), 0.5)
-    views = estrange(grey, Strangeness(share=share), seeded())
+    views = shift_domain(grey, DomainShift(share=share), seeded())
     changed = (views != grey).flatten(1).any(dim=1).sum()
     assert low <= int(changed) <= high
 
 
 def test_nothing_to_vary_changes_nothing(cells: Tensor) -> None:
-    still = Strangeness(share=1, mix=0, strength=0, light=0, blur=1, noise=0)
-    assert (estrange(cells, still, seeded()) - cells).abs().max() < 0.005
+    still = DomainShift(share=1, mix=0, strength=0, light=0, blur=1, noise=0)
+    assert (shift_domain(cells, still, seeded()) - cells).abs().max() < 0.005
 
 
 def test_clear_glass_stays_clear_without_a_tinted_lamp() -> None:
     # optical density 0 is no dye, whatever its colour and strength
     glass = torch.ones(20, 3, 4, 4)
-    views = restain(glass, Strangeness(share=1, light=0), seeded())
+    views = restain(glass, DomainShift(share=1, light=0), seeded())
     assert (views - 1).abs().max() < 1e-6
-    tinted = restain(glass, Strangeness(share=1, light=0.3), seeded())
+    tinted = restain(glass, DomainShift(share=1, light=0.3), seeded())
     assert float(tinted.min()) >= 0.74  # exp(-0.3)
     assert float(tinted.max()) < 1
     assert (tinted.amax(dim=1) - tinted.amin(dim=1)).max() > 0.02
@@ -71,7 +74,7 @@ def test_clear_glass_stays_clear_without_a_tinted_lamp() -> None:
 
 def test_stronger_dye_is_darker() -> None:
     grey = torch.full((200, 3, 2, 2), 0.6)
-    views = restain(grey, Strangeness(share=1, mix=0, light=0), seeded())
+    views = restain(grey, DomainShift(share=1, mix=0, light=0), seeded())
     factor = views[:, :, 0, 0].log() / torch.tensor(0.6).log()
     spread = torch.tensor(0.6)  # of the log: the common half-width and the channel's
     assert float(factor.max()) <= float(spread.exp()) + 1e-4
@@ -89,7 +92,7 @@ def test_nuclei_stay_darker_than_the_background(cells: Tensor) -> None:
 
 def test_coarser_sampling_removes_detail_and_keeps_the_mean() -> None:
     noisy = torch.rand(40, 3, 32, 32, generator=seeded(2))
-    views = coarsen(noisy, Strangeness(share=1, blur=3), seeded(0))
+    views = coarsen(noisy, DomainShift(share=1, blur=3), seeded(0))
     changed = (views != noisy).flatten(1).any(dim=1)
     assert 8 <= int(changed.sum()) <= 32
     assert (views.mean(dim=(1, 2, 3)) - noisy.mean(dim=(1, 2, 3))).abs().max() < 0.02
@@ -101,4 +104,4 @@ def test_coarser_sampling_removes_detail_and_keeps_the_mean() -> None:
 )
 def test_what_makes_no_sense_is_refused(field: str, value: float) -> None:
     with pytest.raises(InputError, match=str(value)):
-        Strangeness(**{field: value})
+        DomainShift(**{field: value})

@@ -13,7 +13,7 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.distillation._student import (
     LAST_LAYER,
     deepened,
-    keep_of_start,
+    interpolate_with_start,
     new_model,
     start_from,
 )
@@ -118,7 +118,7 @@ def test_a_share_of_the_start_is_kept(smoke_run: Path, smoke_recipe: Recipe) -> 
     for share in (0.0, 0.25, 1.0):
         model = new_model(replace(smoke_recipe, seed=9))
         before = {k: v.clone() for k, v in model.state_dict().items()}
-        keep_of_start(model, checkpoint, share)
+        interpolate_with_start(model, checkpoint, share)
         for name, value in model.state_dict().items():
             wanted = share * start[name] + (1 - share) * before[name]
             assert torch.allclose(value, wanted, atol=1e-6), name
@@ -128,7 +128,7 @@ def test_the_average_leaves_other_classes_their_last_layer(smoke_run: Path) -> N
     checkpoint = load_checkpoint(smoke_run / "checkpoint")
     model = new_model(load_recipe("smoke", ["classes=['NGS','BLA']", "seed=9"]))
     before = model.state_dict()[f"{LAST_LAYER}weight"].clone()
-    keep_of_start(model, checkpoint, 1.0)
+    interpolate_with_start(model, checkpoint, 1.0)
     assert torch.equal(model.state_dict()[f"{LAST_LAYER}weight"], before)
     query = "head.query"
     assert torch.equal(

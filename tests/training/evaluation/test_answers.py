@@ -73,7 +73,7 @@ def test_stored_logits_are_those_of_the_loaded_model(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
     logits, embeddings = stored_answers(checkpoint, crops, batch=4)
     with torch.inference_mode():
-        whole = checkpoint.model().embed(preprocess(crops.pixels, checkpoint))
+        whole = checkpoint.model().predict(preprocess(crops.pixels, checkpoint))
     assert np.allclose(logits, whole[0].numpy(), atol=1e-5)
     assert np.allclose(embeddings, whole[1].numpy(), atol=1e-5)
     answers = answers_to(checkpoint, crops)
@@ -87,7 +87,7 @@ def test_cells_unlike_the_training_cells_are_not_accepted(smoke_run: Path) -> No
     known = checkpoint.familiarity()
     assert known is not None
     unlike = unfamiliarity_of(checkpoint, embeddings)
-    assert np.array_equal(unlike, known.unfamiliarity(embeddings.astype(np.float16)))
+    assert np.array_equal(unlike, known.novelty_score(embeddings.astype(np.float16)))
     policy = DecisionPolicy(min_confidence=0.0, min_margin=0.0, max_critical=1.0)
     open_to_all = replace(checkpoint, policy=policy)
     logits = np.eye(3, dtype=np.float32)[crops.targets] * 9

@@ -25,7 +25,7 @@ from napari_cytodino.training.finetuning.pipeline import finetune
 from napari_cytodino.training.recipes.distillation import Recipe
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.uncertainty.calibration import Aims
+from napari_cytodino.uncertainty.calibration import CalibrationTargets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def test_each_type_has_its_own_thresholds(smoke_run: Path, both: Path) -> None:
     )
     assert after.policy == before.policy
     assert figures_of(after.card) == figures_of(before.card)
-    near = after.at("bfloat16")
+    near = after.for_dtype("bfloat16")
     assert near.calibration is not None
     assert near.calibration.made_for["dtype"] == "bfloat16"
     assert near.policy.uncalibrated == ""
@@ -57,7 +57,7 @@ def test_each_type_has_its_own_thresholds(smoke_run: Path, both: Path) -> None:
 
 
 def test_they_were_measured_in_that_type(both: Path) -> None:
-    checkpoint = load_checkpoint(both).at("bfloat16")
+    checkpoint = load_checkpoint(both).for_dtype("bfloat16")
     content, name = recipe_of(checkpoint)
     recipe = build(Recipe, content, name)
     crops = read_part(recipe, None, ("calibration-b",), packed=False)
@@ -65,7 +65,7 @@ def test_they_were_measured_in_that_type(both: Path) -> None:
     plain = answers_to(load_checkpoint(both), crops).logits
     assert 0 < np.abs(ours - plain).max() < 0.2
     classifier = Classifier(checkpoint, "cpu", 8, "bfloat16")
-    seen, _ = classifier._in_parts(np.ascontiguousarray(crops.pixels[:8]))
+    seen, _ = classifier._run_batches(np.ascontiguousarray(crops.pixels[:8]))
     np.testing.assert_allclose(seen, ours[:8], atol=1e-2)
 
 
@@ -82,15 +82,17 @@ def test_one_altered_to_belong_to_other_weights_holds_nothing(
     write_manifest(folder, tuple(listed["sha256"]))
     checkpoint = load_checkpoint(folder)
     assert checkpoint.calibrated == ("float32",)
-    assert "float32 dtype" in checkpoint.at("bfloat16").policy.uncalibrated
+    assert "float32 dtype" in checkpoint.for_dtype("bfloat16").policy.uncalibrated
 
 
 def test_a_new_calibration_is_one_in_both_types(both: Path, tmp_path: Path) -> None:
-    aims = Aims(risk=0.1, delta=0.2)
+    aims = CalibrationTargets(risk=0.1, delta=0.2)
     text = calibrate(str(both), None, tmp_path, aims=aims)
     after = load_checkpoint(tmp_path / "checkpoint")
     assert after.calibrated == ("float32", "bfloat16")
-    before, near = (load_checkpoint(f).at("bfloat16") for f in (both, after.folder))
+    before, near = (
+        load_checkpoint(f).for_dtype("bfloat16") for f in (both, after.folder)
+    )
     assert before.calibration is not None
     assert near.calibration is not None
     assert near.calibration.delta == 0.2
@@ -123,7 +125,7 @@ def test_what_cannot_be_is_refused(smoke_run: Path, both: Path, tmp_path: Path) 
     source = str(smoke_run / "checkpoint")
     with pytest.raises(InputError, match="'float16' is no other number type"):
         calibrate_for("float16", source, None, tmp_path)
-    near = load_checkpoint(both).at("bfloat16")
+    near = load_checkpoint(both).for_dtype("bfloat16")
     assert near.calibration is not None
     with pytest.raises(CheckpointError, match="measured in float32"):
         save_calibrated(

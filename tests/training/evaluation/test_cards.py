@@ -91,12 +91,12 @@ def test_shipped_cards_have_figures_and_warnings(info) -> None:
 def test_every_accuracy_has_a_line_with_its_threshold_or_none(
     calibration: Calibration,
 ) -> None:
-    n = 2 * fewest_cells(0.005, calibration.share)
+    n = 2 * fewest_cells(0.005, calibration.delta_per_statement)
     score = np.linspace(1, 0.5, n)
     good = replace(calibration, curve=curve_of(score, np.arange(n) > 0.9 * n))
     lines = decisions_block(good).splitlines()
     (half,) = [line for line in lines if line.startswith("| 99.5% |")]
-    row = good.rows[0.005]
+    row = good.row_by_risk[0.005]
     assert row is not None
     assert f"| {score[score >= good.curve.thresholds[row]].min():.4f} |" in half
     assert half.endswith("| guaranteed |")

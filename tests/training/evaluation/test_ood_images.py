@@ -17,13 +17,13 @@ from napari_cytodino.training.evaluation.ood_images import (
     CORNER,
     WHAT,
     bccd_fields,
-    foreign_strangers,
     made_strangers,
     non_cells,
+    ood_fields,
     wbc_masks,
 )
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 CREAM, PURPLE = (250, 230, 205), (110, 60, 160)
 
 BOX = """<object><name>{}</name><pose>x</pose><bndbox>
@@ -119,7 +119,7 @@ def test_boxes_are_cells_at_their_middle(tmp_path: Path) -> None:
         "WBC", (110, 210), "bccd-fields/images/a.jpg",
     )  # fmt: skip
     assert (two.code, two.place) == ("RBC", (5, 10))
-    found = foreign_strangers(tmp_path, 40)
+    found = ood_fields(tmp_path, 40)
     assert set(found) == {"white cells, BCCD", "red cells, BCCD"}
     (crop,) = found["white cells, BCCD"]
     assert crop.shape == (44, 44, 3)
@@ -141,7 +141,7 @@ def test_single_cells_are_the_middle_of_their_pictures(tmp_path: Path) -> None:
     (folder / "labels.csv").write_text("file,class_name\n1.png,monocyte\n")
     (cell,) = wbc_masks(tmp_path)
     assert (cell.code, cell.place) == ("monocyte", (24.5, 24.5))
-    ((name, crops),) = foreign_strangers(tmp_path, 120).items()
+    ((name, crops),) = ood_fields(tmp_path, 120).items()
     # 60 pixels are asked of a picture of 50: the rest is mirrored
     assert (name, crops.shape) == ("white cells, wbc-masks", (1, 60, 60, 3))
     assert np.array_equal(crops[0, 5:55, 5:55], paper(1, 50)[0])
@@ -151,7 +151,7 @@ def test_single_cells_are_the_middle_of_their_pictures(tmp_path: Path) -> None:
 
 
 def test_without_other_laboratories_there_are_none(tmp_path: Path) -> None:
-    assert foreign_strangers(tmp_path, 80) == {}
+    assert ood_fields(tmp_path, 80) == {}
 
 
 def test_surroundings_of_real_cells_have_no_nucleus() -> None:
@@ -171,7 +171,7 @@ def test_cells_of_other_laboratories_are_in_view() -> None:
     kinds = Counter(cell.code for cell in bccd_fields(data))
     assert (kinds["WBC"], kinds["RBC"]) == (372, 4155)
     assert len(wbc_masks(data)) == 299
-    found = foreign_strangers(data, 192)
+    found = ood_fields(data, 192)
     assert set(found) <= set(WHAT)
     assert {n: c.shape[1] for n, c in found.items()} == {
         "white cells, wbc-masks": 96,

@@ -14,11 +14,11 @@ from napari_cytodino.stats.fixed_sequence import curve_of
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.evaluation._page_confidence import doubt_sections
 from napari_cytodino.training.metrics.scores import all_scores
-from napari_cytodino.uncertainty.calibration import Missed
+from napari_cytodino.uncertainty.calibration import MissedCritical
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import Strangers, TestCells
+from napari_cytodino.uncertainty.labelled import OodCells, TestCells
 from napari_cytodino.uncertainty.predictions import as_predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +42,13 @@ def some_cells(n: int = 300, sources: int = 2) -> TestCells:
 
 
 CELLS = some_cells()
-OTHERS = {EVIL: Strangers(np.float32([0.5, 2.5]), CELLS.logits[:2], "seen from afar")}
+OTHERS = {EVIL: OodCells(np.float32([0.5, 2.5]), CELLS.logits[:2], "seen from afar")}
 
 
 @pytest.fixture(scope="module")
 def made(make_calibration: Callable[..., Calibration]) -> Calibration:
     """Return a calibration on the cells that are judged, with a promise not kept."""
-    e = weigh(as_predictions(CELLS.logits), MLL, 1.0)
+    e = class_probabilities(as_predictions(CELLS.logits), MLL, 1.0)
     lineage = MLL.lineage_index[CELLS.targets]
     return make_calibration(
         MLL,
@@ -56,7 +56,7 @@ def made(make_calibration: Callable[..., Calibration]) -> Calibration:
         risk=0.1,
         curve=curve_of(e.confidence, e.best != CELLS.targets),
         lineage_curve=curve_of(e.lineage_share, e.lineage != lineage),
-        missed=Missed(90, 1, 0.01, 0.06),
+        missed=MissedCritical(90, 1, 0.01, 0.06),
         max_critical=1.0,
     )
 
@@ -86,7 +86,7 @@ def test_promises_are_said_with_what_came_of_them(
     found: Any, made: Calibration
 ) -> None:
     text = text_of(found)
-    assert made.promise(0.1) in text
+    assert made.guarantee(0.1) in text
     for row in found["guarantee"]["rows"]:
         if row["source"] == "all":
             assert row["statement"].split(" (")[0] in text

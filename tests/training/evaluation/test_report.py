@@ -20,7 +20,7 @@ from napari_cytodino.training.evaluation import _plots as plots
 from napari_cytodino.training.evaluation import report
 from napari_cytodino.training.evaluation.report import About, CellViews, write_report
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import Strangers, TestCells
+from napari_cytodino.uncertainty.labelled import OodCells, TestCells
 
 MLL = Taxonomy.load("mll21")
 ABOUT = About("A try", "demo", "ab" * 32, "synthetic, test part", data="drawn in code")
@@ -43,7 +43,7 @@ def some_cells(n: int = 60) -> TestCells:
 
 
 CELLS = some_cells()
-STRANGERS = {"red cells": Strangers(np.float32([0.5, 2, 3]), what="=1+1")}
+STRANGERS = {"red cells": OodCells(np.float32([0.5, 2, 3]), what="=1+1")}
 
 
 @pytest.fixture(scope="module")

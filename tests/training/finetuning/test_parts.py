@@ -65,7 +65,7 @@ def test_drawn_parts_share_no_image(tmp_path: Path) -> None:
 def test_the_published_protocol_has_no_test(tmp_path: Path) -> None:
     parts = load_parts(recipe_with("data.protocol=published"), None, tmp_path)
     assert list(parts.kept_apart()) == ["validation"]
-    assert parts.test is parts.thresholds is None
+    assert parts.test is parts.calibration is None
 
 
 def test_real_cells_are_dealt_once_and_for_all(

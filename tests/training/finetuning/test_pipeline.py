@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_cytodino.checkpoints.calibration_file import facts_of
+from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import CytoDinoError, InputError
@@ -32,7 +32,7 @@ from napari_cytodino.training.finetuning.pipeline import (
 )
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.training.runs.states import TrainingError, last_sealed
+from napari_cytodino.training.runs.states import TrainingError, newest_complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,9 +43,9 @@ LAST = "states/checkpoint-36/adapter_model.safetensors"
 KILLS = {
     "step": "FinetuneTrainer.training_step, lambda t: t.state.global_step == 17",
     "optimizer": "FinetuneTrainer._save_optimizer_and_scheduler, at_20",
-    "seal": "sealing.seal, lambda folder: folder.name == 'checkpoint-20'",
+    "seal": "states.mark_complete, lambda folder: folder.name == 'checkpoint-20'",
     "epoch": "FinetuneTrainer._determine_best_metric, lambda t: t.state.epoch == 2",
-    "merge": "finetune_results.merge_lora, lambda *_: True",
+    "merge": "results.merge_lora, lambda *_: True",
 }
 """Where a run of its own process kills itself: a function, and when."""
 
@@ -54,9 +54,9 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from napari_cytodino.training import finetune, finetune_results, sealing, trainer
-from napari_cytodino.training.recipes.reading import build
-from napari_cytodino.training.recipes.reading import read_recipe
+from napari_cytodino.training.finetuning import pipeline, results, trainer
+from napari_cytodino.training.recipes.reading import build, read_recipe
+from napari_cytodino.training.runs import states
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.finetuning.trainer import FinetuneTrainer
 
@@ -70,15 +70,15 @@ def arm(owner, name, when):
             os.kill(os.getpid(), signal.SIGKILL)
         return stock(*args, **kwargs)
     setattr(owner, name, deadly)
-    if owner is sealing:
-        trainer.seal = deadly
+    if owner is states:
+        trainer.mark_complete = deadly
 for name, spec in KILLS.items():
     target, when = spec.split(", ", 1)
     owner, attribute = target.rsplit(".", 1)
     pid = os.fork()
     if not pid:
         arm(eval(owner), attribute, eval(when))
-        finetune.finetune(recipe, None, Path(sys.argv[1]) / name)
+        pipeline.finetune(recipe, None, Path(sys.argv[1]) / name)
         os._exit(0)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL, name
 """
@@ -146,7 +146,7 @@ def test_a_run_leaves_states_log_board_and_a_checkpoint(
     assert checkpoint.synthetic
     assert checkpoint.taxonomy == recipe.classes_in_order
     assert "RANDOM weights" in checkpoint.card
-    facts = facts_of(checkpoint.folder)
+    facts = checkpoint_facts(checkpoint.folder)
     assert facts["n"] == {"calibration-a": 6, "calibration-b": 6, "test": 6}
     results = json.loads((whole / "metrics.json").read_text("utf-8"))
     assert set(results) == {"test"}
@@ -175,7 +175,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     whole: Path, killed: Path, recipe: FinetuneRecipe, tmp_path: Path, where: str
 ) -> None:
     run = copy(killed / where, tmp_path)
-    newest = last_sealed(run / "states")
+    newest = newest_complete(run / "states")
     wanted = {"step": 15, "optimizer": 15, "seal": 15, "epoch": 20}
     assert newest is not None
     assert newest.name == f"checkpoint-{wanted.get(where, 36)}"
@@ -251,8 +251,8 @@ def test_what_leaves_the_weights_alone_may_change(
 def test_another_split_or_base_is_refused_whatever_is_allowed(
     whole: Path, recipe: FinetuneRecipe, monkeypatch: pytest.MonkeyPatch, fact: str
 ) -> None:
-    stock = module.facts_of
-    monkeypatch.setattr(module, "facts_of", lambda *a: stock(*a) | {fact: "other"})
+    stock = module.run_facts
+    monkeypatch.setattr(module, "run_facts", lambda *a: stock(*a) | {fact: "other"})
     with pytest.raises(InputError, match=f"{fact} = .*, not 'other'"):
         finetune(recipe, None, whole, allow_inexact=True)
 
@@ -260,8 +260,8 @@ def test_another_split_or_base_is_refused_whatever_is_allowed(
 def test_another_number_of_processes_has_to_be_allowed(
     whole: Path, recipe: FinetuneRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stock = module.facts_of
-    monkeypatch.setattr(module, "facts_of", lambda *a: stock(*a) | {"processes": 2})
+    stock = module.run_facts
+    monkeypatch.setattr(module, "run_facts", lambda *a: stock(*a) | {"processes": 2})
     with pytest.raises(InputError, match="--allow-inexact-resume"):
         finetune(recipe, None, whole)
     assert finetune(recipe, None, whole, allow_inexact=True)
@@ -312,7 +312,7 @@ def test_a_loss_that_is_no_number_stops_with_what_is_left(
     monkeypatch.setattr(FinetuneTrainer, "compute_loss", breaks)
     with pytest.raises(TrainingError, match=r"step 8 the loss became nan.*point-5 is"):
         finetune(recipe, None, tmp_path)
-    newest = last_sealed(tmp_path / "states")
+    newest = newest_complete(tmp_path / "states")
     assert newest is not None
     assert newest.name == "checkpoint-5"
 

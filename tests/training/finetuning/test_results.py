@@ -27,7 +27,12 @@ from napari_cytodino.training.evaluation.cards import figures_block, figures_of
 from napari_cytodino.training.finetuning import results as finetune_results
 from napari_cytodino.training.finetuning.model import new_model
 from napari_cytodino.training.finetuning.parts import load_parts
-from napari_cytodino.training.finetuning.results import UNTUNED, card_of, finish, judge
+from napari_cytodino.training.finetuning.results import (
+    UNTUNED,
+    card_of,
+    evaluate_predictions,
+    finish,
+)
 from napari_cytodino.training.recipes.finetuning import BackbonePlan, FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
@@ -63,29 +68,32 @@ def finished(
 
 def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
     checkpoint = load_checkpoint(finished / "checkpoint")
-    answers = answers_of(checkpoint, parts.watched, batch=4)
+    answers = answers_of(checkpoint, parts.selection, batch=4)
     assert answers.logits.shape == (6, 3)
-    pixels = np.stack([parts.watched.crop(i) for i in range(6)])
+    pixels = np.stack([parts.selection.crop(i) for i in range(6)])
     batch = CropBatch(np.arange(6), pixels, np.ones(6, bool))
     (answer,) = Classifier(checkpoint, "cpu", dtype="float32").run([batch])
     assert np.allclose(answers.logits, answer.logits, atol=1e-5)
     assert np.allclose(answers.embeddings, answer.embeddings, atol=1e-2)
-    assert np.array_equal(answers.targets, parts.watched.targets)
+    assert np.array_equal(answers.targets, parts.selection.targets)
 
 
 def answered(parts: Parts, logits: NDArray[np.float32]) -> Answers:
-    n = len(parts.watched)
-    targets, sources = parts.watched.targets, parts.watched.sources
+    n = len(parts.selection)
+    targets, sources = parts.selection.targets, parts.selection.sources
     return Answers(logits, np.zeros((n, 24), np.float32), targets, sources)
 
 
 def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> None:
     checkpoint = load_checkpoint(finished / "checkpoint")
-    logits = np.eye(3, dtype=np.float32)[parts.watched.targets] * 9
-    found = judge(checkpoint, answered(parts, logits), VALIDATION)
+    logits = np.eye(3, dtype=np.float32)[parts.selection.targets] * 9
+    found = evaluate_predictions(checkpoint, answered(parts, logits), VALIDATION)
     assert found[VALIDATION]["synthetic"]["macro_f1"] == 1
     wrong = answered(parts, np.roll(logits, 1, axis=1))
-    assert judge(checkpoint, wrong, TEST)[TEST]["synthetic"]["accuracy"] == 0
+    assert (
+        evaluate_predictions(checkpoint, wrong, TEST)[TEST]["synthetic"]["accuracy"]
+        == 0
+    )
 
 
 def test_without_cells_kept_apart_nothing_is_calibrated(
@@ -112,9 +120,9 @@ def test_six_cells_promise_nothing(finished: Path) -> None:
 
 
 def test_patients_count_only_where_every_cell_has_one(parts: Parts) -> None:
-    assert patients_of(parts.watched) is None
-    files = tuple(replace(file, group="p1") for file in parts.watched.files)
-    named = replace(parts.watched, files=files)
+    assert patients_of(parts.selection) is None
+    files = tuple(replace(file, group="p1") for file in parts.selection.files)
+    named = replace(parts.selection, files=files)
     assert patients_of(named) is not None
     mixed = replace(named, files=(*files[:-1], replace(files[-1], group="")))
     assert patients_of(mixed) is None
@@ -144,8 +152,8 @@ def test_the_card_tells_backbone_loss_protocol_and_figures(
 
 def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
     checkpoint = load_checkpoint(run / "checkpoint")
-    logits = np.eye(3, dtype=np.float32)[parts.watched.targets]
-    judged = judge(checkpoint, answered(parts, logits), "x")
+    logits = np.eye(3, dtype=np.float32)[parts.selection.targets]
+    judged = evaluate_predictions(checkpoint, answered(parts, logits), "x")
     found: dict[str, object] = judged["x"]["synthetic"]
     return found
 
@@ -159,7 +167,7 @@ def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # on a processor that gains by bfloat16 thresholds are measured in it as well
-    monkeypatch.setattr(finetune_results, "gains_by_bfloat16", lambda device: True)
+    monkeypatch.setattr(finetune_results, "bfloat16_is_faster", lambda device: True)
     shape = {"image_size": 32, "patch_size": 16, "hidden_size": 24}
     inner = {"intermediate_size": 48} if kind == "dinov3_vit" else {"mlp_ratio": 2}
     config = AutoConfig.for_model(
@@ -181,7 +189,9 @@ def test_a_pretrained_backbone_ends_in_a_checkpoint_too(
     assert shared.base == describe_backbone(str(tmp_path / "base"))
     assert (shared.card, shared.policy) == (checkpoint.card, checkpoint.policy)
     assert shared.calibrated == checkpoint.calibrated == ("float32", "bfloat16")
-    assert shared.at("bfloat16").policy == checkpoint.at("bfloat16").policy
+    assert (
+        shared.for_dtype("bfloat16").policy == checkpoint.for_dtype("bfloat16").policy
+    )
     assert "computes in bfloat16" in checkpoint.card
     assert torch.allclose(shared.model()(pixels).logits, expected, atol=2e-2)
 
@@ -196,7 +206,7 @@ def test_the_command_classifies_with_the_folder(
     crops = tmp_path / "crops"
     crops.mkdir()
     for i in range(2):
-        Image.fromarray(parts.watched.crop(i)).save(crops / f"{i}.png")
+        Image.fromarray(parts.selection.crop(i)).save(crops / f"{i}.png")
     chosen = ["--checkpoint", str(finished / "checkpoint"), "--device", "cpu"]
     done = CliRunner().invoke(
         app,

@@ -19,7 +19,7 @@ from napari_cytodino.training.finetuning.states import (
 )
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.training.runs.states import TrainingError, seal
+from napari_cytodino.training.runs.states import TrainingError, mark_complete
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def state(folder: Path, step: int, **facts: Any) -> Path:
     control = {"TrainerControl": {"args": {"should_training_stop": stop}}}
     known = {"global_step": step, "max_steps": 9, "stateful_callbacks": control}
     (made / "trainer_state.json").write_text(json.dumps(known | facts), "utf-8")
-    seal(made)
+    mark_complete(made)
     return made
 
 

@@ -31,7 +31,7 @@ from napari_cytodino.training.finetuning.trainer import (
 )
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe, OptimPlan
 from napari_cytodino.training.recipes.reading import build, read_recipe
-from napari_cytodino.training.runs.states import TrainingError, last_sealed
+from napari_cytodino.training.runs.states import TrainingError, newest_complete
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def test_two_ranks_equal_one_at_the_same_global_batch(tmp_path: Path) -> None:
     assert len(list((two / "states").glob("*/rng_state_1.pth"))) == 3
     assert losses(two) == pytest.approx(losses(one), rel=2e-3)
     assert len(losses(one)) == 12
-    last = [last_sealed(run / "states") for run in (one, two)]
+    last = [newest_complete(run / "states") for run in (one, two)]
     models = [new_model(recipe).eval() for _ in last]
     pixels = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     answers = []

@@ -14,11 +14,15 @@ from napari_cytodino.training.metrics._guarantees import (
     guarantee_figures,
     guaranteed_row,
 )
-from napari_cytodino.uncertainty.calibration import RISKS, Calibration, Missed
+from napari_cytodino.uncertainty.calibration import (
+    ERROR_RATES,
+    Calibration,
+    MissedCritical,
+)
 from napari_cytodino.uncertainty.decisions import accepted_cells
 from napari_cytodino.uncertainty.labelled import TestCells
 from napari_cytodino.uncertainty.predictions import as_predictions
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 MLL = Taxonomy.load("mll21")
 
@@ -37,7 +41,7 @@ def some_cells(n: int, seed: int, worse: float = 0.0) -> TestCells:
 
 
 def calibrated(cells: TestCells, **changes: object) -> Calibration:
-    evidence = weigh(as_predictions(cells.logits), MLL, 1.0)
+    evidence = class_probabilities(as_predictions(cells.logits), MLL, 1.0)
     of_lineage = MLL.lineage_index[cells.targets]
     made = Calibration(
         temperature=1.0,
@@ -47,7 +51,7 @@ def calibrated(cells: TestCells, **changes: object) -> Calibration:
         counts={},
         curve=curve_of(evidence.confidence, evidence.best != cells.targets),
         lineage_curve=curve_of(evidence.lineage_share, evidence.lineage != of_lineage),
-        missed=Missed(400, 0, 0.01, 0.0102),
+        missed=MissedCritical(400, 0, 0.01, 0.0102),
         max_critical=1.0,
         rare=(),
         set_level=0.95,
@@ -68,8 +72,8 @@ FOUND = guarantee_figures(CELLS, MLL, MADE)
 
 def test_every_risk_is_told_of_all_and_of_each_source() -> None:
     told = [(r["risk"], r["source"]) for r in FOUND["rows"]]
-    assert told == [(k, s) for k in RISKS for s in ("all", "east", "west")]
-    for risk in RISKS:
+    assert told == [(k, s) for k in ERROR_RATES for s in ("all", "east", "west")]
+    for risk in ERROR_RATES:
         whole, *parts = (r for r in FOUND["rows"] if r["risk"] == risk)
         for key in ("n", "accepted", "wrong", "lineage_accepted", "lineage_wrong"):
             assert whole[key] == sum(part[key] for part in parts)
@@ -87,7 +91,7 @@ def test_rows_are_what_the_policy_accepts() -> None:
         assert row["error"] == pytest.approx(wrong[taken].mean(), abs=1e-6)
         ends = exact_interval(row["wrong"], row["accepted"])
         assert (row["error_low"], row["error_high"]) == pytest.approx(ends, abs=1e-6)
-        assert row["statement"] == MADE.promise(row["risk"])
+        assert row["statement"] == MADE.guarantee(row["risk"])
         assert not row["contradicted"]
     coverage = [r["coverage"] for r in promised]
     assert coverage == sorted(coverage)
@@ -95,7 +99,7 @@ def test_rows_are_what_the_policy_accepts() -> None:
 
 def test_lineages_are_counted_with_their_own_threshold() -> None:
     (row,) = (r for r in FOUND["rows"] if r["risk"] == 0.05 and r["source"] == "all")
-    evidence = weigh(as_predictions(CELLS.logits), MLL, 1.0)
+    evidence = class_probabilities(as_predictions(CELLS.logits), MLL, 1.0)
     sure = evidence.lineage_share >= MADE.policy(0.05).min_lineage
     wrong = evidence.lineage != MLL.lineage_index[CELLS.targets]
     assert row["lineage_threshold"] == MADE.policy(0.05).min_lineage
@@ -130,7 +134,7 @@ def test_unfamiliar_cells_are_not_accepted() -> None:
 
 def test_circumstances_are_told() -> None:
     assert (FOUND["calibration_cells"], FOUND["date"]) == (3000, "2026-01-01")
-    assert FOUND["says"] == MADE.promise(0.005)
+    assert FOUND["says"] == MADE.guarantee(0.005)
     assert FOUND["critical"]["promised"] is False
     assert (FOUND["critical"]["k"], FOUND["critical"]["n"]) == (0, 400)
     none = guarantee_figures(CELLS, MLL, replace(MADE, missed=None))

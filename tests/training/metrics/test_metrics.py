@@ -16,9 +16,9 @@ from napari_cytodino.stats.cohen_kappa import kappa_of_table as kappa
 from napari_cytodino.training.metrics.confusion_table import (
     balanced_accuracy,
     bootstrap_macro_f1,
+    classification_report,
     confusion,
     f1_scores,
-    figures,
     macro_f1,
     macro_f1_of,
     row_shares,
@@ -45,7 +45,7 @@ def test_confusion_by_hand() -> None:
 
 
 def test_every_figure_against_scikit_learn() -> None:
-    found = figures(TARGETS, GUESSES, CODES)
+    found = classification_report(TARGETS, GUESSES, CODES)
     assert found["n"] == 300
     assert found["classes"] == 4
     assert found["accuracy"] == pytest.approx((TARGETS == GUESSES).mean(), abs=1e-4)
@@ -70,13 +70,15 @@ def test_interval_holds_the_value_and_repeats() -> None:
 def test_accepted_cells_are_counted() -> None:
     targets, guesses = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0])
     taken = np.array([True, True, True, False])
-    found = figures(targets, guesses, CODES[:2], taken)
+    found = classification_report(targets, guesses, CODES[:2], taken)
     assert found["accepted"] == 0.75
     assert (found["accepted_n"], found["accepted_wrong"]) == (3, 1)
 
 
 def test_no_cell_accepted() -> None:
-    found = figures(np.array([0, 1]), np.array([0, 1]), CODES[:2], np.zeros(2, bool))
+    found = classification_report(
+        np.array([0, 1]), np.array([0, 1]), CODES[:2], np.zeros(2, bool)
+    )
     assert (found["accepted"], found["accepted_wrong"]) == (0.0, 0)
 
 

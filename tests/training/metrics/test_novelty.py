@@ -17,7 +17,7 @@ from napari_cytodino.training.metrics._novelty import (
     unfamiliar_figures,
 )
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import Strangers
+from napari_cytodino.uncertainty.labelled import OodCells
 
 MLL = Taxonomy.load("mll21")
 values = st.lists(st.integers(0, 6).map(lambda i: i / 4), min_size=1, max_size=30)
@@ -58,7 +58,7 @@ def test_the_limit_keeps_just_enough_known_cells() -> None:
 
 def figures(known, strange, **more):
     policy = DecisionPolicy(min_confidence=0.6, min_margin=0, max_critical=1)
-    others = {"red cells": Strangers(np.float32(strange), what="from afar", **more)}
+    others = {"red cells": OodCells(np.float32(strange), what="from afar", **more)}
     return unfamiliar_figures(np.float32(known), others, MLL, policy)
 
 
@@ -108,8 +108,8 @@ def test_nothing_is_told_where_nothing_is_known() -> None:
 
 def test_strangers_need_an_unfamiliarity() -> None:
     with pytest.raises(InputError, match="not known for 1 of 2 strangers"):
-        Strangers(np.float32([1, np.nan]))
+        OodCells(np.float32([1, np.nan]))
     with pytest.raises(InputError, match="0 of 0"):
-        Strangers(np.zeros(0, np.float32))
+        OodCells(np.zeros(0, np.float32))
     with pytest.raises(InputError, match="1 logits for 2 strangers"):
-        Strangers(np.ones(2, np.float32), np.zeros((1, 21), np.float32))
+        OodCells(np.ones(2, np.float32), np.zeros((1, 21), np.float32))

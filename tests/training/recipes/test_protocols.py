@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.data.crops import CellFile
-from napari_cytodino.training.data.duplicates import Fingerprint
+from napari_cytodino.training.data.duplicates import ImageHashes
 from napari_cytodino.training.data.splits import (
     load_or_make_split,
     make_split,
@@ -144,7 +144,7 @@ def test_no_group_and_no_duplicate_crosses_parts(
     prints, bytes_of_last = {}, ""
     for f, (_, _, twin, looks) in zip(files, rows, strict=True):
         bytes_of_last = bytes_of_last if twin else f.path
-        prints[f.path] = Fingerprint(bytes_of_last, str(looks or f.path))
+        prints[f.path] = ImageHashes(bytes_of_last, str(looks or f.path))
     files += cells({"lone": 8})
     parts = make_split(files, prints=prints, seed=seed)
     assert set(parts) == {f.key for f in files}

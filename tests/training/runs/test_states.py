@@ -17,15 +17,15 @@ from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.training.runs import states
 from napari_cytodino.training.runs.states import (
+    COMPLETE,
     EXACT,
     FINGERPRINT,
-    SEAL,
-    check_fingerprint,
-    drop_unsealed,
-    fault_of,
-    last_sealed,
-    seal,
+    bind_run,
+    drop_incomplete,
+    mark_complete,
+    newest_complete,
     versions,
+    why_incomplete,
     write_whole_json,
 )
 
@@ -43,27 +43,27 @@ def state(folder: Path, step: int, *, sealed: bool = True) -> Path:
     (made / "weights").write_bytes(bytes([step % 256]) * 100)
     (made / "inner" / "rng").write_text(str(step))
     if sealed:
-        seal(made)
+        mark_complete(made)
     return made
 
 
 def test_the_newest_sealed_state_is_found_by_number(tmp_path: Path) -> None:
-    assert last_sealed(tmp_path) is None
+    assert newest_complete(tmp_path) is None
     for step in (9, 100, 20):
         state(tmp_path, step)
-    newest = last_sealed(tmp_path)
+    newest = newest_complete(tmp_path)
     assert newest is not None
     assert newest.name == "checkpoint-100"
 
 
 def test_the_seal_lists_every_file_with_its_hash(tmp_path: Path) -> None:
     made = state(tmp_path, 3)
-    hashes = json.loads((made / SEAL).read_text("utf-8"))
+    hashes = json.loads((made / COMPLETE).read_text("utf-8"))
     assert hashes == {name: sha256(made / name) for name in ("weights", "inner/rng")}
-    assert fault_of(made) == ""
+    assert why_incomplete(made) == ""
 
 
-@pytest.mark.parametrize("name", ["weights", "inner/rng", SEAL])
+@pytest.mark.parametrize("name", ["weights", "inner/rng", COMPLETE])
 @pytest.mark.parametrize("harm", ["cut", "flip", "delete", "empty"])
 def test_each_harm_to_each_file_is_noticed(
     tmp_path: Path, name: str, harm: str, caplog: pytest.LogCaptureFixture
@@ -76,18 +76,18 @@ def test_each_harm_to_each_file_is_noticed(
         path.unlink()
     else:
         path.write_bytes({"cut": raw[:-3] or b"x", "flip": flipped, "empty": b""}[harm])
-    assert fault_of(made)
-    assert last_sealed(tmp_path) == older
+    assert why_incomplete(made)
+    assert newest_complete(tmp_path) == older
     assert "checkpoint-2 is left out" in caplog.text
 
 
 def test_a_seal_of_nothing_is_none(tmp_path: Path) -> None:
     made = tmp_path / "checkpoint-1"
     made.mkdir()
-    (made / SEAL).write_text("{}", "utf-8")
-    assert "lists no file" in fault_of(made)
-    (made / SEAL).write_text("[1]", "utf-8")
-    assert "lists no file" in fault_of(made)
+    (made / COMPLETE).write_text("{}", "utf-8")
+    assert "lists no file" in why_incomplete(made)
+    (made / COMPLETE).write_text("[1]", "utf-8")
+    assert "lists no file" in why_incomplete(made)
 
 
 def test_what_is_not_sealed_is_dropped_and_nothing_else(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_is_not_sealed_is_dropped_and_nothing_else(tmp_path: Path) -> None:
     state(tmp_path, 2, sealed=False)
     other = tmp_path / "notes"
     other.mkdir()
-    drop_unsealed(tmp_path)
+    drop_incomplete(tmp_path)
     assert sorted(tmp_path.iterdir()) == [kept, other]
 
 
@@ -113,7 +113,7 @@ def test_files_reach_the_disk_before_the_seal(
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc")
     monkeypatch.setattr(os, "fsync", fsync)
-    seal(made)
+    mark_complete(made)
     names = [name.removeprefix(str(made)) for name in order]
     assert names[:2] == ["/inner/rng", "/weights"]
     assert "COMPLETE" in names[2]
@@ -148,8 +148,8 @@ def test_a_state_is_sealed_on_windows(
 ) -> None:
     made = state(tmp_path, 4, sealed=False)
     monkeypatch.setattr(states, "os", Windows)
-    seal(made)
-    assert last_sealed(tmp_path) == made
+    mark_complete(made)
+    assert newest_complete(tmp_path) == made
 
 
 def test_json_is_whole_or_as_it_was(tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_json_is_whole_or_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_new_folder_takes_the_facts_and_the_same_facts_agree(tmp_path: Path) -> None:
-    assert not check_fingerprint(tmp_path, FACTS)
+    assert not bind_run(tmp_path, FACTS)
     assert json.loads((tmp_path / FINGERPRINT).read_text("utf-8")) == FACTS
-    assert check_fingerprint(tmp_path, dict(reversed(FACTS.items())))
+    assert bind_run(tmp_path, dict(reversed(FACTS.items())))
 
 
 @pytest.mark.parametrize(
@@ -191,20 +191,20 @@ def test_a_new_folder_takes_the_facts_and_the_same_facts_agree(tmp_path: Path) -
 def test_another_meaning_is_refused_even_if_inexact_is_allowed(
     tmp_path: Path, changes: dict[str, Any], word: str
 ) -> None:
-    check_fingerprint(tmp_path, FACTS)
+    bind_run(tmp_path, FACTS)
     for allowed in (False, True):
         with pytest.raises(InputError, match=word):
-            check_fingerprint(tmp_path, FACTS | changes, allow_inexact=allowed)
+            bind_run(tmp_path, FACTS | changes, allow_inexact=allowed)
 
 
 def test_other_last_bits_have_to_be_allowed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_fingerprint(tmp_path, FACTS)
+    bind_run(tmp_path, FACTS)
     other = FACTS | {"versions": {"torch": "2.7"}}
     with pytest.raises(InputError, match=r"torch = '2\.6', not '2\.7'.*--allow"):
-        check_fingerprint(tmp_path, other)
-    assert check_fingerprint(tmp_path, other, allow_inexact=True)
+        bind_run(tmp_path, other)
+    assert bind_run(tmp_path, other, allow_inexact=True)
     assert "versions.torch was '2.6', is '2.7'" in caplog.text
 
 
@@ -212,7 +212,7 @@ def test_other_last_bits_have_to_be_allowed(
 def test_a_damaged_fingerprint_is_no_new_run(tmp_path: Path, content: str) -> None:
     (tmp_path / FINGERPRINT).write_text(content, "utf-8")
     with pytest.raises(InputError, match="cannot be read"):
-        check_fingerprint(tmp_path, FACTS)
+        bind_run(tmp_path, FACTS)
 
 
 values = st.recursive(
@@ -223,9 +223,9 @@ values = st.recursive(
 
 
 def test_nothing_is_not_the_same_as_none(tmp_path: Path) -> None:
-    check_fingerprint(tmp_path, {"recipe": {}})
+    bind_run(tmp_path, {"recipe": {}})
     with pytest.raises(InputError, match=r"recipe\.seed = 'nothing', not None"):
-        check_fingerprint(tmp_path, {"recipe": {"seed": None}})
+        bind_run(tmp_path, {"recipe": {"seed": None}})
 
 
 @settings(max_examples=40)
@@ -237,12 +237,12 @@ def test_facts_agree_exactly_when_they_are_equal(
     tmp_path_factory: pytest.TempPathFactory, before: Any, after: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    check_fingerprint(folder, before)
+    bind_run(folder, before)
     if before == after:
-        assert check_fingerprint(folder, after)
+        assert bind_run(folder, after)
     else:
         with pytest.raises(InputError):
-            check_fingerprint(folder, after)
+            bind_run(folder, after)
 
 
 def test_versions_are_those_that_decide_bits() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.widgets.canvas import layers
 from napari_cytodino.widgets.canvas._label_overlay import (
-    LabelPicture,
+    LabelOverlay,
     PaintedLevel,
     coarse_plane,
 )
@@ -41,11 +41,11 @@ def wanted(labels: np.ndarray, values: list[int]) -> np.ndarray:
     return out
 
 
-def picture_of(data: list[Any]) -> tuple[LabelPicture, CellsReading]:
+def picture_of(data: list[Any]) -> tuple[LabelOverlay, CellsReading]:
     cells = cells_from_labels(LABELS)
     layer = SimpleNamespace(multiscale=len(data) > 1, data=data)
     reading = CellsReading(cells, SOURCE, data[0], cells.bbox)
-    return LabelPicture(layer, reading, FLAT), reading
+    return LabelOverlay(layer, reading, FLAT), reading
 
 
 @settings(deadline=None)
@@ -152,7 +152,7 @@ def test_coarser_levels_may_have_fewer_planes() -> None:
     layer = SimpleNamespace(multiscale=True, data=[whole, whole[::2, ::2, ::2]])
     cells = cells_from_labels(LABELS)
     frame = SimpleNamespace(plane=(3,), lift=lambda plane: plane)
-    picture = LabelPicture(
+    picture = LabelOverlay(
         layer, CellsReading(cells, SOURCE, LABELS, cells.bbox), frame
     )
     picture.paint(np.array([1, 2, 3], np.uint8))

@@ -17,8 +17,8 @@ from napari_cytodino.widgets.canvas.layers import (
     CROPS,
     bare_reader,
     cells_reader,
-    kind_of,
     label_plane,
+    layer_type,
     may_be_crops,
     may_hold_channels,
     source_spec,
@@ -218,8 +218,8 @@ def test_an_image_without_cells(viewer: ViewerModel) -> None:
 
 
 def test_kinds(viewer: ViewerModel) -> None:
-    assert kind_of(viewer.add_image(RGB)) == "image"
-    assert kind_of(viewer.add_labels(LABELS)) == "labels"
-    assert kind_of(viewer.add_points()) == "points"
-    assert kind_of(viewer.add_shapes()) == "shapes"
-    assert kind_of(None) == "nonetype"
+    assert layer_type(viewer.add_image(RGB)) == "image"
+    assert layer_type(viewer.add_labels(LABELS)) == "labels"
+    assert layer_type(viewer.add_points()) == "points"
+    assert layer_type(viewer.add_shapes()) == "shapes"
+    assert layer_type(None) == "nonetype"

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari_cytodino.widgets.picture.result_layers import CLASSES, SELECTED
 
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.widgets.canvas.canvas import SHOWN
-from napari_cytodino.widgets.canvas.result_layers import CLASSES, SELECTED
 from napari_cytodino.widgets.session.messages import CellsReading
 
 
 def test_nothing_is_drawn_before_there_is_a_table(chosen: Any) -> None:
-    picture = chosen.controller.picture
+    picture = chosen.controller.canvas
     assert picture.marks() is None
     picture.draw()
     picture.write_features()
@@ -37,13 +37,13 @@ def test_features_hold_the_table(chosen: Any) -> None:
 
 
 def test_fly_to_the_selected_cell(judged: Any) -> None:
-    viewer, picture = judged.viewer, judged.controller.picture
+    viewer, picture = judged.viewer, judged.controller.canvas
     viewer.scene.camera.zoom = 0.05
     judged.session.select(2)
     picture.fly_to_selected()
     center = viewer.scene.camera.center[-2:]
     assert center == pytest.approx(tuple(judged.session.cells.centre[2]))
-    ring = picture.drawing.layer(SELECTED).size[0]
+    ring = picture.result_layers.layer(SELECTED).size[0]
     assert ring * viewer.scene.camera.zoom == pytest.approx(SHOWN)
     viewer.scene.camera.zoom = 3.0
     judged.session.select(4)
@@ -60,7 +60,7 @@ def test_fly_to_the_selected_cell(judged: Any) -> None:
 
 def test_without_a_selection_nothing_flies(judged: Any) -> None:
     before = judged.viewer.scene.camera.center
-    judged.controller.picture.fly_to_selected()
+    judged.controller.canvas.fly_to_selected()
     assert judged.viewer.scene.camera.center == before
 
 
@@ -70,9 +70,9 @@ def test_fly_into_another_plane(chosen: Any, smear: Any) -> None:
     layer = viewer.add_labels(np.stack([smear.labels] * 3), name="stack of cells")
     session.choose(image=stack, cells_layer=layer)
     viewer.dims.set_point(0, 2)
-    chosen.controller.picture.place(chosen.controller.point())
-    session.take_cells(CellsReading(cells_from_labels(smear.labels), None))
+    chosen.controller.canvas.place(chosen.controller.point())
+    session.set_cells(CellsReading(cells_from_labels(smear.labels), None))
     session.select(1)
     viewer.dims.set_point(0, 0)
-    chosen.controller.picture.fly_to_selected()
+    chosen.controller.canvas.fly_to_selected()
     assert viewer.dims.point[0] == 2

@@ -44,7 +44,7 @@ def test_the_class_layer_is_above_and_the_labels_untouched(
 def test_pixels_have_the_colour_of_their_cell(chosen: Any, mode: str) -> None:
     chosen.classify()
     chosen.session.show(mode=mode)
-    layer, look = classes(chosen.viewer), chosen.controller.picture.marks()
+    layer, look = classes(chosen.viewer), chosen.controller.canvas.marks()
     for row, colour in zip(look.rows, look.colours, strict=True):
         mask = chosen.session.cells_layer.data == chosen.session.cells.label[row]
         values = np.unique(layer.data[mask])
@@ -66,7 +66,7 @@ def test_recolouring_keeps_the_layer_and_no_undo(chosen: Any) -> None:
 
 def test_hidden_classes_vanish(chosen: Any) -> None:
     chosen.classify()
-    look = chosen.controller.picture.marks()
+    look = chosen.controller.canvas.marks()
     name = chosen.session.table["final_class"][0]
     chosen.session.show(hidden=frozenset({name}))
     label = int(chosen.session.table["label"][0])
@@ -156,7 +156,7 @@ def test_points_and_boxes_get_rings(bench: Any, smear: Any, kind: str) -> None:
     rings = bench.viewer.layers[SPOTS]
     world = np.array([rings.data_to_world(spot) for spot in rings.data])
     np.testing.assert_allclose(world, spots, atol=0.3)
-    look = bench.controller.picture.marks()
+    look = bench.controller.canvas.marks()
     np.testing.assert_allclose(rings.border_color, look.colours, atol=0.01)
     assert CLASSES not in bench.viewer.layers
     assert (

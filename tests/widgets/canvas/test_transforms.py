@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.components import ViewerModel
 
-from napari_cytodino.widgets.canvas.transforms import Frame
+from napari_cytodino.widgets.canvas.transforms import PlanePlacement
 
 
 def test_a_plane_lies_where_its_layer_lies() -> None:
@@ -13,7 +13,7 @@ def test_a_plane_lies_where_its_layer_lies() -> None:
     layer = viewer.add_image(
         np.zeros((5, 8, 9)), scale=(3, 0.5, 0.5), translate=(1, 2, 3)
     )
-    frame = Frame(layer, (7, 0, 0))
+    frame = PlanePlacement(layer, (7, 0, 0))
     assert frame.plane == (2,)
     own = viewer.add_labels(frame.lift(np.ones((8, 9), np.uint8)), **frame.placement)
     for y, x in ((0, 0), (3, 4)):
@@ -24,13 +24,13 @@ def test_a_plane_lies_where_its_layer_lies() -> None:
 
 def test_channels_are_left_out() -> None:
     layer = ViewerModel().add_image(np.zeros((3, 8, 9)), scale=(1, 2, 2))
-    frame = Frame(layer, (0, 0, 0), 0)
+    frame = PlanePlacement(layer, (0, 0, 0), 0)
     assert frame.plane == ()
     assert frame.placement["scale"].tolist() == [2, 2]
 
 
 def test_crops_span_their_axis() -> None:
     layer = ViewerModel().add_image(np.zeros((4, 8, 8)))
-    frame = Frame(layer, (0, 0, 0), crops=True)
+    frame = PlanePlacement(layer, (0, 0, 0), crops=True)
     spots = frame.lift_points(np.full((2, 2), 3.5), np.array([1, 3]))
     assert spots[:, 0].tolist() == [1, 3]

@@ -9,7 +9,7 @@ import pytest
 
 from napari_cytodino.widgets.canvas.result_layers import CLASSES, REVIEW
 from napari_cytodino.widgets.controllers._classification_run import GREY
-from napari_cytodino.widgets.session.cell_card import describe
+from napari_cytodino.widgets.session.cell_card import cell_card_of
 from napari_cytodino.widgets.session.preferences import Preferences
 
 
@@ -156,7 +156,7 @@ def test_pixels_that_are_no_numbers_are_rejected_alone(bench: Any, smear: Any) -
     review = bench.viewer.layers[REVIEW]
     place = review.features["label"].tolist().index(3)
     assert str(review.symbol[place]) == "diamond"
-    card = describe(bench.session, 2)
+    card = cell_card_of(bench.session, 2)
     assert card.likeliest == ()
     assert card.status == "rejected"
 

@@ -84,7 +84,7 @@ def test_export_equals_the_screen(
     exported = whole_table(bench.session).set_index("label")
     features = labels.features.set_index("index")
     assert sorted(exported.index) == sorted(ids)
-    look = bench.controller.picture.marks()
+    look = bench.controller.canvas.marks()
     colours = dict(zip(bench.session.table["label"], look.colours, strict=True))
     for label in ids:
         mask = labels.data == label
@@ -167,13 +167,13 @@ def test_nothing_flagged_is_said(judged: Any, told: list[str]) -> None:
     judged.session._weighed = None
     judged.session.rebuild()
     judged.controller.next_flagged()
-    judged.session.forget()
+    judged.session.clear_cells()
     judged.controller.next_flagged()
     assert told == [NONE_FLAGGED, NOT_YET]
 
 
 def test_moved_thresholds_reach_the_canvas_and_the_layer(judged: Any) -> None:
-    review = judged.controller.picture.drawing.layer(REVIEW)
+    review = judged.controller.canvas.result_layers.layer(REVIEW)
     assert len(review.data) == 3
     judged.session.set_risk(0.05)
     judged.qtbot.waitUntil(lambda: len(review.data) == 1, timeout=20_000)

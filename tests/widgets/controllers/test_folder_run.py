@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_cytodino.batch.run import Outcome
+from napari_cytodino.batch.run import ImageResult
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.widgets.controllers import folder_run
 from napari_cytodino.widgets.controllers.folder_run import FolderRun
@@ -41,7 +41,7 @@ class Held:
                 if plan.crops:
                     progress(number + 1, len(plan.images))
                 else:
-                    yield Outcome(image, 3, 1, skipped=number == 0)
+                    yield ImageResult(image, 3, 1, skipped=number == 0)
                 if cancelled():
                     return
             if plan.crops:
@@ -74,7 +74,7 @@ def test_progress_time_left_and_the_end(held: Held, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: not run.busy)
     assert (run.tally.done, run.tally.cells, run.tally.skipped) == (4, 12, 1)
     assert not run.stopped
-    assert run.promise.startswith("Accepted cells:")
+    assert run.guarantee.startswith("Accepted cells:")
     assert states[0] == (RunState.OPENING, 0)
     assert states[-1] == (RunState.IDLE, 4)
 
@@ -123,7 +123,7 @@ def test_a_fault_ends_the_run_and_is_told(
     run.start(PLAN)
     qtbot.waitUntil(lambda: not run.busy)
     assert told == [run.fault] == ["The results cannot lie there."]
-    assert run.promise == ""
+    assert run.guarantee == ""
 
 
 def test_closed_meanwhile_nothing_is_heard_any_more(held: Held, qtbot: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from napari_cytodino.checkpoints.checkpoint import Checkpoint
 from napari_cytodino.common.errors import CheckpointError
-from napari_cytodino.uncertainty.novelty import Familiarity
+from napari_cytodino.uncertainty.novelty import NoveltyDetector
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let every checkpoint have three training cells, and note who reads them."""
     made: list[str] = []
     references = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [-1, 0, 0, 0]], np.float16)
-    known = Familiarity(
+    known = NoveltyDetector(
         references,
         np.array([2, 3, 4]),
         np.zeros((21, 4), np.float32),
@@ -25,7 +25,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         np.ones(2),
     )
 
-    def familiarity(self: Checkpoint) -> Familiarity:
+    def familiarity(self: Checkpoint) -> NoveltyDetector:
         made.append(self.name)
         return known
 

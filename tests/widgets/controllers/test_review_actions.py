@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_cytodino.review.image_fingerprint import fingerprint
+from napari_cytodino.review.image_fingerprint import fingerprint_pixels
 from napari_cytodino.review.log import ReviewLog
 from napari_cytodino.widgets.controllers._review_actions import ALL_READ
 from napari_cytodino.widgets.session.review_queue import queue
@@ -20,9 +20,9 @@ CODE = "NGS"
 
 @pytest.fixture
 def reading(judged: Any, tmp_path: Path) -> Any:
-    image = fingerprint(judged.session.reading.source)
+    image = fingerprint_pixels(judged.session.reading.source)
     log = ReviewLog.open(tmp_path / "case.sqlite", image=image)
-    judged.controller.reviewing.start(log, "AM")
+    judged.controller.review.start(log, "AM")
     return judged
 
 
@@ -66,7 +66,7 @@ def test_a_cell_from_elsewhere_stays_selected(reading: Any) -> None:
 
 def test_undo_goes_where_it_happened(reading: Any) -> None:
     session, actions = reading.session, reading.controller.actions
-    reading.controller.reviewing.select([1, 4])
+    reading.controller.review.select([1, 4])
     actions.set_class(CODE)
     session.select(0)
     actions.undo()
@@ -106,6 +106,6 @@ def test_who_leads_on_while_a_verdict_is_given_is_followed(reading: Any) -> None
     wanted = queue(session).tolist()
     other = next(row for row in range(6) if row not in wanted)
     session.select(wanted[0])
-    reading.controller.reviewing.changed.connect(lambda rows: session.select(other))
+    reading.controller.review.changed.connect(lambda rows: session.select(other))
     actions.accept()
     assert session.selected_row == other

@@ -57,10 +57,10 @@ def test_a_case_is_looked_for_once_cells_are_classified(
     chosen.classify()
     qtbot.waitUntil(lambda: bool(heard), timeout=10_000)
     case.open("AM", case="M-7")
-    log = chosen.controller.reviewing.log
+    log = chosen.controller.review.log
     assert log.case == "M-7"
     assert "no file" in case.place_note
-    chosen.controller.reviewing.accept([0])
-    chosen.controller.reviewing.stop()
+    chosen.controller.review.accept([0])
+    chosen.controller.review.stop()
     chosen.classify()
     qtbot.waitUntil(lambda: "read before, by AM" in case.offer, timeout=10_000)

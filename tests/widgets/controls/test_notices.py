@@ -16,9 +16,9 @@ def heard() -> list[Notification]:
 
 
 def test_a_sentence_for_the_user(heard: list[Notification]) -> None:
-    notices.tell(InputError("The image is grey; choose colour."))
-    notices.say("60 cells were found.")
-    notices.warn("point 7 left out.")
+    notices.error(InputError("The image is grey; choose colour."))
+    notices.info("60 cells were found.")
+    notices.warning("point 7 left out.")
     assert [n.message for n in heard] == [
         "The image is grey; choose colour.",
         "60 cells were found.",
@@ -31,5 +31,5 @@ def test_a_fault_of_ours_keeps_its_trace(heard: list[Notification]) -> None:
     try:
         raise ZeroDivisionError("ours")
     except ZeroDivisionError as error:
-        notices.tell(error)
+        notices.error(error)
     assert heard[-1].exception.args == ("ours",)

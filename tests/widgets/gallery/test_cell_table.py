@@ -69,14 +69,14 @@ def test_return_goes_to_the_cell(read_bench: Any, table: CellTable) -> None:
 def test_a_verdict_shows_and_nothing_jumps(read_bench: Any, table: CellTable) -> None:
     table.sortByColumn(NAMES.index("final_class"), Qt.SortOrder.AscendingOrder)
     before = table.cells.rows.copy()
-    read_bench.controller.reviewing.set_class("MON", [3])
+    read_bench.controller.review.set_class("MON", [3])
     assert table.cells.rows.tolist() == before.tolist()
     place = before.tolist().index(3)
     assert column(table, "final_class")[place] == "MON"
     assert column(table, "reviewer")[place] == "AM"
-    read_bench.controller.reviewing.reject([3])
+    read_bench.controller.review.reject([3])
     assert column(table, "reviewed_class")[place] == "not a cell"
-    read_bench.controller.reviewing.read_as("BK", blind=True)
+    read_bench.controller.review.read_as("BK", blind=True)
     assert set(column(table, "cell_class")) == {""}
     assert set(column(table, "confidence")) == {""}
 

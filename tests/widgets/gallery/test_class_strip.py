@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL
-from napari_cytodino.widgets.gallery._class_strip import Shelf
+from napari_cytodino.widgets.gallery._class_strip import ClassStrip
 from napari_cytodino.widgets.gallery._model import GalleryModel
 from napari_cytodino.widgets.gallery._order import PENDING
 from napari_cytodino.widgets.session.appearance import UNSETTLED
@@ -16,14 +16,14 @@ from napari_cytodino.widgets.session.appearance import UNSETTLED
 
 @pytest.fixture
 def model(pictured: Any) -> GalleryModel:
-    made = GalleryModel(pictured.session, pictured.reviewing)
+    made = GalleryModel(pictured.session, pictured.review)
     made.rebuild()
     return made
 
 
 @pytest.fixture
-def shelf(model: GalleryModel, qtbot: Any) -> Shelf:
-    made = Shelf()
+def shelf(model: GalleryModel, qtbot: Any) -> ClassStrip:
+    made = ClassStrip()
     qtbot.addWidget(made)
     made.resize(500, 200)
     made.refresh(model)
@@ -33,7 +33,7 @@ def shelf(model: GalleryModel, qtbot: Any) -> Shelf:
 
 
 def test_a_chip_for_each_class_in_order_empty_ones_too(
-    pictured: Any, shelf: Shelf
+    pictured: Any, shelf: ClassStrip
 ) -> None:
     taxonomy = pictured.session.taxonomy
     shown = [key for key, chip in shelf.chips.items() if chip.isVisible()]
@@ -45,10 +45,10 @@ def test_a_chip_for_each_class_in_order_empty_ones_too(
     assert chip.toolTip() == taxonomy.classes[taxonomy.index(chip.kind.code)].name
 
 
-def test_counts_follow(pictured: Any, model: GalleryModel, shelf: Shelf) -> None:
+def test_counts_follow(pictured: Any, model: GalleryModel, shelf: ClassStrip) -> None:
     a, b, *_ = pictured.codes
     chips = dict(shelf.chips)
-    pictured.reviewing.set_class(b, [0, 4])
+    pictured.review.set_class(b, [0, 4])
     model.rebuild()
     shelf.refresh(model)
     assert (shelf.chips[a].count, shelf.chips[b].count) == (13, 17)
@@ -61,20 +61,20 @@ def test_counts_follow(pictured: Any, model: GalleryModel, shelf: Shelf) -> None
 
 
 def test_another_taxonomy_or_way_of_reading_has_other_chips(
-    pictured: Any, model: GalleryModel, shelf: Shelf, qtbot: Any
+    pictured: Any, model: GalleryModel, shelf: ClassStrip, qtbot: Any
 ) -> None:
-    pictured.reviewing.read_as("CD", blind=True)
+    pictured.review.read_as("CD", blind=True)
     model.rebuild()
     shelf.refresh(model)
     assert next(iter(shelf.chips)) == UNSETTLED
     assert shelf.chips[UNSETTLED].text() == "not yet read 60"
-    pictured.session.forget()
+    pictured.session.clear_cells()
     model.rebuild()
     shelf.refresh(model)
     assert not shelf.isVisible()
 
 
-def test_a_press_names_the_class(pictured: Any, shelf: Shelf, qtbot: Any) -> None:
+def test_a_press_names_the_class(pictured: Any, shelf: ClassStrip, qtbot: Any) -> None:
     pressed: list[Any] = []
     shelf.pressed.connect(pressed.append)
     chip = shelf.chips[pictured.codes[2]]
@@ -82,7 +82,7 @@ def test_a_press_names_the_class(pictured: Any, shelf: Shelf, qtbot: Any) -> Non
     assert pressed == [chip.kind]
 
 
-def test_targets(pictured: Any, shelf: Shelf) -> None:
+def test_targets(pictured: Any, shelf: ClassStrip) -> None:
     chip = shelf.chips[pictured.codes[1]]
     at = chip.mapToGlobal(chip.rect().center())
     assert shelf.kind_at(at) == chip.kind
@@ -94,7 +94,7 @@ def test_targets(pictured: Any, shelf: Shelf) -> None:
     assert chip.grab().toImage() == before
 
 
-def test_a_chip_shows_code_colour_and_count(pictured: Any, shelf: Shelf) -> None:
+def test_a_chip_shows_code_colour_and_count(pictured: Any, shelf: ClassStrip) -> None:
     chip = shelf.chips[pictured.codes[0]]
     full = chip.grab().toImage()
     assert full.pixelColor(3, 4).getRgbF()[:3] == pytest.approx(
@@ -108,7 +108,7 @@ def test_a_chip_shows_code_colour_and_count(pictured: Any, shelf: Shelf) -> None
     assert chip.grab().toImage() != full
 
 
-def test_lines_wrap_where_there_is_no_room(shelf: Shelf, qtbot: Any) -> None:
+def test_lines_wrap_where_there_is_no_room(shelf: ClassStrip, qtbot: Any) -> None:
     shelf.resize(200, 400)
     rows = {chip.y() for chip in shelf.chips.values() if chip.isVisible()}
     qtbot.waitUntil(

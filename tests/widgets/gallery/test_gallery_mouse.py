@@ -140,7 +140,7 @@ def test_drag_to_another_section(pictured: Any, hand: Hand) -> None:
     hand.click(1, SHIFT)
     hand.drag(hand.spot(1), hand.spot(second.start))
     for row in rows:
-        assert pictured.reviewing.verdict_of(row).cell_class == second.kind.code
+        assert pictured.review.verdict_of(row).cell_class == second.kind.code
         assert hand.panel.model.kind_of(row) == second.kind
     assert not hand.view.gestures.busy
 
@@ -149,8 +149,8 @@ def test_drag_takes_a_cell_that_was_not_selected(pictured: Any, hand: Hand) -> N
     second, row = section(hand, 1), hand.row(4)
     hand.click(0)
     hand.drag(hand.spot(4), hand.spot(second.start))
-    assert pictured.reviewing.verdict_of(row).cell_class == second.kind.code
-    assert pictured.reviewing.verdict_of(hand.row(0)) is None
+    assert pictured.review.verdict_of(row).cell_class == second.kind.code
+    assert pictured.review.verdict_of(hand.row(0)) is None
 
 
 def test_drag_to_a_code_above(pictured: Any, hand: Hand) -> None:
@@ -163,7 +163,7 @@ def test_drag_to_a_code_above(pictured: Any, hand: Hand) -> None:
     assert chip.aimed
     hand.release(end)
     assert not chip.aimed
-    assert pictured.reviewing.verdict_of(row).cell_class == NOT_A_CELL
+    assert pictured.review.verdict_of(row).cell_class == NOT_A_CELL
 
 
 def test_a_drop_where_it_came_from_or_nowhere_says_nothing(
@@ -187,7 +187,7 @@ def test_escape_lets_go(pictured: Any, hand: Hand, qtbot: Any) -> None:
 
 
 def test_nothing_can_be_dragged_in_a_closed_case(pictured: Any, hand: Hand) -> None:
-    pictured.reviewing.lock("signed")
+    pictured.review.lock("signed")
     hand.panel.follow.refresh()
     second = section(hand, 1)
     hand.drag(hand.spot(0), hand.spot(second.start))

@@ -163,7 +163,7 @@ def test_keys_of_verdicts_pass_through(panel: GalleryPanel, press: Any) -> None:
 def test_without_cells_all_keys_pass(
     pictured: Any, panel: GalleryPanel, press: Any
 ) -> None:
-    pictured.session.forget()
+    pictured.session.clear_cells()
     for key in (KEY.Key_Right, KEY.Key_Return, KEY.Key_PageDown):
         assert press(key) == -1
     assert len(panel.around.heard) == 3

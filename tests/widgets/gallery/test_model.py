@@ -17,8 +17,8 @@ from napari_cytodino.widgets.session.appearance import UNSETTLED
 
 @pytest.fixture
 def model(pictured: Any) -> GalleryModel:
-    made = GalleryModel(pictured.session, pictured.reviewing)
-    pictured.reviewing.changed.connect(
+    made = GalleryModel(pictured.session, pictured.review)
+    pictured.review.changed.connect(
         lambda rows: made.rebuild() if rows is None else made.patch(rows)
     )
     made.rebuild()
@@ -49,16 +49,16 @@ def test_verdicts_are_taken_as_if_all_were_read_anew(
     pictured: Any, model: GalleryModel
 ) -> None:
     a, b, *_ = pictured.codes
-    pictured.reviewing.set_class(b, [0, 4])
+    pictured.review.set_class(b, [0, 4])
     assert rows_of(model, b)[:3] == [0, 1, 4]
-    pictured.reviewing.reject([8])
+    pictured.review.reject([8])
     assert rows_of(model, NOT_A_CELL) == [8]
-    pictured.reviewing.accept([12])
-    pictured.reviewing.undo()
-    pictured.reviewing.undo()
+    pictured.review.accept([12])
+    pictured.review.undo()
+    pictured.review.undo()
     assert rows_of(model, a) == list(range(8, 60, 4))
     assert model.read == 2
-    fresh = GalleryModel(pictured.session, pictured.reviewing)
+    fresh = GalleryModel(pictured.session, pictured.review)
     fresh.rebuild()
     assert same(model.order, fresh.order)
     assert (model.read, model.doubtful) == (fresh.read, fresh.doubtful)
@@ -70,13 +70,13 @@ def test_words_of_a_tile(pictured: Any, model: GalleryModel) -> None:
     assert (first.code, first.sign, first.note, first.read) == (a, "?", "40 %", False)
     assert (last.sign, last.note) == ("", "97 %")
     assert model.tile(59).note == ">99 %", "no answer is certain"
-    pictured.reviewing.set_class(b, [0])
-    pictured.reviewing.accept([56])
+    pictured.review.set_class(b, [0])
+    pictured.review.accept([56])
     corrected, accepted = model.tile(0), model.tile(56)
     assert (corrected.code, corrected.sign, corrected.read) == (b, "", True)
     assert corrected.note == f"was {a}"
     assert (accepted.note, accepted.read) == ("", True)
-    pictured.reviewing.reject([4])
+    pictured.review.reject([4])
     assert model.tile(4).code == ""
     assert model.tile(4).note == f"was {a}"
 
@@ -87,7 +87,7 @@ def test_words_of_a_cell(pictured: Any, model: GalleryModel) -> None:
     words = model.words(0)
     assert words.startswith(f"Cell 1: {a}, {name}; the model says {a}, 40 %; for an")
     assert words.endswith("; not read yet.")
-    pictured.reviewing.set_class(b, [0])
+    pictured.review.set_class(b, [0])
     assert model.words(0).startswith(f"Cell 1: {b}")
     assert model.words(0).endswith("; read.")
 
@@ -96,7 +96,7 @@ def test_a_blind_reader_learns_nothing_of_the_model(
     pictured: Any, model: GalleryModel
 ) -> None:
     code = pictured.codes[1]
-    pictured.reviewing.read_as("CD", blind=True)
+    pictured.review.read_as("CD", blind=True)
     model.sort, model.like = "similarity", 3
     model.rebuild()
     centre, band = pictured.session.cells.centre, pictured.session.crop_side()
@@ -105,7 +105,7 @@ def test_a_blind_reader_learns_nothing_of_the_model(
     assert model.sorted_by == "position"
     assert model.doubtful == 0
     assert model.words(0) == "Cell 1: not yet read; not read yet."
-    pictured.reviewing.set_class(code, [7])
+    pictured.review.set_class(code, [7])
     assert rows_of(model, code) == [7]
     tile = model.tile(7)
     assert (tile.code, tile.sign, tile.note, tile.read) == (code, "", "", True)
@@ -142,8 +142,8 @@ def test_cells_that_are_not_classified(pictured: Any, model: GalleryModel) -> No
     assert model.tile(2).note == f"{100 * session.table['confidence'][1]:.0f} %"
     assert model.words(1) == "Cell 2: not classified yet; not read yet."
     with pytest.raises(InputError, match="not classified yet"):
-        pictured.reviewing.set_class(pictured.codes[3], [1])
-    pictured.reviewing.set_class(pictured.codes[3], [1, 2])
+        pictured.review.set_class(pictured.codes[3], [1])
+    pictured.review.set_class(pictured.codes[3], [1, 2])
     assert 2 in rows_of(model, pictured.codes[3])
     assert model.tile(2).read
     assert not model.tile(1).read
@@ -154,7 +154,7 @@ def test_cells_that_are_not_classified(pictured: Any, model: GalleryModel) -> No
 
 
 def test_no_cells(pictured: Any, model: GalleryModel) -> None:
-    pictured.session.forget()
+    pictured.session.clear_cells()
     model.rebuild()
     assert len(model.order) == 0
     assert (model.read, model.doubtful) == (0, 0)

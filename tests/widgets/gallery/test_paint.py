@@ -14,7 +14,7 @@ from napari_cytodino.widgets.gallery import _paint as paint
 from napari_cytodino.widgets.gallery._model import Tile
 from napari_cytodino.widgets.gallery._order import Section, kinds
 from napari_cytodino.widgets.session.appearance import OPEN
-from napari_cytodino.widgets.workers.thumbnails import Picture
+from napari_cytodino.widgets.workers.thumbnails import Thumbnail
 
 TAXONOMY = Taxonomy.load("mll21")
 KINDS = {kind.key: kind for kind in kinds(TAXONOMY)}
@@ -33,10 +33,10 @@ def style(qapp: Any) -> paint.Style:
 
 
 @pytest.fixture
-def picture(qapp: Any) -> Picture:
+def picture(qapp: Any) -> Thumbnail:
     pixmap = QPixmap(SIDE, SIDE)
     pixmap.fill(QColor("#c0a0c0"))
-    return Picture(pixmap, SIDE)
+    return Thumbnail(pixmap, SIDE)
 
 
 def drawn(style: paint.Style, draw: Any, size: int = 110) -> QImage:
@@ -48,7 +48,7 @@ def drawn(style: paint.Style, draw: Any, size: int = 110) -> QImage:
     return image
 
 
-def tile(style: paint.Style, what: Tile, picture: Picture | None) -> QImage:
+def tile(style: paint.Style, what: Tile, picture: Thumbnail | None) -> QImage:
     return drawn(
         style, lambda p: paint.draw_tile(p, style, (10, 10), SIDE, what, picture)
     )
@@ -59,7 +59,7 @@ def grey(image: QImage) -> QImage:
 
 
 def test_the_picture_stands_in_a_frame_of_its_class(
-    style: paint.Style, picture: Picture
+    style: paint.Style, picture: Thumbnail
 ) -> None:
     image, side = tile(style, TILE, picture), style.tile(SIDE)[0]
     assert image.pixelColor(10 + side // 2, 10 + side // 2) == QColor("#c0a0c0")
@@ -72,7 +72,7 @@ def test_the_picture_stands_in_a_frame_of_its_class(
 
 
 def test_doubt_verdict_and_class_are_seen_without_colour(
-    style: paint.Style, picture: Picture
+    style: paint.Style, picture: Thumbnail
 ) -> None:
     other = KINDS[CRITICAL]
     looks = [
@@ -111,7 +111,7 @@ def test_signs_have_shapes_of_their_own(style: paint.Style) -> None:
 
 
 def test_a_missing_picture_and_a_failed_one(style: paint.Style) -> None:
-    waiting, failed = tile(style, TILE, None), tile(style, TILE, Picture(None, SIDE))
+    waiting, failed = tile(style, TILE, None), tile(style, TILE, Thumbnail(None, SIDE))
     assert waiting != failed, "the failed one says so in words"
 
 

@@ -50,9 +50,9 @@ def first_rows(panel: GalleryPanel) -> list[int]:
 def test_the_title_counts(pictured: Any, panel: GalleryPanel) -> None:
     doubt = panel.model.doubtful
     assert panel.title.text() == f"60 cells · 0 read · {doubt} in doubt"
-    pictured.reviewing.set_class(pictured.codes[0], [0, 1])
+    pictured.review.set_class(pictured.codes[0], [0, 1])
     assert panel.title.text() == f"60 cells · 2 read · {doubt - 2} in doubt"
-    pictured.session.forget()
+    pictured.session.clear_cells()
     assert panel.title.text() == "Gallery"
     assert not panel.shelf.isVisible()
     assert "px across" not in panel.hint.text()
@@ -132,7 +132,7 @@ def test_confirm_all_in_view_but_those_that_demand_a_look(
     assert f"{len(wanted)} cells confirmed." in panel.hint.text()
     assert f"{len(critical)} in view want a verdict" in panel.hint.text()
     assert not panel.confirm.isEnabled()
-    pictured.reviewing.undo()
+    pictured.review.undo()
     assert not len(pictured.session.reviews), "one step, however many"
 
 
@@ -152,25 +152,25 @@ def test_nothing_can_be_confirmed_in_a_closed_case_or_blind(
 ) -> None:
     all_drawn(panel, qtbot)
     qtbot.waitUntil(panel.confirm.isEnabled)
-    pictured.reviewing.lock("signed")
+    pictured.review.lock("signed")
     panel.follow.refresh()
     assert not panel.confirm.isEnabled()
     assert not panel.view.movable
-    pictured.reviewing.reopen("a second look")
-    pictured.reviewing.read_as("CD", blind=True)
+    pictured.review.reopen("a second look")
+    pictured.review.read_as("CD", blind=True)
     panel.follow.refresh()
     assert not panel.confirm.isEnabled()
 
 
 def test_a_blind_reader(pictured: Any, panel: GalleryPanel) -> None:
-    pictured.reviewing.read_as("CD", blind=True)
+    pictured.review.read_as("CD", blind=True)
     panel.follow.refresh()
     assert panel.title.text() == "60 cells · 0 read"
     assert "hidden" in panel.hint.text()
     assert not panel.sort.isEnabled()
     assert panel.sort.currentData() == "position"
     assert len(panel.model.order.sections) == 1
-    pictured.reviewing.read_as("AB")
+    pictured.review.read_as("AB")
     panel.follow.refresh()
     assert panel.sort.isEnabled()
     assert panel.sort.currentData() == "confidence"
@@ -184,7 +184,7 @@ def test_only_what_comes_from_elsewhere_is_set(
     assert set(pictured.session.reviews) == {1}
     panel.view.dropped.emit(kind, np.array([0, 4]))
     assert set(pictured.session.reviews) == {1}
-    pictured.reviewing.lock("signed")
+    pictured.review.lock("signed")
     panel.view.dropped.emit(kind, np.array([2]))
     assert len(told) == 1, "what cannot be recorded is said"
 
@@ -195,7 +195,7 @@ def test_a_refused_confirmation_is_said(
     def refuse(rows: Any) -> int:
         raise InputError("the disk is full")
 
-    monkeypatch.setattr(pictured.reviewing, "confirm", refuse)
+    monkeypatch.setattr(pictured.review, "confirm", refuse)
     panel._confirm()
     assert told == ["the disk is full"]
     assert "confirmed" not in panel.hint.text()
@@ -238,7 +238,7 @@ def test_it_ends_with_its_dock(pictured: Any, qtbot: Any) -> None:
     assert gone() is None
     # nothing of it hears these any more
     pictured.session.select(3)
-    pictured.reviewing.set_class(pictured.codes[0], [2])
+    pictured.review.set_class(pictured.codes[0], [2])
     pictured.session.rebuild()
     qtbot.wait(80)
 
@@ -253,7 +253,7 @@ def test_it_ends_when_its_dock_is_taken_away(pictured: Any, qtbot: Any) -> None:
     dock.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     pictured.session.select(3)
-    pictured.reviewing.set_class(pictured.codes[0], [2])
+    pictured.review.set_class(pictured.codes[0], [2])
     pictured.session.rebuild()
     panel.thumbnails.want([1], 20)
     qtbot.wait(80)

@@ -74,7 +74,7 @@ def test_selection_band_and_burden_are_drawn(panel: GalleryPanel) -> None:
 
 
 def test_an_empty_gallery_says_what_to_do(pictured: Any, panel: GalleryPanel) -> None:
-    pictured.session.forget()
+    pictured.session.clear_cells()
     empty = shot(panel)
     assert panel.view.plan.counts == ()
     paper = empty.pixelColor(1, 1)

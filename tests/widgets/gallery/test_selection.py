@@ -8,26 +8,30 @@ import numpy as np
 import pytest
 
 from napari_cytodino.widgets.gallery._model import GalleryModel
-from napari_cytodino.widgets.gallery._selection import Choice
+from napari_cytodino.widgets.gallery._selection import GallerySelection
 
 
 @pytest.fixture
-def choice(pictured: Any) -> Choice:
-    model = GalleryModel(pictured.session, pictured.reviewing)
+def choice(pictured: Any) -> GallerySelection:
+    model = GalleryModel(pictured.session, pictured.review)
     model.rebuild()
-    return Choice(model, pictured.reviewing)
+    return GallerySelection(model, pictured.review)
 
 
-def test_one_cell_is_what_the_card_shows(pictured: Any, choice: Choice) -> None:
+def test_one_cell_is_what_the_card_shows(
+    pictured: Any, choice: GallerySelection
+) -> None:
     choice.one(9)
     assert pictured.session.selected_row == 9
-    assert pictured.reviewing.rows.tolist() == [9]
+    assert pictured.review.rows.tolist() == [9]
     assert choice.holds(9)
     assert not choice.holds(8)
     assert not choice.holds(1000)
 
 
-def test_a_run_follows_the_order_of_the_gallery(pictured: Any, choice: Choice) -> None:
+def test_a_run_follows_the_order_of_the_gallery(
+    pictured: Any, choice: GallerySelection
+) -> None:
     choice.one(8)
     choice.through(16)
     assert choice.rows.tolist() == [16, 8, 12], "the current one first"
@@ -41,7 +45,7 @@ def test_a_run_follows_the_order_of_the_gallery(pictured: Any, choice: Choice) -
     assert pictured.session.selected_row == 34
 
 
-def test_toggle(choice: Choice) -> None:
+def test_toggle(choice: GallerySelection) -> None:
     choice.one(8)
     choice.toggle(20)
     assert choice.rows.tolist() == [20, 8]
@@ -52,7 +56,7 @@ def test_toggle(choice: Choice) -> None:
     assert not len(choice.rows)
 
 
-def test_the_first_in_the_gallery_becomes_current(choice: Choice) -> None:
+def test_the_first_in_the_gallery_becomes_current(choice: GallerySelection) -> None:
     choice.take(np.array([44, 12, 56]))
     assert choice.current == 12
     assert choice.rows.tolist() == [12, 44, 56]
@@ -60,7 +64,7 @@ def test_the_first_in_the_gallery_becomes_current(choice: Choice) -> None:
     assert not len(choice.rows)
 
 
-def test_what_is_selected_elsewhere(pictured: Any, choice: Choice) -> None:
+def test_what_is_selected_elsewhere(pictured: Any, choice: GallerySelection) -> None:
     came: list[int] = []
     changed: list[bool] = []
     choice.came.connect(came.append)
@@ -77,16 +81,16 @@ def test_what_is_selected_elsewhere(pictured: Any, choice: Choice) -> None:
     assert changed
 
 
-def test_cells_may_vanish(pictured: Any, choice: Choice) -> None:
+def test_cells_may_vanish(pictured: Any, choice: GallerySelection) -> None:
     choice.one(50)
-    pictured.session.forget()
+    pictured.session.clear_cells()
     choice._model.rebuild()
     choice.refresh()
     assert choice.current is None
     assert not choice.holds(50)
 
 
-def test_closed_it_follows_no_more(pictured: Any, choice: Choice) -> None:
+def test_closed_it_follows_no_more(pictured: Any, choice: GallerySelection) -> None:
     choice.close()
     choice.close()
     pictured.session.select(3)

@@ -41,13 +41,13 @@ def test_the_next_cell_takes_the_place_of_the_one_that_left(
     panel.choice.one(rows[6])
     panel.view.show_row(rows[6])
     before = panel.view.height_of(rows[6])
-    pictured.reviewing.set_class(code(panel, 0))
+    pictured.review.set_class(code(panel, 0))
     assert panel.choice.rows.tolist() == [rows[7]]
     assert panel.view.height_of(rows[7]) == before
     assert rows[6] in section(panel, 0)
     # sixteen cells above now, a line more perhaps, and still no jump
     for number in range(3):
-        pictured.reviewing.set_class(code(panel, 0))
+        pictured.review.set_class(code(panel, 0))
         assert panel.view.height_of(rows[8 + number]) == before
 
 
@@ -59,7 +59,7 @@ def test_an_accepted_cell_stays_and_the_next_is_selected(
     panel.choice.one(rows[columns - 1])
     panel.view.show_row(rows[columns])
     offset = panel.view.offset
-    pictured.reviewing.accept()
+    pictured.review.accept()
     assert panel.choice.rows.tolist() == [rows[columns]], "the first of the next line"
     assert panel.view.offset == offset
     assert section(panel, 1) == rows
@@ -68,7 +68,7 @@ def test_an_accepted_cell_stays_and_the_next_is_selected(
 def test_the_last_of_a_class_leads_back(pictured: Any, panel: GalleryPanel) -> None:
     rows = section(panel, 0)
     panel.choice.one(rows[-1])
-    pictured.reviewing.set_class(code(panel, 1))
+    pictured.review.set_class(code(panel, 1))
     assert panel.choice.rows.tolist() == [rows[-2]]
 
 
@@ -78,7 +78,7 @@ def test_many_at_once(pictured: Any, panel: GalleryPanel) -> None:
     panel.choice.through(rows[5])
     panel.view.show_row(rows[2])
     before = panel.view.height_of(rows[2])
-    pictured.reviewing.set_class(code(panel, 0))
+    pictured.review.set_class(code(panel, 0))
     assert panel.choice.rows.tolist() == [rows[6]]
     assert panel.view.height_of(rows[6]) == before
 
@@ -88,13 +88,13 @@ def test_an_undo_brings_the_cell_back_and_selects_it(
 ) -> None:
     rows = section(panel, 1)
     panel.choice.one(rows[2])
-    pictured.reviewing.set_class(code(panel, 0))
-    pictured.reviewing.undo()
+    pictured.review.set_class(code(panel, 0))
+    pictured.review.undo()
     assert section(panel, 1) == rows
     assert panel.choice.rows.tolist() == [rows[2]]
-    pictured.reviewing.accept()
-    pictured.reviewing.select([rows[2]])
-    pictured.reviewing.withdraw()
+    pictured.review.accept()
+    pictured.review.select([rows[2]])
+    pictured.review.withdraw()
     assert panel.choice.rows.tolist() == [rows[2]], "a verdict taken back is no verdict"
 
 
@@ -104,8 +104,8 @@ def test_a_verdict_given_elsewhere_leaves_the_selection_alone(
     panel.sort.setFocus()
     qtbot.waitUntil(lambda: not panel.view.hasFocus())
     row = section(panel, 1)[2]
-    pictured.reviewing.select([row])
-    pictured.reviewing.set_class(code(panel, 0))
+    pictured.review.select([row])
+    pictured.review.set_class(code(panel, 0))
     assert panel.choice.rows.tolist() == [row]
     assert row in section(panel, 0)
 
@@ -117,7 +117,7 @@ def test_verdicts_on_other_cells_do_not_scroll(
     panel.choice.one(rows[3])
     panel.view.show_row(rows[3])
     before = panel.view.height_of(rows[3])
-    pictured.reviewing.set_class(code(panel, 2), section(panel, 0)[:6])
+    pictured.review.set_class(code(panel, 2), section(panel, 0)[:6])
     assert panel.view.height_of(rows[3]) == before
     assert panel.choice.rows.tolist() == [rows[3]]
 
@@ -136,20 +136,20 @@ def test_results_are_taken_in_a_moment_and_once(
 
 
 def test_other_cells_are_taken_at_once(pictured: Any, panel: GalleryPanel) -> None:
-    pictured.session.forget()
+    pictured.session.clear_cells()
     assert len(panel.model.order) == 0
 
 
 def test_another_reader_has_other_verdicts(pictured: Any, panel: GalleryPanel) -> None:
-    pictured.reviewing.set_class(code(panel, 1), section(panel, 0)[:3])
+    pictured.review.set_class(code(panel, 1), section(panel, 0)[:3])
     assert panel.model.read == 3
-    pictured.reviewing.read_as("CD")
+    pictured.review.read_as("CD")
     assert panel.model.read == 0
 
 
 def test_after_all_cells_of_all_classes(pictured: Any, panel: GalleryPanel) -> None:
     panel.choice.take(np.arange(60))
-    pictured.reviewing.set_class(code(panel, 0))
+    pictured.review.set_class(code(panel, 0))
     assert len(panel.model.order.sections) == 1
     assert len(panel.choice.rows) == 60, "there is no other cell to go to"
 
@@ -158,7 +158,7 @@ def test_closed_it_follows_no_more(pictured: Any, panel: GalleryPanel) -> None:
     panel.follow.close()
     panel.follow.close()
     rows = section(panel, 0)
-    pictured.reviewing.set_class(code(panel, 1), rows[:1])
+    pictured.review.set_class(code(panel, 1), rows[:1])
     assert section(panel, 0) == rows
 
 

@@ -48,7 +48,7 @@ def test_keys_move_it_and_everything_follows(
     assert "expected" in words
     assert "at most" in words
     assert "95 % sure" in words
-    review = judged.controller.picture.drawing.layer(REVIEW)
+    review = judged.controller.canvas.result_layers.layer(REVIEW)
     qtbot.waitUntil(lambda: len(review.data) == 2, timeout=20_000)
     layer = judged.viewer.layers["cells"]
     qtbot.waitUntil(lambda: "status" in layer.features, timeout=20_000)
@@ -140,5 +140,5 @@ def test_the_button_goes_to_the_costliest(
         seen.append(judged.session.selected_row)
     assert sorted(seen) == [3, 4, 5]
     price = review_costs(judged.session.taxonomy)
-    cost = judged.session.evidence.expected_cost(price)
+    cost = judged.session.probabilities.expected_cost(price)
     assert (np.diff(cost[seen]) <= 0).all()

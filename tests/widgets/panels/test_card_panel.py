@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cytodino.widgets.controls.bars import ProbabilityBars, percent
+from napari_cytodino.widgets.controls.bars import ProbabilityBars, rounded_percent
 from napari_cytodino.widgets.panels.card_panel import CardPanel, facts, to_pixmap
-from napari_cytodino.widgets.session.cell_card import Card, Likely, describe
+from napari_cytodino.widgets.session.cell_card import CellCard, Likely, cell_card_of
 
 
 @pytest.fixture
@@ -58,12 +58,14 @@ def test_a_calibrated_cell_tells_all_that_is_known(
 
 
 def test_facts_that_are_unknown_are_not_told() -> None:
-    assert facts(Card("Cell 1"), ()) == []
+    assert facts(CellCard("Cell 1"), ()) == []
     likely = Likely("XY", "a class", (1.0, 0.0, 0.0, 1.0), 0.5)
-    assert facts(Card("Cell 1", likeliest=(likely,)), ()) == [
+    assert facts(CellCard("Cell 1", likeliest=(likely,)), ()) == [
         "Not calibrated: 50 % XY (a class)"
     ]
-    none = facts(Card("Cell 1", likeliest=(likely,), possible=(), set_level=0.9), ())
+    none = facts(
+        CellCard("Cell 1", likeliest=(likely,), possible=(), set_level=0.9), ()
+    )
     assert "none is likely enough" in none[-1]
 
 
@@ -80,7 +82,7 @@ def test_the_toggle_is_an_intention(chosen: Any, panel: CardPanel) -> None:
 
 def test_bars_are_painted_in_the_colour_of_their_class(chosen: Any, qtbot: Any) -> None:
     chosen.classify()
-    card = describe(chosen.session, 0)
+    card = cell_card_of(chosen.session, 0)
     bars = ProbabilityBars()
     qtbot.addWidget(bars)
     bars.show_entries(card.likeliest)
@@ -100,7 +102,7 @@ def test_pixels_keep_their_colour_and_shares_are_honest() -> None:
     pixels[1, 2] = (250, 10, 20)
     image = to_pixmap(pixels).toImage()
     assert image.pixelColor(2, 1).getRgb()[:3] == (250, 10, 20)
-    assert [percent(p) for p in (0.0, 0.001, 0.5, 0.999, 1.0)] == [
+    assert [rounded_percent(p) for p in (0.0, 0.001, 0.5, 0.999, 1.0)] == [
         "0 %",
         "<1 %",
         "50 %",

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_cytodino.widgets.controls.ui import with_suffix
 from napari_cytodino.widgets.panels.export_panel import ExportPanel
-from napari_cytodino.widgets.session.guarantee import standing
+from napari_cytodino.widgets.session.guarantee import guarantee_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_csv_with_provenance(
     assert notes["synthetic"] is True
     assert notes["settings"]["cells"] == "cells"
     assert notes["settings"]["partial"] is False
-    assert notes["settings"]["promise"] == standing(chosen.session).text
+    assert notes["settings"]["promise"] == guarantee_of(chosen.session).text
     assert str(path) in chosen.messages[-1]
 
 

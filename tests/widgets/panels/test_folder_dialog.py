@@ -48,13 +48,13 @@ def dialog(make_napari_viewer: Any, qtbot: Any, told: list[str]) -> FolderDialog
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Let one image pass for each release."""
-    gate, real = threading.Semaphore(0), cluster.process
+    gate, real = threading.Semaphore(0), cluster.classify_recorded
 
     def process(*args: Any) -> Any:
         assert gate.acquire(timeout=30)
         return real(*args)
 
-    monkeypatch.setattr(cluster, "process", process)
+    monkeypatch.setattr(cluster, "classify_recorded", process)
     return gate
 
 
@@ -97,7 +97,7 @@ def test_two_images_and_one_that_is_none(
     assert "in 2 images" in said
     assert f"The results are in {out}." in said
     assert dialog.failed.toPlainText().startswith("bad.png cannot be read")
-    assert dialog.promise.text().startswith("Accepted cells:")
+    assert dialog.guarantee.text().startswith("Accepted cells:")
     # nothing is squeezed for want of room
     assert dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width())
     opened: list[str] = []

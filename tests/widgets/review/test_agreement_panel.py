@@ -22,7 +22,7 @@ def panel(read_bench: Any, qtbot: Any) -> ReadersPanel:
 @pytest.fixture
 def two(read_bench: Any, panel: ReadersPanel) -> Any:
     """Return the bench after AM and BK called three cells, one of them differently."""
-    reviewing = read_bench.controller.reviewing
+    reviewing = read_bench.controller.review
     reviewing.set_class("BLA", [0])
     reviewing.set_class("MON", [1, 2])
     reviewing.read_as("BK")
@@ -51,7 +51,7 @@ def test_two_readers_and_the_model(two: Any, panel: ReadersPanel) -> None:
 
 def test_disagreements_are_settled_one_by_one(two: Any, panel: ReadersPanel) -> None:
     panel.settle.click()
-    reviewing = two.controller.reviewing
+    reviewing = two.controller.review
     assert reviewing.settling
     two.controller.actions.skip()
     assert two.session.selected_row == 1
@@ -63,7 +63,7 @@ def test_disagreements_are_settled_one_by_one(two: Any, panel: ReadersPanel) -> 
 
 
 def test_a_blind_reader_sees_no_comparison(two: Any, panel: ReadersPanel) -> None:
-    two.controller.reviewing.read_as("CL", blind=True)
+    two.controller.review.read_as("CL", blind=True)
     assert panel.words.text() == BLIND
     assert not panel.pair.isVisible()
     assert panel.list.topLevelItemCount() == 0
@@ -72,7 +72,7 @@ def test_a_blind_reader_sees_no_comparison(two: Any, panel: ReadersPanel) -> Non
 def test_signing_and_reopening(
     two: Any, panel: ReadersPanel, monkeypatch: Any, told: list[str]
 ) -> None:
-    reviewing = two.controller.reviewing
+    reviewing = two.controller.review
     answers = iter([("", False), ("done", True), ("", True), ("late result", True)])
     monkeypatch.setattr(QInputDialog, "getText", lambda *args: next(answers))
     panel.lock.click()

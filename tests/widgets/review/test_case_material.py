@@ -28,7 +28,7 @@ def test_whom_to_compare() -> None:
 
 def test_the_report_is_of_the_case_not_of_the_screen(read_bench: Any) -> None:
     controller = read_bench.controller
-    reviewing = controller.reviewing
+    reviewing = controller.review
     reviewing.set_class("BLA", [0, 1])
     reviewing.read_as("BK")
     reviewing.set_class("BLA", [0])
@@ -70,7 +70,7 @@ def test_the_models_calls(read_bench: Any) -> None:
     assert list(calls_of(read_bench.controller, MODEL).values()) == list(
         session.table["cell_class"]
     )
-    read_bench.controller.reviewing.accept([2, 4])
+    read_bench.controller.review.accept([2, 4])
     found = compare(read_bench.controller, MODEL, "AM")
     assert (found.classes.cells, found.classes.agreed) == (2, 2)
 

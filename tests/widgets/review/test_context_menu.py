@@ -42,7 +42,7 @@ def test_every_class_is_there_with_its_key(read_bench: Any, parent: QWidget) -> 
 
 @pytest.mark.usefixtures("menu")
 def test_it_is_about_all_that_are_selected(read_bench: Any, parent: QWidget) -> None:
-    read_bench.controller.reviewing.select([1, 2, 5])
+    read_bench.controller.review.select([1, 2, 5])
     shown = cell_menu(read_bench.controller, parent)
     assert shown.title() == "3 cells"
     next(a for a in shown.actions() if a.text().startswith("Not a cell")).trigger()
@@ -58,10 +58,10 @@ def test_no_review_no_menu(
     y, x = read_bench.session.cells.centre[0]
     menu.open_at((-50.0, -50.0))
     with monkeypatch.context() as patch:
-        patch.setattr(read_bench.controller.picture, "in_plane", lambda point: False)
+        patch.setattr(read_bench.controller.canvas, "in_plane", lambda point: False)
         menu.open_at((float(y), float(x)))
     assert OTHER_PLANE in told
-    read_bench.controller.reviewing.stop()
+    read_bench.controller.review.stop()
     menu.open_at((float(y), float(x)))
     assert opened == []
     callbacks = list(read_bench.viewer.mouse_drag_callbacks)

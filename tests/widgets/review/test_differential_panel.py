@@ -36,7 +36,7 @@ def test_a_verdict_moves_the_count_and_the_model_stays(
 ) -> None:
     code = read_bench.session.table["cell_class"][0]
     before = lines(panel)
-    read_bench.controller.reviewing.set_class("BLA", list(range(6)))
+    read_bench.controller.review.set_class("BLA", list(range(6)))
     qtbot.waitUntil(lambda: lines(panel)["BLA"][0] == "6")
     low, high = (100 * share for share in wilson(6, 6))
     assert lines(panel)["BLA"][:3] == ["6", "100.0", f"{low:.1f} to {high:.1f}"]
@@ -46,7 +46,7 @@ def test_a_verdict_moves_the_count_and_the_model_stays(
     assert "100.0 %" in panel.bars.text()
     # a single faggot cell comes before everything else
     assert not panel.urgent.isVisible()
-    read_bench.controller.reviewing.set_class("FGC", [1])
+    read_bench.controller.review.set_class("FGC", [1])
     qtbot.waitUntil(panel.urgent.isVisible)
     assert "faggot" in panel.urgent.text()
     assert "M:E not computable" in panel.note.text()
@@ -55,8 +55,8 @@ def test_a_verdict_moves_the_count_and_the_model_stays(
 def test_a_class_that_is_unticked_counts_no_more(
     read_bench: Any, panel: DifferentialPanel, qtbot: Any
 ) -> None:
-    read_bench.controller.reviewing.set_class("BLA", [0, 1])
-    read_bench.controller.reviewing.set_class("MON", [2, 3, 4, 5])
+    read_bench.controller.review.set_class("BLA", [0, 1])
+    read_bench.controller.review.set_class("MON", [2, 3, 4, 5])
     qtbot.waitUntil(lambda: lines(panel)["MON"][0] == "4")
     items = panel.tree.findItems("MON ", Qt.MatchFlag.MatchStartsWith | RECURSIVE)
     items[0].setCheckState(0, Qt.CheckState.Unchecked)
@@ -75,7 +75,7 @@ def test_the_target_and_only_what_was_read(
     assert "of 300 cells counted" in panel.total.text()
     panel.only.setChecked(True)
     assert panel.total.text().startswith("0 of 300")
-    read_bench.controller.reviewing.set_class("MON", [2])
+    read_bench.controller.review.set_class("MON", [2])
     qtbot.waitUntil(lambda: panel.total.text().startswith("1 of 300"))
 
 

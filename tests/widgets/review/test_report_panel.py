@@ -44,7 +44,7 @@ def test_without_a_review_only_a_report(
 def test_verdicts_come_back_under_their_readers_names(
     read_bench: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
 ) -> None:
-    reviewing, session = read_bench.controller.reviewing, read_bench.session
+    reviewing, session = read_bench.controller.review, read_bench.session
     table = whole_table(session)
     table.loc[1, ["reviewed_class", "reviewer"]] = ["BLA", "Ext"]
     table.loc[2, ["reviewed_class", "reviewer"]] = ["ZZZ", "Ext"]
@@ -74,7 +74,7 @@ def test_verdicts_come_back_under_their_readers_names(
 def test_the_history_is_written_event_by_event(
     read_bench: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
 ) -> None:
-    reviewing = read_bench.controller.reviewing
+    reviewing = read_bench.controller.review
     reviewing.set_class("BLA", [0, 1])
     reviewing.undo()
     panel.save_history(tmp_path / "history.csv")
@@ -89,7 +89,7 @@ def test_a_folder_that_refuses(
     read_bench: Any, panel: ReportPanel, tmp_path: Path, told: list[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    read_bench.controller.reviewing.accept([0])
+    read_bench.controller.review.accept([0])
     panel.save_crops(tmp_path / "file")
     read_bench.wait()
     assert told

@@ -40,7 +40,7 @@ def test_a_review_begins_and_ends(
     panel.reader.setText("A. Meyer")
     panel.start.setEnabled(False)
     panel.reader.returnPressed.emit()
-    assert not judged.controller.reviewing.is_open, "Return opened what Start may not"
+    assert not judged.controller.review.is_open, "Return opened what Start may not"
     panel.refresh()
     panel.case.setText("M-1")
     panel.begin()
@@ -51,7 +51,7 @@ def test_a_review_begins_and_ends(
     assert len(panel.classes) == len(judged.session.taxonomy)
     panel.begin()
     assert panel.reader.isVisible()
-    assert not judged.controller.reviewing.is_open
+    assert not judged.controller.review.is_open
     judged.session.choose(image=judged.viewer.add_image(np.zeros((9, 9, 3), np.uint8)))
     assert panel.case.text() == "", "the number of another image's case"
 
@@ -61,10 +61,10 @@ def test_a_signed_case_shows_no_buttons(read_bench: Any, qtbot: Any) -> None:
     qtbot.addWidget(panel)
     panel.show()
     assert panel.verdicts.isVisible()
-    read_bench.controller.reviewing.lock()
+    read_bench.controller.review.lock()
     assert not panel.verdicts.isVisible()
     assert "LOCKED" in panel.status.text()
-    read_bench.controller.reviewing.reopen("why not")
+    read_bench.controller.review.reopen("why not")
     assert panel.verdicts.isVisible()
     assert "Revision 2" in panel.status.text()
 

@@ -19,9 +19,9 @@ from napari_cytodino.widgets.session.appearance import (
     SIGNS,
     UNSETTLED,
     LabelPainter,
+    appearance_of,
     counts,
     groups,
-    marks,
 )
 
 TAXONOMY = Taxonomy.load("mll21")
@@ -40,7 +40,7 @@ DONE = np.array([True, False, True, True, True])
 
 @pytest.mark.parametrize("mode", MODES)
 def test_colours_are_those_of_core_in_few_values(mode: str) -> None:
-    look = marks(TABLE, DONE, TAXONOMY, mode, frozenset())
+    look = appearance_of(TABLE, DONE, TAXONOMY, mode, frozenset())
     np.testing.assert_allclose(
         look.colours, cell_colours(TABLE, TAXONOMY, mode), atol=1e-6
     )
@@ -51,7 +51,7 @@ def test_colours_are_those_of_core_in_few_values(mode: str) -> None:
 
 def test_hidden_groups_lose_colour_and_sign() -> None:
     hidden = frozenset({SECOND, OPEN + str(TABLE["lineage"][2])})
-    look = marks(TABLE, DONE, TAXONOMY, "class", hidden)
+    look = appearance_of(TABLE, DONE, TAXONOMY, "class", hidden)
     assert look.shown.tolist() == [True, False, False, True]
     assert look.signs.tolist() == ["", "", "", SIGNS["rejected"]]
 
@@ -65,13 +65,13 @@ def test_every_cell_is_counted_once() -> None:
 
 def test_a_verdict_takes_the_sign_away_and_no_cell_is_a_group() -> None:
     said = TABLE.assign(reviewed_class=["", SECOND, NOT_A_CELL, ""])
-    look = marks(said, DONE, TAXONOMY, "class", frozenset())
+    look = appearance_of(said, DONE, TAXONOMY, "class", frozenset())
     assert look.signs.tolist() == ["", "", "", SIGNS["rejected"]]
     assert groups(said).tolist() == [FIRST, SECOND, REJECTED, UNSETTLED]
 
 
 def test_nothing_to_mark() -> None:
-    look = marks(TABLE.iloc[:0], DONE[:0], TAXONOMY, "class", frozenset())
+    look = appearance_of(TABLE.iloc[:0], DONE[:0], TAXONOMY, "class", frozenset())
     assert len(look.rows) == len(look.values) == len(groups(TABLE.iloc[:0])) == 0
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from napari_cytodino.widgets.session.cell_card import describe, familiar_words, tally
+from napari_cytodino.widgets.session.cell_card import (
+    cell_card_of,
+    familiar_words,
+    tally,
+)
 
 
 def test_before_it_is_classified(chosen: Any) -> None:
     chosen.controller.read_cells(lambda: None)
     chosen.wait()
-    card = describe(chosen.session, 2)
+    card = cell_card_of(chosen.session, 2)
     assert card.title == "Cell 3"
     assert card.likeliest == ()
     assert card.status == ""
@@ -22,7 +26,7 @@ def test_before_it_is_classified(chosen: Any) -> None:
 def test_five_likeliest_in_order(chosen: Any) -> None:
     chosen.classify()
     session = chosen.session
-    card = describe(session, 1)
+    card = cell_card_of(session, 1)
     entry = session.table.iloc[1]
     p = [likely.probability for likely in card.likeliest]
     assert len(p) == 5
@@ -36,7 +40,7 @@ def test_five_likeliest_in_order(chosen: Any) -> None:
 def test_what_a_calibration_knows_of_a_cell(judged: Any) -> None:
     session = judged.session
     codes = session.taxonomy.codes
-    card = describe(session, 3)
+    card = cell_card_of(session, 3)
     assert card.calibrated
     assert card.likeliest[0].code == codes[3]
     assert card.likeliest[0].probability == pytest.approx(0.7, abs=1e-4)
@@ -52,14 +56,14 @@ def test_no_class_is_likely_enough(judged: Any, demo: Any, calibrated: Any) -> N
     session.open_checkpoint(calibrated(demo, set_limits=none))
     session.predictions = predictions
     session.rebuild()
-    assert describe(session, 4).possible == ()
+    assert cell_card_of(session, 4).possible == ()
 
 
 def test_an_unreadable_cell_has_no_classes(judged: Any) -> None:
     judged.session.predictions.readable[0] = False
     judged.session._weighed = None
     judged.session.rebuild()
-    card = describe(judged.session, 0)
+    card = cell_card_of(judged.session, 0)
     assert card.status == "rejected"
     assert card.likeliest == ()
     assert card.possible is None

@@ -12,9 +12,9 @@ from scipy.stats import binom
 from napari_cytodino.uncertainty.predictions import Predictions
 from napari_cytodino.widgets.session.forecast import (
     FEWEST,
+    forecast_of,
     most_errors,
     other_mix,
-    outlook,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def calibration(judged: Any) -> Calibration:
 
 
 def test_counts_are_those_of_the_table(judged: Any) -> None:
-    out = outlook(judged.session)
+    out = forecast_of(judged.session)
     assert out.status == {"auto": 3, "review": 3}
     assert out.cells == 6
     assert out.reasons == (("low confidence", 2), ("unlike the training cells", 1))
@@ -37,9 +37,9 @@ def test_expected_errors_are_the_calibrations_share(
     judged: Any, calibration: Calibration
 ) -> None:
     judged.session.set_risk(0.05)
-    row = calibration.rows[0.05]
+    row = calibration.row_by_risk[0.05]
     share = calibration.curve.wrong[row] / calibration.curve.accepted[row]
-    found = outlook(judged.session).errors
+    found = forecast_of(judged.session).errors
     assert found is not None
     assert found.expected == pytest.approx(5 * share)
     assert found.sure == pytest.approx(0.95)
@@ -48,10 +48,10 @@ def test_expected_errors_are_the_calibrations_share(
 
 def test_without_a_promise_no_number_of_errors(judged: Any) -> None:
     judged.session.set_risk(0.001)
-    assert outlook(judged.session).errors is None
+    assert forecast_of(judged.session).errors is None
     judged.session.set_risk(0.005)
     judged.session.set_min_confidence(0.5)
-    out = outlook(judged.session)
+    out = forecast_of(judged.session)
     assert out.status["auto"] == 5
     assert out.errors is None
 
@@ -62,7 +62,7 @@ def test_more_errors_than_stated_are_rare(
     calibration: Calibration, accepted: int, risk: float
 ) -> None:
     most = most_errors(accepted, risk, calibration, 1.0)
-    left = calibration.delta - calibration.share
+    left = calibration.delta - calibration.delta_per_statement
     assert binom.sf(most, accepted, risk) <= left + 1e-12
     assert most == 0 or binom.sf(most - 1, accepted, risk) > left
     assert most_errors(accepted, risk, calibration, 3.0) >= most

@@ -8,7 +8,7 @@ from napari_cytodino.widgets.session.review_queue import Progress, progress, que
 
 
 def test_counts_of_flagged_cells_and_of_agreement(read_bench: Any) -> None:
-    session, reviewing = read_bench.session, read_bench.controller.reviewing
+    session, reviewing = read_bench.session, read_bench.controller.review
     wanted = queue(session)
     assert progress(session) == Progress(6, 0, len(wanted), len(wanted), 0, 0)
     reviewing.accept([int(wanted[0])])
@@ -26,13 +26,13 @@ def test_counts_of_flagged_cells_and_of_agreement(read_bench: Any) -> None:
 
 
 def test_a_blind_reader_is_asked_for_all_cells(read_bench: Any) -> None:
-    read_bench.controller.reviewing.read_as("BK", blind=True)
+    read_bench.controller.review.read_as("BK", blind=True)
     found = progress(read_bench.session)
     assert (found.asked, found.left, found.compared) == (6, 6, 0)
 
 
 def test_who_settles_is_asked_for_disagreements(read_bench: Any) -> None:
-    reviewing = read_bench.controller.reviewing
+    reviewing = read_bench.controller.review
     reviewing.set_class("BLA", [2])
     reviewing.read_as("BK")
     reviewing.set_class("MON", [2])

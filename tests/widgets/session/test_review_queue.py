@@ -15,7 +15,7 @@ def test_only_flagged_cells_the_costliest_first(judged: Any) -> None:
     session = judged.session
     rows = queue(session)
     assert sorted(rows.tolist()) == [3, 4, 5]
-    price = session.evidence.expected_cost(review_costs(session.taxonomy))[rows]
+    price = session.probabilities.expected_cost(review_costs(session.taxonomy))[rows]
     assert (np.diff(price) <= 0).all()
     session.set_risk(0.02)
     assert sorted(queue(session).tolist()) == [4, 5]
@@ -32,11 +32,11 @@ def test_other_costs_give_another_order(judged: Any) -> None:
     session = judged.session
     session.costs = ReviewCosts(missed=0, false_alarm=0, neighbour=0, other=1)
     matrix = review_costs(session.taxonomy, session.costs)
-    price = session.evidence.expected_cost(matrix)
+    price = session.probabilities.expected_cost(matrix)
     rows = queue(session)
     assert (np.diff(price[rows]) <= 0).all()
     dear = review_costs(session.taxonomy)
-    assert not np.allclose(session.evidence.expected_cost(dear)[rows], price[rows])
+    assert not np.allclose(session.probabilities.expected_cost(dear)[rows], price[rows])
 
 
 def test_steps_go_round_and_begin_at_the_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.review.image_fingerprint import fingerprint
+from napari_cytodino.review.image_fingerprint import fingerprint_pixels
 from napari_cytodino.review.log import ReviewLog
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL
 
@@ -22,19 +22,19 @@ CODES = ("NGS", "MON")
 
 @pytest.fixture
 def log(judged: Any, tmp_path: Path) -> ReviewLog:
-    image = fingerprint(judged.session.reading.source)
+    image = fingerprint_pixels(judged.session.reading.source)
     return ReviewLog.open(tmp_path / "case.sqlite", image=image)
 
 
 @pytest.fixture
 def reading(judged: Any, log: ReviewLog) -> Any:
     """Return the bench of six answers, read by AM."""
-    judged.controller.reviewing.start(log, "AM")
+    judged.controller.review.start(log, "AM")
     return judged
 
 
 def test_nothing_can_be_said_before_a_case_is_open(judged: Any) -> None:
-    reviewing = judged.controller.reviewing
+    reviewing = judged.controller.review
     judged.session.select(0)
     for act in (reviewing.accept, reviewing.reject, reviewing.undo):
         with pytest.raises(InputError, match="Start the review first"):
@@ -42,7 +42,7 @@ def test_nothing_can_be_said_before_a_case_is_open(judged: Any) -> None:
 
 
 def test_a_verdict_is_in_the_table_and_on_disk(reading: Any, log: ReviewLog) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     heard: list[Any] = []
     reviewing.changed.connect(heard.append)
     session.select(3)
@@ -64,7 +64,7 @@ def test_a_verdict_is_in_the_table_and_on_disk(reading: Any, log: ReviewLog) -> 
 
 
 def test_accepting_takes_the_models_class_of_each(reading: Any) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     reviewing.select([5, 1, 2])
     assert session.selected_row == 5
     reviewing.accept()
@@ -77,7 +77,7 @@ def test_accepting_takes_the_models_class_of_each(reading: Any) -> None:
 
 
 def test_what_is_no_cell_counts_nowhere(reading: Any) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     session.select(0)
     assert session.table["final_class"][0]
     reviewing.reject()
@@ -88,7 +88,7 @@ def test_what_is_no_cell_counts_nowhere(reading: Any) -> None:
 
 
 def test_confirming_leaves_what_demands_a_look(reading: Any) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     critical = {c.code for c in session.taxonomy.classes if c.risk == "critical"}
     model = session.table["cell_class"]
     assert critical & set(model)
@@ -103,7 +103,7 @@ def test_confirming_leaves_what_demands_a_look(reading: Any) -> None:
 
 
 def test_a_blind_reader_sees_nothing_of_the_model(reading: Any, log: ReviewLog) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     reviewing.read_as("BK", blind=True)
     table = session.table
     for name in ("cell_class", "final_class", "lineage", "status", "reason"):
@@ -124,7 +124,7 @@ def test_a_blind_reader_sees_nothing_of_the_model(reading: Any, log: ReviewLog) 
 
 
 def test_two_readers_disagree_and_one_settles(reading: Any, log: ReviewLog) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     reviewing.set_class(CODES[0], [1])
     reviewing.set_class(CODES[0], [4])
     reviewing.read_as("BK")
@@ -132,8 +132,8 @@ def test_two_readers_disagree_and_one_settles(reading: Any, log: ReviewLog) -> N
     reviewing.set_class(CODES[0], [4])
     assert log.disagreements() == (1,)
     reviewing.read_as("CL", settling=True)
-    assert session.asked is not None
-    assert session.asked.tolist() == [1]
+    assert session.review_rows is not None
+    assert session.review_rows.tolist() == [1]
     assert session.table["reviewed_class"].tolist() == ["", "", "", "", CODES[0], ""]
     reviewing.set_class(CODES[1], [1])
     assert session.table["reviewed_class"][1] == CODES[1]
@@ -142,7 +142,7 @@ def test_two_readers_disagree_and_one_settles(reading: Any, log: ReviewLog) -> N
 
 
 def test_a_signed_case_takes_no_verdict_until_it_is_reopened(reading: Any) -> None:
-    reviewing = reading.controller.reviewing
+    reviewing = reading.controller.review
     reviewing.set_class(CODES[0], [1])
     reviewing.lock("done")
     assert not reviewing.writable
@@ -154,13 +154,13 @@ def test_a_signed_case_takes_no_verdict_until_it_is_reopened(reading: Any) -> No
 
 
 def test_cells_that_are_read_anew_keep_their_verdicts(reading: Any) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     reviewing.set_class(CODES[0], [2])
     turned = session.reading.cells.take(np.arange(6)[::-1])
     renumbered = replace(turned, label=np.arange(100, 106))
     predictions = session.predictions
     session.select_many([1, 2])
-    session.take_cells(replace(session.reading, cells=renumbered))
+    session.set_cells(replace(session.reading, cells=renumbered))
     assert session.selected_rows.tolist() == [4, 3], "another cell is selected now"
     session.predictions = predictions
     session.rebuild()
@@ -175,10 +175,10 @@ def test_cells_that_are_read_anew_keep_their_verdicts(reading: Any) -> None:
 def test_cells_of_other_pixels_close_the_case(
     reading: Any, log: ReviewLog, told: list[str]
 ) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     other = ImageSource(np.zeros((420, 560, 3), np.uint8))
     predictions = session.predictions
-    session.take_cells(replace(session.reading, source=other))
+    session.set_cells(replace(session.reading, source=other))
     session.predictions = predictions
     session.rebuild()
     reading.qtbot.waitUntil(lambda: not reviewing.is_open)
@@ -187,7 +187,7 @@ def test_cells_of_other_pixels_close_the_case(
 
 
 def test_another_image_closes_the_case(reading: Any, log: ReviewLog) -> None:
-    reviewing = reading.controller.reviewing
+    reviewing = reading.controller.review
     reviewing.set_class(CODES[0], [2])
     other = reading.viewer.add_image(np.zeros((40, 40, 3), np.uint8))
     reading.session.choose(image=other, cells_layer=None)
@@ -198,7 +198,7 @@ def test_another_image_closes_the_case(reading: Any, log: ReviewLog) -> None:
 
 
 def test_many_are_accepted_without_those_that_demand_a_look(reading: Any) -> None:
-    session, reviewing = reading.session, reading.controller.reviewing
+    session, reviewing = reading.session, reading.controller.review
     critical = {c.code for c in session.taxonomy.classes if c.risk == "critical"}
     model = session.table["cell_class"]
     wanted = [row for row in range(6) if model[row] not in critical]
@@ -212,11 +212,11 @@ def test_many_are_accepted_without_those_that_demand_a_look(reading: Any) -> Non
 
 
 def test_undo_of_cells_that_are_gone_is_told(reading: Any, log: ReviewLog) -> None:
-    reviewing, session = reading.controller.reviewing, reading.session
+    reviewing, session = reading.controller.review, reading.session
     reviewing.set_class(CODES[0], [5])
     predictions = session.predictions
     five = session.reading.cells.take(np.arange(5))
-    session.take_cells(replace(session.reading, cells=five))
+    session.set_cells(replace(session.reading, cells=five))
     session.predictions = type(predictions)(
         *(getattr(predictions, field.name)[:5] for field in fields(predictions))
     )
@@ -231,19 +231,19 @@ def test_undo_of_cells_that_are_gone_is_told(reading: Any, log: ReviewLog) -> No
 def test_a_viewer_that_may_only_look_follows_the_other(
     judged: Any, log: ReviewLog
 ) -> None:
-    reviewing, session = judged.controller.reviewing, judged.session
+    reviewing, session = judged.controller.review, judged.session
     looker = ReviewLog.open(log.path, image=log.image)
     assert looker.read_only
     reviewing.start(looker, "AM")
     log.attach(session.cells)
     log.record([3], CODES[0], reviewer="AM")
     assert session.table["reviewed_class"][3] == ""
-    reviewing.follow()
+    reviewing.refresh()
     assert session.table["reviewed_class"][3] == CODES[0]
     log.lock("AM")
     heard: list[int] = []
     reviewing.state.connect(lambda: heard.append(1))
-    reviewing.follow()
+    reviewing.refresh()
     assert heard == [1]
     log.close()
 
@@ -251,5 +251,5 @@ def test_a_viewer_that_may_only_look_follows_the_other(
 @pytest.mark.parametrize("name", ["", "  "])
 def test_a_review_needs_a_name(judged: Any, log: ReviewLog, name: str) -> None:
     with pytest.raises(InputError, match="need a name"):
-        judged.controller.reviewing.start(log, name)
-    assert not judged.controller.reviewing.is_open
+        judged.controller.review.start(log, name)
+    assert not judged.controller.review.is_open

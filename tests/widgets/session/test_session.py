@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from napari_cytodino.cells.cells import cells_from_points
-from napari_cytodino.checkpoints.calibration_file import refused
+from napari_cytodino.checkpoints.calibration_file import no_thresholds
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.images.source import ImageSource
-from napari_cytodino.uncertainty.decisions import NEVER
+from napari_cytodino.uncertainty.decisions import UNREACHABLE
 from napari_cytodino.uncertainty.predictions import PredictionBatch
-from napari_cytodino.uncertainty.probabilities import weigh
+from napari_cytodino.uncertainty.probabilities import class_probabilities
 from napari_cytodino.widgets.session.messages import CellsReading
 from napari_cytodino.widgets.session.session import Session
 
@@ -26,7 +26,7 @@ def session(demo: Any) -> Session:
     spots = np.array([[20.0, 20.0], [50.0, 50.0], [80.0, 20.0]])
     cells = cells_from_points(spots, (100, 100), diameter=10)
     source = ImageSource(np.zeros((100, 100, 3), np.uint8))
-    made.take_cells(CellsReading(cells, source))
+    made.set_cells(CellsReading(cells, source))
     return made
 
 
@@ -44,10 +44,10 @@ def batch(*rows: int) -> PredictionBatch:
 def test_answers_of_this_generation_fill_the_table(session: Session) -> None:
     heard: list[int] = []
     session.results.connect(lambda: heard.append(len(session.table)))
-    assert session.receive(session.generation, [batch(2, 0)])
+    assert session.add_predictions(session.generation, [batch(2, 0)])
     assert session.table["label"].tolist() == [1, 3]
     assert session.partial
-    assert session.receive(session.generation, [batch(1)])
+    assert session.add_predictions(session.generation, [batch(1)])
     assert session.table["label"].tolist() == [1, 2, 3]
     assert not session.partial
     assert heard == [2, 3]
@@ -58,7 +58,7 @@ def test_late_answers_are_dropped(session: Session) -> None:
     words: list[str] = []
     session.message.connect(words.append)
     session.invalidate("Layer 'cells' changed.")
-    assert not session.receive(asked, [batch(0)])
+    assert not session.add_predictions(asked, [batch(0)])
     assert len(session.table) == 0
     assert words == ["Layer 'cells' changed."]
     assert session.stale == "Layer 'cells' changed."
@@ -66,7 +66,7 @@ def test_late_answers_are_dropped(session: Session) -> None:
 
 @pytest.mark.parametrize("name", ["image", "cells_layer", "channel_axis"])
 def test_another_input_forgets_the_cells(session: Session, name: str) -> None:
-    session.receive(session.generation, [batch(0)])
+    session.add_predictions(session.generation, [batch(0)])
     before = session.generation
     session.choose(**{name: 1})
     assert session.generation > before
@@ -75,14 +75,14 @@ def test_another_input_forgets_the_cells(session: Session, name: str) -> None:
 
 
 def test_another_checkpoint_forgets_answers_but_not_cells(session: Session) -> None:
-    session.receive(session.generation, [batch(0)])
+    session.add_predictions(session.generation, [batch(0)])
     session.choose(checkpoint="starter")
     assert session.predictions is None
     assert session.cells_count == 3
 
 
 def test_another_field_of_view_makes_results_stale(session: Session) -> None:
-    session.receive(session.generation, [batch(0)])
+    session.add_predictions(session.generation, [batch(0)])
     session.choose(field_of_view=90.0)
     assert "field of view" in session.stale
     assert session.crop_side() == 90
@@ -95,21 +95,21 @@ def test_unknown_choice_is_an_error(session: Session) -> None:
 
 def test_clicked_cells_follow_with_labels_of_their_own(session: Session) -> None:
     assert session.cells is not None
-    session.receive(session.generation, [batch(0, 1, 2)])
+    session.add_predictions(session.generation, [batch(0, 1, 2)])
     row = session.add_cell(session.cells.take(np.array([0])))
     assert row == 3
     assert session.cells.label.tolist() == [1, 2, 3, 4]
     assert session.clicked is not None
     assert len(session.table) == 3
-    session.receive(session.generation, [batch(3)])
+    session.add_predictions(session.generation, [batch(3)])
     assert session.table["label"].tolist() == [1, 2, 3, 4]
     assert session.reading is not None
-    session.take_cells(session.reading)
+    session.set_cells(session.reading)
     assert session.cells_count == 4, "a new run keeps what was clicked"
 
 
 def test_own_threshold_replaces_the_policy_and_its_promise(session: Session) -> None:
-    session.receive(session.generation, [batch(0)])
+    session.add_predictions(session.generation, [batch(0)])
     assert session.table["status"].tolist() == ["auto"]
     session.set_min_confidence(1.0)
     assert session.table["status"].tolist() != ["auto"]
@@ -127,7 +127,7 @@ def test_another_risk_takes_other_thresholds(session: Session, calibrated: Any) 
     assert session.policy.min_confidence < own.min_confidence
     assert "95" in session.policy.guarantee
     session.set_risk(0.001)
-    assert session.policy.min_confidence == NEVER
+    assert session.policy.min_confidence == UNREACHABLE
     assert session.policy.guarantee == ""
     session.set_risk(None)
     assert session.policy == own
@@ -143,26 +143,28 @@ def test_moving_thresholds_weighs_nothing_anew(
 
     def count(*args: Any) -> Any:
         weighed.append(1)
-        return weigh(*args)
+        return class_probabilities(*args)
 
-    monkeypatch.setattr("napari_cytodino.widgets.session.session.weigh", count)
+    monkeypatch.setattr(
+        "napari_cytodino.widgets.session.session.class_probabilities", count
+    )
     session.open_checkpoint(calibrated(session.opened))
-    assert session.evidence is None
-    session.receive(session.generation, [batch(0, 1)])
+    assert session.probabilities is None
+    session.add_predictions(session.generation, [batch(0, 1)])
     for risk in (0.1, 0.001, None):
         session.set_risk(risk)
     assert len(weighed) == 1
-    session.receive(session.generation, [batch(2)])
-    assert session.evidence.known.all()
+    session.add_predictions(session.generation, [batch(2)])
+    assert session.probabilities.known.all()
     assert len(weighed) == 2, "other answers are other evidence"
 
 
 def test_own_threshold_overrules_a_checkpoint_that_is_not_calibrated(
     session: Session,
 ) -> None:
-    policy = refused(1.0, "it was calibrated for other classes")
+    policy = no_thresholds(1.0, "it was calibrated for other classes")
     session.open_checkpoint(replace(session.opened, sha256="x", policy=policy))
-    session.receive(session.generation, [batch(0)])
+    session.add_predictions(session.generation, [batch(0)])
     assert session.table["status"].tolist() == ["review"]
     session.set_min_confidence(0.5)
     assert session.table["status"].tolist() == ["auto"]

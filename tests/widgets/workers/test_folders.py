@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from napari_cytodino.batch.run import Outcome
+from napari_cytodino.batch.run import ImageResult
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.common.errors import CheckpointError, InputError
 from napari_cytodino.widgets.workers.folders import (
@@ -82,7 +82,7 @@ def test_cancelled_between_images_those_that_are_done_stay(folder: Path) -> None
     plan.out.mkdir()
     (plan.out / "failed.csv").write_text("image,reason\nold.png,old\n")
     for step in folder_steps(plan, print, done.__len__):
-        done += [step] if isinstance(step, Outcome) and not step.error else []
+        done += [step] if isinstance(step, ImageResult) and not step.error else []
     failed = pd.read_csv(plan.out / "failed.csv")["image"].tolist()
     assert failed == [str(i) for i in plan.images if i.stem == "bad"]
     _, *again = folder_steps(plan, print, never)
@@ -133,10 +133,10 @@ def test_words(tmp_path: Path, demo: Any) -> None:
     plan = FolderPlan(images, (tmp_path,), "demo", tmp_path)
     tally = Tally()
     for outcome in (
-        Outcome(images[0], 1200, 30, unfamiliar=(2, 1200)),
-        Outcome(images[1]),
-        Outcome(images[2], error="It cannot be read."),
-        Outcome(images[3], 5, skipped=True),
+        ImageResult(images[0], 1200, 30, unfamiliar=(2, 1200)),
+        ImageResult(images[1]),
+        ImageResult(images[2], error="It cannot be read."),
+        ImageResult(images[3], 5, skipped=True),
     ):
         tally = tally.plus(outcome)
     said = words(plan, tally, stopped=False)

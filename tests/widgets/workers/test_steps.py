@@ -29,7 +29,7 @@ def request(demo: Any, reading: Any, **more: Any) -> ClassifyRequest:
 
 def test_the_real_model_answers_every_cell(demo: Any, reading: CellsReading) -> None:
     steps = list(
-        work.classify_steps(request(demo, lambda side: reading), work.Models())
+        work.classify_steps(request(demo, lambda side: reading), work.ClassifierCache())
     )
     assert isinstance(steps[0], work.Opened)
     assert steps[0].device.startswith("CPU")
@@ -45,26 +45,28 @@ def test_batches_are_of_the_size_that_the_classifier_chose(
     """Asked for none, it takes what suits its device (8 on a CPU); 4 stay 4."""
     for asked, first in ((None, min(8, len(reading.cells))), (4, 4)):
         made = replace(request(demo, reading), batch_size=asked)
-        steps = list(work.classify_steps(made, work.Models()))
+        steps = list(work.classify_steps(made, work.ClassifierCache()))
         assert len(steps[1].rows) == first
 
 
 @pytest.mark.usefixtures("classifier")
 def test_some_rows_only(demo: Any, reading: CellsReading) -> None:
     made = request(demo, reading, rows=(4, 1))
-    steps = list(work.classify_steps(made, work.Models()))
+    steps = list(work.classify_steps(made, work.ClassifierCache()))
     assert [type(step).__name__ for step in steps] == ["Opened", "PredictionBatch"]
     assert sorted(steps[1].rows.tolist()) == [1, 4]
 
 
 def test_no_rows_means_reading_only(demo: Any, reading: CellsReading) -> None:
     made = request(demo, lambda side: reading, rows=())
-    assert len(list(work.classify_steps(made, work.Models()))) == 2
+    assert len(list(work.classify_steps(made, work.ClassifierCache()))) == 2
 
 
 def test_cancelled_before_the_model(demo: Any, reading: CellsReading) -> None:
     made = request(demo, lambda side: reading)
-    assert len(list(work.classify_steps(made, work.Models(), lambda: True))) == 2
+    assert (
+        len(list(work.classify_steps(made, work.ClassifierCache(), lambda: True))) == 2
+    )
 
 
 @pytest.mark.usefixtures("classifier")
@@ -89,7 +91,7 @@ def test_unreadable_pixels_have_no_picture() -> None:
 def test_an_unknown_checkpoint_is_named(reading: CellsReading) -> None:
     made = ClassifyRequest(0, reading, "no-such", None, "cpu", 4)
     with pytest.raises(CheckpointError, match="no-such"):
-        list(work.classify_steps(made, work.Models()))
+        list(work.classify_steps(made, work.ClassifierCache()))
 
 
 def test_finding_says_what_is_wrong(smear: Any) -> None:
@@ -115,13 +117,12 @@ def test_a_click_cuts_the_cell_under_it(smear: Any) -> None:
 
 
 def test_one_model_is_loaded_once(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from napari_cytodino.inference import classifier as inference
-
     made: list[Any] = []
     monkeypatch.setattr(
-        inference, "Classifier", lambda *args, **kwargs: made.append(args) or object()
+        "napari_cytodino.inference.Classifier",
+        lambda *args, **kwargs: made.append(args) or object(),
     )
-    models = work.Models()
+    models = work.ClassifierCache()
     first = models.classifier(demo, "cpu", 4)
     assert models.classifier(demo, "cpu", 4) is first
     assert models.classifier(demo, "cpu", 8) is not first
@@ -134,8 +135,8 @@ def test_thresholds_are_those_of_the_type_computed_in(
 ) -> None:
     # as if the checkpoint had been calibrated in bfloat16 too
     monkeypatch.setitem(vars(demo), "calibrated", ("float32", "bfloat16"))
-    monkeypatch.setattr(devices, "gains_by_bfloat16", lambda kind: gains)
-    models = work.Models()
+    monkeypatch.setattr(devices, "bfloat16_is_faster", lambda kind: gains)
+    models = work.ClassifierCache()
     opened = next(iter(work.classify_steps(request(demo, reading), models)))
     dtype = "bfloat16" if gains else "float32"
     assert opened.checkpoint.dtype == dtype

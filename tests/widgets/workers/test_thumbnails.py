@@ -16,7 +16,7 @@ from napari_cytodino.widgets.workers import steps
 from napari_cytodino.widgets.workers import thumbnails as module
 from napari_cytodino.widgets.workers.thumbnails import (
     BATCH,
-    Picture,
+    Thumbnail,
     Thumbnails,
     cut,
     field,
@@ -46,7 +46,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return seen
 
 
-def middle(picture: Picture) -> tuple[int, int, int]:
+def middle(picture: Thumbnail) -> tuple[int, int, int]:
     image = picture.pixmap.toImage()
     return QColor(image.pixel(image.width() // 2, image.height() // 2)).getRgb()[:3]
 
@@ -215,6 +215,6 @@ def test_ready_made_crops(pictured: Any, thumbs: Any, qtbot: Any) -> None:
 
 
 def test_nothing_is_read_without_cells(pictured: Any, thumbs: Any) -> None:
-    pictured.session.forget()
+    pictured.session.clear_cells()
     thumbs.want([0, 1], SIDE)
     assert not thumbs.busy

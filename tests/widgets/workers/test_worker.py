@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from napari_cytodino.widgets.workers.worker import Runner
+from napari_cytodino.widgets.workers.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class Log:
     def error(self, error: BaseException) -> None:
         self.errors.append(str(error))
 
-    def start(self, runner: Runner, steps: Any) -> None:
+    def start(self, runner: Worker, steps: Any) -> None:
         runner.start(
             steps, on_step=self.step, on_error=self.error, on_end=self.ends.append
         )
@@ -43,7 +43,7 @@ def log() -> Log:
 
 
 def test_steps_arrive_in_order_on_the_main_thread(qtbot: Any, log: Log) -> None:
-    runner = Runner()
+    runner = Worker()
     log.start(runner, lambda cancelled: iter(range(5)))
     assert runner.busy
     with pytest.raises(RuntimeError, match="a worker is running"):
@@ -65,7 +65,7 @@ def test_an_error_ends_the_run_and_the_next_one_starts(
         yield 1
         raise kind("no such thing")
 
-    runner = Runner()
+    runner = Worker()
     log.start(runner, broken)
     qtbot.waitUntil(lambda: log.ends == [False])
     assert log.errors == ["no such thing"]
@@ -84,7 +84,7 @@ def test_it_stops_between_steps(qtbot: Any, log: Log, how: str) -> None:
             yield len(seen)
             go.wait(0.01)
 
-    runner = Runner()
+    runner = Worker()
     log.start(runner, endless)
     qtbot.waitUntil(lambda: len(log.steps) > 1)
     getattr(runner, how)()
@@ -110,7 +110,7 @@ def test_steps_that_are_cancelled_put_away_before_the_end(qtbot: Any, log: Log) 
             main = threading.current_thread() is threading.main_thread()
             put_away.append((log.ends == [], main))
 
-    runner = Runner()
+    runner = Worker()
     log.start(runner, endless)
     qtbot.waitUntil(lambda: len(log.steps) > 0)
     runner.cancel()
@@ -119,7 +119,7 @@ def test_steps_that_are_cancelled_put_away_before_the_end(qtbot: Any, log: Log) 
 
 
 def test_nothing_is_kept_alive(qtbot: Any) -> None:
-    runner, ghosts = Runner(), []
+    runner, ghosts = Worker(), []
 
     def run() -> None:
         log = Log()

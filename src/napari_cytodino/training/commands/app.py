@@ -85,9 +85,9 @@ def evaluate(
 ) -> None:
     """Judge a checkpoint on the cells its run kept apart; write a report to read."""
     try:
-        from napari_cytodino.training.commands.evaluate import judge
+        from napari_cytodino.training.commands.evaluate import evaluate_checkpoint
 
-        text = judge(checkpoint, data, out, split, device=device)
+        text = evaluate_checkpoint(checkpoint, data, out, split, device=device)
     except CytoDinoError as error:
         raise _fail(error) from error
     except ModuleNotFoundError as error:
@@ -134,14 +134,14 @@ def calibrate(
     from napari_cytodino.checkpoints import DTYPE
     from napari_cytodino.training.commands.calibrate import calibrate as measure
     from napari_cytodino.training.commands.calibrate import calibrate_for
-    from napari_cytodino.uncertainty import Aims
+    from napari_cytodino.uncertainty import CalibrationTargets
 
     asked = {"risk": risk, "critical_risk": critical_risk, "delta": delta}
     given = {name: value for name, value in asked.items() if value is not None}
     own: dict[str, Any] = {"own_cells": own_cells, "taxonomy": taxonomy, "seed": seed}
     others = () if dtype == DTYPE else (dtype,)
     try:
-        aims = Aims(**given) if given else None
+        aims = CalibrationTargets(**given) if given else None
         if own_cells or not others:
             text = measure(
                 checkpoint, data, out, aims=aims, also=others, device=device, **own

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.checkpoints import (
-    OTHERS,
-    facts_of,
+    EXTRA_DTYPES,
+    checkpoint_facts,
     load_checkpoint,
     save_calibrated,
 )
 from napari_cytodino.common import InputError
 from napari_cytodino.training.commands.origin import recipe_of, same_split
-from napari_cytodino.training.data import cell_set, data_root, deal, read_cells
+from napari_cytodino.training.data import (
+    cell_set,
+    data_root,
+    read_cells,
+    stratified_group_split,
+)
 from napari_cytodino.training.distillation import calibrate as calibrate_parts
 from napari_cytodino.training.distillation import read_kept_apart, read_part
 from napari_cytodino.training.evaluation import (
@@ -31,9 +36,9 @@ from napari_cytodino.training.evaluation import (
     with_figures,
 )
 from napari_cytodino.training.finetuning import calibrate as calibrate_run
-from napari_cytodino.training.finetuning import judge, load_parts
+from napari_cytodino.training.finetuning import evaluate_predictions, load_parts
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
-from napari_cytodino.uncertainty import Aims, Answers, measure
+from napari_cytodino.uncertainty import Answers, CalibrationTargets, fit_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +46,11 @@ if TYPE_CHECKING:
 
     from napari_cytodino.checkpoints import Checkpoint
     from napari_cytodino.training.data import CellFile, CellSet
-    from napari_cytodino.uncertainty import Calibration, Familiarity
+    from napari_cytodino.uncertainty import Calibration, NoveltyDetector
 
 
 if TYPE_CHECKING:
-    Measured = tuple[Calibration, Familiarity]
+    Measured = tuple[Calibration, NoveltyDetector]
 
 SHARE_A = 0.4
 """Of a laboratory's own cells; the others test the thresholds."""
@@ -62,7 +67,7 @@ def calibrate(
     data: Path | None,
     out: Path,
     *,
-    aims: Aims | None = None,
+    aims: CalibrationTargets | None = None,
     own_cells: bool = False,
     taxonomy: str = "mll21",
     seed: int = 0,
@@ -93,7 +98,7 @@ def calibrate(
     seed : int
         With ``own_cells``: of the deal to both parts.
     also : tuple of str
-        Number types to calibrate in for the first time; of `OTHERS`.
+        Number types to calibrate in for the first time; of `EXTRA_DTYPES`.
     device : str
         Where to compute; one of `evaluation.DEVICES`.
 
@@ -110,19 +115,21 @@ def calibrate(
     check_types(*also)
     kind = device_of(device)
     checkpoint = load_checkpoint(source)
-    types = [t for t in OTHERS if t in also or t in checkpoint.calibrated]
+    types = [t for t in EXTRA_DTYPES if t in also or t in checkpoint.calibrated]
     out.mkdir(parents=True, exist_ok=True)
     folder = out / "checkpoint"
     if own_cells:
         parts = _own_parts(checkpoint, data, taxonomy, seed)
-        texts = [_on_own(checkpoint, parts, data, folder, aims or Aims(), kind)]
+        texts = [
+            _on_own(checkpoint, parts, data, folder, aims or CalibrationTargets(), kind)
+        ]
     else:
         texts = [_on_its_run(checkpoint, data, folder, aims, kind)]
     for dtype in types:
-        near = checkpoint.at(dtype)
+        near = checkpoint.for_dtype(dtype)
         if own_cells:
             part_a, part_b = (answers_of(near, cells, kind) for cells in parts)
-            aimed, note = aims or Aims(), OWN
+            aimed, note = aims or CalibrationTargets(), OWN
         else:
             part_a, part_b, its = parts_of(near, data, kind)
             aimed, note = aims or its, ""
@@ -137,7 +144,7 @@ def _on_its_run(
     checkpoint: Checkpoint,
     data: Path | None,
     folder: Path,
-    aims: Aims | None,
+    aims: CalibrationTargets | None,
     kind: str,
 ) -> str:
     content, name = recipe_of(checkpoint)
@@ -153,7 +160,7 @@ def _distilled(
     recipe: Recipe,
     data: Path | None,
     folder: Path,
-    aims: Aims | None,
+    aims: CalibrationTargets | None,
     kind: str,
 ) -> str:
     if recipe.split:
@@ -170,7 +177,7 @@ def _fine_tuned(
     recipe: FinetuneRecipe,
     data: Path | None,
     folder: Path,
-    aims: Aims | None,
+    aims: CalibrationTargets | None,
     kind: str,
 ) -> str:
     run = checkpoint.folder.parent
@@ -186,7 +193,9 @@ def _fine_tuned(
             "apart to calibrate on: give others with --own-cells."
         )
     calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
-    results = judge(calibrated, answers_of(calibrated, parts.test, kind), TEST)
+    results = evaluate_predictions(
+        calibrated, answers_of(calibrated, parts.test, kind), TEST
+    )
     return _stored_with(calibrated, measured, folder, results)
 
 
@@ -227,7 +236,7 @@ def _on_own(
     parts: tuple[CellSet, CellSet],
     data: Path | None,
     folder: Path,
-    aims: Aims,
+    aims: CalibrationTargets,
     kind: str,
 ) -> str:
     known = checkpoint.familiarity()
@@ -238,11 +247,15 @@ def _on_own(
         )
     part_a, part_b = (answers_of(checkpoint, cells, kind) for cells in parts)
     facts = {
-        **{k: v for k, v in facts_of(checkpoint.folder).items() if k == "recipe"},
+        **{
+            k: v
+            for k, v in checkpoint_facts(checkpoint.folder).items()
+            if k == "recipe"
+        },
         "own_cells": str(data),
         "n": {"calibration-a": len(parts[0]), "calibration-b": len(parts[1])},
     }
-    measured = measure(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
+    measured = fit_calibration(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
     save_calibrated(
         folder,
         checkpoint,
@@ -276,7 +289,7 @@ def _dealt(
     for file in files:
         level[place[file.group or file.key], checkpoint.taxonomy.index(file.code)] += 1
     shares = np.array([SHARE_A, 1 - SHARE_A])
-    part = deal([level], names, shares, seed)
+    part = stratified_group_split([level], names, shares, seed)
     first = [f for f in files if part[place[f.group or f.key]] == 0]
     return first, [f for f in files if part[place[f.group or f.key]] == 1]
 
@@ -286,7 +299,7 @@ def calibrate_for(
     source: str,
     data: Path | None,
     out: Path,
-    aims: Aims | None = None,
+    aims: CalibrationTargets | None = None,
     *,
     device: str = "cpu",
 ) -> str:
@@ -298,7 +311,7 @@ def calibrate_for(
     Parameters
     ----------
     dtype : str
-        One of `OTHERS`.
+        One of `EXTRA_DTYPES`.
     source, data, out, aims, device
         As for `calibrating.calibrate`, without own cells.
 
@@ -315,12 +328,12 @@ def calibrate_for(
     check_types(dtype)
     kind = device_of(device)
     plain = load_checkpoint(source)
-    if "own_cells" in facts_of(plain.folder):
+    if "own_cells" in checkpoint_facts(plain.folder):
         raise InputError(
             f"'{plain.name}' was calibrated on a laboratory's own cells: give these "
             "with --own-cells --data DIR, for both number types at once."
         )
-    part_a, part_b, own = parts_of(plain.at(dtype), data, kind)
+    part_a, part_b, own = parts_of(plain.for_dtype(dtype), data, kind)
     out.mkdir(parents=True, exist_ok=True)
     calibration = add_type(
         plain, dtype, (part_a, part_b), aims or own, out / "checkpoint"
@@ -330,7 +343,7 @@ def calibrate_for(
 
 def parts_of(
     checkpoint: Checkpoint, data: Path | None, device: str
-) -> tuple[Answers, Answers, Aims]:
+) -> tuple[Answers, Answers, CalibrationTargets]:
     """Return what it says of both calibration parts of its run, and the run's aims."""
     content, name = recipe_of(checkpoint)
     if "backbone" in content:
@@ -339,13 +352,17 @@ def parts_of(
         if not plan.data.synthetic:
             same_split(checkpoint, run / "split.csv")
         parts = load_parts(plan, data, run)
-        if parts.thresholds is None:
+        if parts.calibration is None:
             raise InputError(
                 f"The protocol '{plan.data.protocol}' of '{plan.name}' kept no cells "
                 "apart to calibrate on."
             )
-        first = answers_of(checkpoint, parts.watched, device)
-        return first, answers_of(checkpoint, parts.thresholds, device), plan.calibration
+        first = answers_of(checkpoint, parts.selection, device)
+        return (
+            first,
+            answers_of(checkpoint, parts.calibration, device),
+            plan.calibration,
+        )
     recipe = build(Recipe, content, name)
     if recipe.split:
         same_split(checkpoint, recipe.split_path)

@@ -20,7 +20,12 @@ from napari_cytodino.training.data import (
     read_index,
     read_split,
 )
-from napari_cytodino.training.distillation import augment, centre, estrange, read_part
+from napari_cytodino.training.distillation import (
+    augment,
+    centre,
+    read_part,
+    shift_domain,
+)
 from napari_cytodino.training.evaluation import (
     TEST,
     VALIDATION,
@@ -32,8 +37,8 @@ from napari_cytodino.training.evaluation import (
     evaluate_crops,
     figures_block,
     figures_of,
-    foreign_strangers,
     made_strangers,
+    ood_fields,
     pixel_answers,
     scratch_in,
     stored_answers,
@@ -44,7 +49,7 @@ from napari_cytodino.training.finetuning import augment as paper_augment
 from napari_cytodino.training.finetuning import load_parts, read_files, to_views
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
 from napari_cytodino.training.runs import write_whole_json
-from napari_cytodino.uncertainty import Strangers, TestCells
+from napari_cytodino.uncertainty import OodCells, TestCells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +72,7 @@ FINE_TUNED = {VALIDATION: ("validation",), TEST: ("test",)}
 
 
 @dataclass(frozen=True)
-class Kept:
+class HeldOutCells:
     """Cells that a run kept apart.
 
     Attributes
@@ -91,7 +96,7 @@ class Kept:
     views: CellViews | None = None
 
 
-def judge(
+def evaluate_checkpoint(
     source: str,
     data: Path | None,
     out: Path,
@@ -185,14 +190,14 @@ def _judged(
 
 def _strangers(
     checkpoint: Checkpoint, crops: CropSet, data: Path | None, device: str
-) -> dict[str, Strangers]:
+) -> dict[str, OodCells]:
     """Return answers on what is no known cell, none without training cells."""
     if checkpoint.familiarity() is None:
         return {}
     field = checkpoint.preprocessing.field_of_view
     kinds = made_strangers(np.ascontiguousarray(crops.pixels))
     if data is not None:
-        kinds |= foreign_strangers(data, field)
+        kinds |= ood_fields(data, field)
     found = {}
     for name, pixels in kinds.items():
         starts = range(0, len(pixels), BATCH)
@@ -200,11 +205,11 @@ def _strangers(
         logits, embeddings = pixel_answers(checkpoint, batches, device)
         unlike = unfamiliarity_of(checkpoint, embeddings)
         if unlike is not None:
-            found[name] = Strangers(unlike, logits, what=WHAT[name])
+            found[name] = OodCells(unlike, logits, what=WHAT[name])
     return found
 
 
-def _protocol(kept: Kept) -> str:
+def _protocol(kept: HeldOutCells) -> str:
     known = kept.groups is not None and len(set(kept.groups)) < len(kept.groups)
     level = "groups of slides" if known else "single images"
     return f"{kept.protocol} part, split by {level}"
@@ -212,7 +217,7 @@ def _protocol(kept: Kept) -> str:
 
 def _kept(
     checkpoint: Checkpoint, data: Path | None, scratch: Path, split: Path | None
-) -> tuple[Kept, bool]:
+) -> tuple[HeldOutCells, bool]:
     """Read the cells a checkpoint's run kept apart; say whether it fine-tuned."""
     run, digest = checkpoint.folder.parent, split_of(checkpoint)
     content, name = recipe_of(checkpoint)
@@ -227,11 +232,11 @@ def _kept(
         same_split(checkpoint, recipe.split_path)
     crops = read_part(recipe, data, ("test",), packed=False)
     if data is None:
-        return Kept(crops, TEST, digest), False
+        return HeldOutCells(crops, TEST, digest), False
     files = {f.path: f for f in read_index(data)}
     own = [files[path] for path in crops.paths]
     views = _views_of(recipe, data, own[0])
-    return Kept(crops, TEST, digest, _groups(own), views), False
+    return HeldOutCells(crops, TEST, digest, _groups(own), views), False
 
 
 def _groups(files: list[CellFile]) -> NDArray[np.str_]:
@@ -240,12 +245,12 @@ def _groups(files: list[CellFile]) -> NDArray[np.str_]:
 
 def _fine_tuned(
     recipe: FinetuneRecipe, data: Path | None, scratch: Path, split: Path, digest: str
-) -> Kept:
+) -> HeldOutCells:
     protocol = TEST if recipe.data.protocol == "three-way" else VALIDATION
     if recipe.data.synthetic:
         drawn = load_parts(recipe, None, scratch)
-        chosen = drawn.test or drawn.watched
-        return Kept(_stacked(chosen), protocol, digest)
+        chosen = drawn.test or drawn.selection
+        return HeldOutCells(_stacked(chosen), protocol, digest)
     if data is None:
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
     parts, root = read_split(split), data_root(data)
@@ -261,7 +266,7 @@ def _fine_tuned(
     many = clean.repeat(SHEET, 1, 1, 1)
     views = paper_augment(many, keys, recipe.augmentation, recipe.seed)
     sheet = CellViews(_picture(clean)[0], _picture(views), _note(own[0]))
-    return Kept(crops, protocol, digest, _groups(own), sheet)
+    return HeldOutCells(crops, protocol, digest, _groups(own), sheet)
 
 
 def _stacked(cells: CellSet) -> CropSet:
@@ -278,7 +283,7 @@ def _views_of(recipe: Recipe, data: Path, file: CellFile) -> CellViews:
     many = torch.from_numpy(crop.copy())[None].repeat(SHEET, 1, 1, 1)
     chance = torch.Generator().manual_seed(recipe.seed)
     views = augment(many, recipe.size, recipe.augmentation, chance)
-    views = estrange(views, recipe.strange, chance)
+    views = shift_domain(views, recipe.strange, chance)
     original = _picture(centre(many[:1], recipe.size))[0]
     return CellViews(original, _picture(views), _note(file))
 

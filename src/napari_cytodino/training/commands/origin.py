@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.checkpoints import facts_of, read_json
+from napari_cytodino.checkpoints import checkpoint_facts, read_json
 from napari_cytodino.common import InputError
 from napari_cytodino.training.data import split_sha256
 from napari_cytodino.training.recipes import read_recipe
@@ -24,12 +24,12 @@ def recipe_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], str]:
     stored = checkpoint.folder.parent / "recipe.json"
     if stored.is_file():
         return read_json(stored), str(stored)
-    return read_recipe(str(facts_of(checkpoint.folder).get("recipe", "")))
+    return read_recipe(str(checkpoint_facts(checkpoint.folder).get("recipe", "")))
 
 
 def split_of(checkpoint: Checkpoint) -> str:
     """Return the sha256 of the split a checkpoint was trained on; empty for none."""
-    return str(facts_of(checkpoint.folder).get("split_sha256", ""))
+    return str(checkpoint_facts(checkpoint.folder).get("split_sha256", ""))
 
 
 def same_split(checkpoint: Checkpoint, path: Path) -> None:

@@ -21,7 +21,7 @@ from napari_cytodino.training.data import (
     split_sha256,
 )
 from napari_cytodino.training.evaluation import device_of, scratch_in, stored_answers
-from napari_cytodino.training.metrics import figures
+from napari_cytodino.training.metrics import classification_report
 from napari_cytodino.training.runs import write_whole_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CellFile, Fingerprint
+    from napari_cytodino.training.data import CellFile, ImageHashes
 
 
 KNOWN = ("train", "calibration-a", "calibration-b")
@@ -111,7 +111,7 @@ def transfer(
     }
     targets = cells["unknown"].targets
     results = {
-        name: figures(targets, _called(logits), classes.codes)
+        name: classification_report(targets, _called(logits), classes.codes)
         for name, logits in probe(
             cells["known"], cells["unknown"], len(classes)
         ).items()
@@ -132,7 +132,7 @@ def transfer(
     return page
 
 
-def _seen(checkpoint: Checkpoint, prints: Mapping[str, Fingerprint]) -> str:
+def _seen(checkpoint: Checkpoint, prints: Mapping[str, ImageHashes]) -> str:
     """Say whether the model was trained on any of these images; refuse if it was."""
     known = _hashes_of_run(checkpoint)
     own = sorted(path for path, found in prints.items() if found.sha256 in known)

@@ -32,7 +32,7 @@ UNKNOWN = "–"
 
 
 @dataclass(frozen=True)
-class Work:
+class PublishedResult:
     """What a paper says of itself; scores in per cent, None where none was found.
 
     Attributes
@@ -65,7 +65,7 @@ class Work:
         return f"about {value:.0f}" if score in self.approximate else f"{value:.1f}"
 
 
-def published(path: Path | None = None) -> tuple[Work, ...]:
+def published(path: Path | None = None) -> tuple[PublishedResult, ...]:
     """Return the published works, in order of time.
 
     Parameters
@@ -86,8 +86,8 @@ def published(path: Path | None = None) -> tuple[Work, ...]:
     return tuple(_work(entry) for entry in content["works"])
 
 
-def _work(entry: dict[str, Any]) -> Work:
-    known = {f.name for f in fields(Work)}
+def _work(entry: dict[str, Any]) -> PublishedResult:
+    known = {f.name for f in fields(PublishedResult)}
     wrong = sorted(set(entry) - known)
     lacking = sorted({"name", "reference", "protocol", "source"} - set(entry))
     if wrong or lacking:
@@ -101,7 +101,9 @@ def _work(entry: dict[str, Any]) -> Work:
             raise InputError(
                 f"{key} of '{entry['name']}' is {value}, but must be from 0 to 100."
             )
-    return Work(**{**entry, "approximate": tuple(entry.get("approximate", ()))})
+    return PublishedResult(
+        **{**entry, "approximate": tuple(entry.get("approximate", ()))}
+    )
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:

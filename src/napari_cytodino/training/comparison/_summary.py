@@ -9,7 +9,7 @@ from dataclasses import asdict
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import RESEARCH_USE, InputError, versions, whole_file
+from napari_cytodino.common import RESEARCH_USE, InputError, atomic_write, versions
 from napari_cytodino.training.comparison._published import (
     NOT_RUN,
     UNKNOWN,
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.training.comparison._published import Work
-    from napari_cytodino.training.comparison.methods import Arm
+    from napari_cytodino.training.comparison._published import PublishedResult
+    from napari_cytodino.training.comparison.methods import Method
     from napari_cytodino.training.finetuning import Parts
     from napari_cytodino.training.recipes import FinetuneRecipe
 
@@ -92,7 +92,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
     }
 
 
-def read_runs(out: Path, arm: Arm) -> list[dict[str, Any]]:
+def read_runs(out: Path, method: Method) -> list[dict[str, Any]]:
     """Return what each finished run of a method left, by seed.
 
     Raises
@@ -101,7 +101,7 @@ def read_runs(out: Path, arm: Arm) -> list[dict[str, Any]]:
         When one cannot be read.
     """
     found = []
-    for path in (out / RUNS / arm.name).glob(f"seed-*/{METRICS}"):
+    for path in (out / RUNS / method.name).glob(f"seed-*/{METRICS}"):
         try:
             found.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def read_runs(out: Path, arm: Arm) -> list[dict[str, Any]]:
 def protocol_of(recipe: FinetuneRecipe, parts: Parts) -> str:
     """Say on which cells all methods were scored."""
     protocol = PROTOCOLS[recipe.data.protocol]
-    judged = parts.watched if parts.test is None else parts.test
+    judged = parts.selection if parts.test is None else parts.test
     drawn = "SYNTHETIC cells; " if recipe.data.synthetic else ""
     return f"{drawn}{protocol.result}, n = {len(judged):,}, one split for all"
 
@@ -148,21 +148,21 @@ def shared(recipe: FinetuneRecipe, parts: Parts) -> list[str]:
 
 
 def _method(
-    arm: Arm, runs: list[dict[str, Any]], recipe: FinetuneRecipe
+    method: Method, runs: list[dict[str, Any]], recipe: FinetuneRecipe
 ) -> dict[str, Any]:
     return {
-        "name": arm.name,
-        "title": arm.title,
+        "name": method.name,
+        "title": method.title,
         "seeds": [run["seed"] for run in runs],
-        "by_chance": arm.by_chance,
+        "by_chance": method.by_chance,
         "starts_from": runs[0]["starts_from"] if runs else None,
-        "differs": arm.differs(recipe),
+        "differs": method.differs(recipe),
         "scores": {key: spread([run["scores"][key] for run in runs]) for key in SCORES},
     }
 
 
 def gather(
-    out: Path, known: Sequence[Arm], recipe: FinetuneRecipe, parts: Parts
+    out: Path, known: Sequence[Method], recipe: FinetuneRecipe, parts: Parts
 ) -> dict[str, Any]:
     """Return all that a comparison found so far, as plain values.
 
@@ -176,7 +176,9 @@ def gather(
         "split_sha256": parts.split_sha256,
         "protocol": protocol_of(recipe, parts),
         "shared": shared(recipe, parts),
-        "methods": [_method(arm, read_runs(out, arm), recipe) for arm in known],
+        "methods": [
+            _method(method, read_runs(out, method), recipe) for method in known
+        ],
         "published": [asdict(w) | {"run": NOT_RUN} for w in published()],
     }
 
@@ -204,7 +206,7 @@ def _seeds(method: Mapping[str, Any]) -> str:
     return f"seeds {', '.join(map(str, method['seeds']))}"
 
 
-def _published_row(work: Work) -> dict[str, str]:
+def _published_row(work: PublishedResult) -> dict[str, str]:
     return {
         "method": f"{work.name} ({work.reference})",
         **{
@@ -286,10 +288,10 @@ def write_tables(out: Path, found: Mapping[str, Any]) -> str:
     page, lines = as_page(found), as_lines(found)
     text = json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
     for name, content in (("json", text), ("md", page)):
-        with whole_file(out / f"comparison.{name}") as part:
+        with atomic_write(out / f"comparison.{name}") as part:
             part.write_text(content + "\n", encoding="utf-8")
     with (
-        whole_file(out / "comparison.csv") as part,
+        atomic_write(out / "comparison.csv") as part,
         part.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")

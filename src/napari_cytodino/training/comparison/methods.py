@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-Method = Literal["neighbours", "linear", "cnn", "vit"]
+Kind = Literal["neighbours", "linear", "cnn", "vit"]
 """What is done with the cells; `compare` has a function for each."""
 
 Changes = dict[str, dict[str, Any]]
@@ -80,7 +80,7 @@ SMALL: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Arm:
+class Method:
     """One method of a comparison.
 
     Attributes
@@ -94,14 +94,14 @@ class Arm:
     note : str
         What sets it apart beside `changes`.
     changes : dict
-        What it replaces in the recipe; all else is as in every other arm.
+        What it replaces in the recipe; all else is as in every other method.
     neighbours : int
         k, for the method of that name.
     """
 
     name: str
     title: str
-    method: Method
+    method: Kind
     note: str
     changes: Changes = field(default_factory=dict)
     neighbours: int = 0
@@ -112,7 +112,7 @@ class Arm:
         return self.method in ("cnn", "vit")
 
     def recipe(self, base: FinetuneRecipe, seed: int) -> FinetuneRecipe:
-        """Return what this arm runs; the seed is no matter of the split."""
+        """Return what this method runs; the seed is no matter of the split."""
         tables = {
             table: replace(getattr(base, table), **values)
             for table, values in self.changes.items()
@@ -120,7 +120,7 @@ class Arm:
         return replace(base, seed=seed, **tables)
 
     def differs(self, base: FinetuneRecipe) -> str:
-        """Say what this arm has otherwise than the recipe, value by value."""
+        """Say what this method has otherwise than the recipe, value by value."""
         told = [
             f"{table}.{name} is {value!r} instead of {before!r}"
             for table, values in self.changes.items()
@@ -134,7 +134,7 @@ def _loss(variant: str, **more: str) -> Changes:
     return {"loss": {"variant": variant, **more}}
 
 
-def arms(cnn: CnnPlan) -> tuple[Arm, ...]:
+def methods(cnn: CnnPlan) -> tuple[Method, ...]:
     """Return every method, from the plainest on."""
     frozen = (
         "The frozen backbone's class token, each training cell once, no augmentation, "
@@ -146,14 +146,15 @@ def arms(cnn: CnnPlan) -> tuple[Arm, ...]:
         "run": {"effective_batch": cnn.batch, "batch": cnn.batch},
         "optim": {"lr": cnn.lr},
     }
+    title = "{}-NN, frozen backbone"
     probes = [
-        Arm(f"neighbours-{k}", f"{k}-NN, frozen backbone", "neighbours", frozen, {}, k)
+        Method(f"neighbours-{k}", title.format(k), "neighbours", frozen, {}, k)
         for k in NEIGHBOURS
     ]
     return (
         *probes,
-        Arm("linear", "linear probe, frozen backbone", "linear", frozen),
-        Arm(
+        Method("linear", "linear probe, frozen backbone", "linear", frozen),
+        Method(
             "cnn",
             "CNN, cross-entropy",
             "cnn",
@@ -161,22 +162,22 @@ def arms(cnn: CnnPlan) -> tuple[Arm, ...]:
             f"{unused}",
             plain | network,
         ),
-        Arm("vit-plain", "ViT, cross-entropy", "vit", unused, plain),
-        Arm(
+        Method("vit-plain", "ViT, cross-entropy", "vit", unused, plain),
+        Method(
             "vit-balanced",
             "ViT, balanced cross-entropy",
             "vit",
             f"Weights are N / (classes x n of the class). {unused}",
             _loss("cross-entropy", class_weights="balanced"),
         ),
-        Arm(
+        Method(
             "vit-published",
             "ViT, hierarchical loss as published",
             "vit",
             "Class weights as in the recipe.",
             _loss("published"),
         ),
-        Arm(
+        Method(
             "vit-maturation",
             "ViT, hierarchical loss repaired",
             "vit",
@@ -186,21 +187,21 @@ def arms(cnn: CnnPlan) -> tuple[Arm, ...]:
     )
 
 
-def choose(known: Sequence[Arm], names: Sequence[str]) -> tuple[Arm, ...]:
-    """Return the arms of these names, all without a name, in their own order.
+def choose(known: Sequence[Method], names: Sequence[str]) -> tuple[Method, ...]:
+    """Return the methods of these names, all without a name, in their own order.
 
     Raises
     ------
     InputError
-        When there is no such arm.
+        When there is no such method.
     """
-    names_known = [arm.name for arm in known]
+    names_known = [method.name for method in known]
     strange = [name for name in names if name not in names_known]
     if strange:
         raise InputError(
             f"There is no method '{strange[0]}': use {', '.join(names_known)}."
         )
-    return tuple(arm for arm in known if not names or arm.name in names)
+    return tuple(method for method in known if not names or method.name in names)
 
 
 def read_comparison(

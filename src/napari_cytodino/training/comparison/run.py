@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import set_seed
 
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.training.comparison._cnn import (
     RANDOM,
     WholeTrainer,
@@ -28,7 +28,7 @@ from napari_cytodino.training.comparison._summary import (
     scores_of,
     write_tables,
 )
-from napari_cytodino.training.comparison.methods import arms, choose
+from napari_cytodino.training.comparison.methods import choose, methods
 from napari_cytodino.training.comparison.probes import (
     embed_cells,
     frozen_backbone,
@@ -42,12 +42,12 @@ from napari_cytodino.training.finetuning import (
     arguments,
     best_state,
     exact_kernels,
-    facts_of,
     load_parts,
     loss_of,
     make_trainer,
+    run_facts,
 )
-from napari_cytodino.training.runs import TrainingError, check_fingerprint
+from napari_cytodino.training.runs import TrainingError, bind_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_cytodino.training.comparison.methods import Arm, CnnPlan
+    from napari_cytodino.training.comparison.methods import CnnPlan, Method
     from napari_cytodino.training.comparison.probes import Embedded
     from napari_cytodino.training.data import CellSet
     from napari_cytodino.training.finetuning import FinetuneTrainer, Parts
@@ -69,7 +69,7 @@ SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
-class Bench:
+class ComparisonContext:
     """What all methods of a comparison have in common.
 
     Attributes
@@ -92,7 +92,7 @@ class Bench:
     @property
     def judged(self) -> CellSet:
         """The cells that are scored; with a test part nothing is chosen on them."""
-        return self.parts.watched if self.parts.test is None else self.parts.test
+        return self.parts.selection if self.parts.test is None else self.parts.test
 
     @property
     def start_of_backbone(self) -> str:
@@ -120,23 +120,31 @@ class Bench:
         return known, unknown
 
 
-def _neighbours(bench: Bench, arm: Arm, seed: int, folder: Path) -> NDArray[Any]:
+def _neighbours(
+    bench: ComparisonContext, method: Method, seed: int, folder: Path
+) -> NDArray[Any]:
     classes = len(bench.recipe.classes_in_order)
-    return neighbour_probe(*bench.embedded, classes, arm.neighbours)
+    return neighbour_probe(*bench.embedded, classes, method.neighbours)
 
 
-def _linear(bench: Bench, arm: Arm, seed: int, folder: Path) -> NDArray[Any]:
+def _linear(
+    bench: ComparisonContext, method: Method, seed: int, folder: Path
+) -> NDArray[Any]:
     return linear_probe(*bench.embedded, len(bench.recipe.classes_in_order))
 
 
-def _vit(bench: Bench, arm: Arm, seed: int, folder: Path) -> NDArray[Any]:
-    recipe = arm.recipe(bench.recipe, seed)
+def _vit(
+    bench: ComparisonContext, method: Method, seed: int, folder: Path
+) -> NDArray[Any]:
+    recipe = method.recipe(bench.recipe, seed)
     trainer = make_trainer(recipe, bench.parts, arguments(recipe, folder))
     return _answers(trainer, bench.judged)
 
 
-def _cnn(bench: Bench, arm: Arm, seed: int, folder: Path) -> NDArray[Any]:
-    recipe = arm.recipe(bench.recipe, seed)
+def _cnn(
+    bench: ComparisonContext, method: Method, seed: int, folder: Path
+) -> NDArray[Any]:
+    recipe = method.recipe(bench.recipe, seed)
     train, plan = bench.parts.train, recipe.sampling
 
     def order(epoch: int) -> NDArray[Any]:
@@ -155,7 +163,7 @@ def _cnn(bench: Bench, arm: Arm, seed: int, folder: Path) -> NDArray[Any]:
         loss_of(recipe, train.targets),
         order,
         train,
-        bench.parts.watched,
+        bench.parts.selection,
         arguments(recipe, folder),
     )
     set_seed(seed, device_specific=True)
@@ -169,7 +177,7 @@ def _answers(trainer: FinetuneTrainer, cells: CellSet) -> NDArray[Any]:
     return logits
 
 
-METHODS: dict[str, Callable[[Bench, Arm, int, Path], NDArray[Any]]] = {
+METHODS: dict[str, Callable[[ComparisonContext, Method, int, Path], NDArray[Any]]] = {
     "neighbours": _neighbours,
     "linear": _linear,
     "cnn": _cnn,
@@ -178,14 +186,16 @@ METHODS: dict[str, Callable[[Bench, Arm, int, Path], NDArray[Any]]] = {
 """How each method answers for the judged cells: logits (N, C)."""
 
 
-def run_arm(bench: Bench, arm: Arm, seed: int, folder: Path) -> None:
+def run_method(
+    bench: ComparisonContext, method: Method, seed: int, folder: Path
+) -> None:
     """Run one method with one seed, unless it left its figures already.
 
     Parameters
     ----------
     bench : Bench
         Cells and recipe.
-    arm : Arm
+    method : Arm
         The method.
     seed : int
         Of weights, order, augmentation and dropout.
@@ -193,25 +203,25 @@ def run_arm(bench: Bench, arm: Arm, seed: int, folder: Path) -> None:
         Gets ``metrics.json`` at the end, and before that the states of training; of
         these only the best weights stay.
     """
-    is_cnn = arm.method == "cnn"
-    facts: dict[str, Any] = {"changes": arm.changes}
+    is_cnn = method.method == "cnn"
+    facts: dict[str, Any] = {"changes": method.changes}
     if is_cnn:
         # where its weights lie may change, which they are may not
         shape = asdict(replace(bench.cnn, source="", revision=""))
         facts |= {"cnn": shape, "start": start_of(bench.network)}
     folder.mkdir(parents=True, exist_ok=True)
-    check_fingerprint(folder.parent, facts)
+    bind_run(folder.parent, facts)
     states = folder / STATES
     if not (folder / METRICS).is_file():
-        logger.info("%s, seed %d", arm.title, seed)
-        logits = METHODS[arm.method](bench, arm, seed, folder)
+        logger.info("%s, seed %d", method.title, seed)
+        logits = METHODS[method.method](bench, method, seed, folder)
         start = bench.start_of_network if is_cnn else bench.start_of_backbone
         content = {"starts_from": start, "seed": seed} | scores_of(
             bench.judged.targets, logits.argmax(axis=1), bench.recipe.classes_in_order
         )
         if states.is_dir():
             shutil.copy2(best_state(states) / WEIGHTS, folder / WEIGHTS)
-        with whole_file(folder / METRICS) as part:
+        with atomic_write(folder / METRICS) as part:
             part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(states, ignore_errors=True)
 
@@ -260,7 +270,7 @@ def compare(
     if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise InputError(f"Seeds are {list(seeds)}: give different ones from 0 on.")
     out = out.resolve()
-    known = arms(cnn)
+    known = methods(cnn)
     chosen = choose(known, only)
     args = arguments(recipe, out)
     if args.world_size > 1:
@@ -270,13 +280,17 @@ def compare(
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        bench = Bench(recipe, load_parts(recipe, data, out), cnn, args.device)
-        facts = facts_of(recipe, bench.parts, args)
-        check_fingerprint(out, facts, allow_inexact=allow_inexact)
+        bench = ComparisonContext(
+            recipe, load_parts(recipe, data, out), cnn, args.device
+        )
+        facts = run_facts(recipe, bench.parts, args)
+        bind_run(out, facts, allow_inexact=allow_inexact)
         with exact_kernels(torch.cuda.is_available()):
-            for arm in chosen:
-                for seed in seeds if arm.by_chance else (recipe.seed,):
-                    run_arm(bench, arm, seed, out / RUNS / arm.name / f"seed-{seed}")
+            for method in chosen:
+                for seed in seeds if method.by_chance else (recipe.seed,):
+                    run_method(
+                        bench, method, seed, out / RUNS / method.name / f"seed-{seed}"
+                    )
                     # a trainer is a circle of references that holds device memory
                     gc.collect()
         return write_tables(out, gather(out, known, recipe, bench.parts))

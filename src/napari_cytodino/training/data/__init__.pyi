@@ -10,8 +10,8 @@ from .datasets import CellDataset as CellDataset
 from .datasets import CellSet as CellSet
 from .datasets import EpochSampler as EpochSampler
 from .datasets import cell_set as cell_set
-from .duplicates import Fingerprint as Fingerprint
-from .grouped_split import deal as deal
+from .duplicates import ImageHashes as ImageHashes
+from .grouped_split import stratified_group_split as stratified_group_split
 from .inspection import inspect_files as inspect_files
 from .layouts import data_root as data_root
 from .layouts import read_cells as read_cells

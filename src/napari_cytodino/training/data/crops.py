@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cytodino.cells import Cells, iter_crops
-from napari_cytodino.common import InputError, in_threads, silent, whole_file
+from napari_cytodino.common import InputError, atomic_write, in_threads, no_progress
 from napari_cytodino.images import ImageSource, read_image
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def pack(
     field: int,
     side: int,
     cache: Path | None = None,
-    progress: Callable[[int, int], None] = silent,
+    progress: Callable[[int, int], None] = no_progress,
 ) -> CropSet:
     """Decode every file, or map the array an earlier call left in ``cache``.
 
@@ -290,7 +290,7 @@ def _stored(
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         # Written crop by crop: a mapped file on a full disk kills the process (SIGBUS),
         # a write raises an error that can be told.
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for crop in crops:
                 file.write(crop.tobytes())

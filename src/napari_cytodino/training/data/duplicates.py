@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class ImageHashes:
     """What equal or nearly equal images share.
 
     Attributes
@@ -44,7 +44,7 @@ def difference_hash(image: Image.Image) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def fingerprint(path: Path) -> Fingerprint:
+def image_hashes(path: Path) -> ImageHashes:
     """Decode the whole of an image and return its fingerprint.
 
     Raises
@@ -54,7 +54,7 @@ def fingerprint(path: Path) -> Fingerprint:
     """
     source = read_image(path)
     pixels = source.read(0, 0, *source.shape)
-    return Fingerprint(
+    return ImageHashes(
         hashlib.sha256(path.read_bytes()).hexdigest(),
         difference_hash(Image.fromarray(pixels)),
     )

@@ -24,7 +24,7 @@ EFFORT = 20_000
 _FREE = -1
 
 
-def deal(
+def stratified_group_split(
     levels: Sequence[NDArray[np.int64]],
     names: Sequence[str],
     shares: NDArray[np.float64],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_cytodino.common import InputError, in_threads, silent
-from napari_cytodino.training.data.duplicates import Fingerprint, fingerprint
+from napari_cytodino.common import InputError, in_threads, no_progress
+from napari_cytodino.training.data.duplicates import ImageHashes, image_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ class Inspection:
     """
 
     files: tuple[CellFile, ...]
-    prints: Mapping[str, Fingerprint]
+    prints: Mapping[str, ImageHashes]
     unreadable: tuple[Unreadable, ...]
 
 
@@ -51,7 +51,7 @@ def inspect_files(
     files: Sequence[CellFile],
     *,
     limit: float = UNREADABLE_LIMIT,
-    progress: Callable[[int, int], None] = silent,
+    progress: Callable[[int, int], None] = no_progress,
 ) -> Inspection:
     """Decode every image to its last pixel.
 
@@ -77,7 +77,7 @@ def inspect_files(
     paths = list(dict.fromkeys(f.path for f in files))
     found = in_threads(lambda path: _look(root, path), paths, progress)
     seen = dict(zip(paths, found, strict=True))
-    prints = {p: v for p, v in seen.items() if isinstance(v, Fingerprint)}
+    prints = {p: v for p, v in seen.items() if isinstance(v, ImageHashes)}
     lost = tuple(v for v in seen.values() if isinstance(v, Unreadable))
     if len(lost) > limit * len(paths):
         raise InputError(
@@ -88,9 +88,9 @@ def inspect_files(
     return Inspection(tuple(f for f in files if f.path in prints), prints, lost)
 
 
-def _look(root: Path, path: str) -> Fingerprint | Unreadable:
+def _look(root: Path, path: str) -> ImageHashes | Unreadable:
     try:
-        return fingerprint(root / path)
+        return image_hashes(root / path)
     except Exception as error:
         # A damaged file makes decoders raise nearly anything. An interrupt is no
         # Exception, so it still ends the run.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.training.data.crops import read_rows
 from napari_cytodino.training.data.duplicates import joined
-from napari_cytodino.training.data.grouped_split import deal
+from napari_cytodino.training.data.grouped_split import stratified_group_split
 from napari_cytodino.training.recipes import (
     BOTH,
     PARTS,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.training.data.crops import CellFile
-    from napari_cytodino.training.data.duplicates import Fingerprint
+    from napari_cytodino.training.data.duplicates import ImageHashes
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def validation_count(cells: int) -> int:
 def make_split(
     files: Sequence[CellFile],
     *,
-    prints: Mapping[str, Fingerprint],
+    prints: Mapping[str, ImageHashes],
     seed: int = 0,
     protocol: Protocol = THREE_WAY,
 ) -> dict[str, str]:
@@ -123,7 +123,7 @@ def make_split(
     if len({f.source for f in ordered}) > 1:
         levels.append(_tally(groups, lambda f: (f.source, f.code)))
     names = [group[0].key for group in groups]
-    dealt = deal(levels, names, np.array(list(PARTS.values())), seed)
+    dealt = stratified_group_split(levels, names, np.array(list(PARTS.values())), seed)
     part_names = list(PARTS)
     return {
         file.key: part_names[part]
@@ -132,7 +132,7 @@ def make_split(
     }
 
 
-def _units(files: Sequence[CellFile], prints: Mapping[str, Fingerprint]) -> list[int]:
+def _units(files: Sequence[CellFile], prints: Mapping[str, ImageHashes]) -> list[int]:
     """Give the cells that must not be parted the same number."""
     keys: list[list[Hashable]] = []
     for file in files:
@@ -178,7 +178,7 @@ def write_split(
     path: Path,
     parts: Mapping[str, str],
     files: Iterable[CellFile] = (),
-    prints: Mapping[str, Fingerprint] | None = None,
+    prints: Mapping[str, ImageHashes] | None = None,
 ) -> None:
     """Write path and part, sorted by path, whole or not at all.
 
@@ -196,7 +196,7 @@ def write_split(
         )
     kept = [0, 2] if not known else [0, 1, 2, 3] if prints else [0, 1, 2]
     with (
-        whole_file(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as out,
     ):
         writer = csv.writer(out, lineterminator="\n")
@@ -237,7 +237,7 @@ def load_or_make_split(
     path: Path,
     files: Sequence[CellFile],
     *,
-    prints: Mapping[str, Fingerprint],
+    prints: Mapping[str, ImageHashes],
     seed: int = 0,
     protocol: Protocol = THREE_WAY,
     allow_changes: bool = False,

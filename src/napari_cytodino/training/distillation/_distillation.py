@@ -19,8 +19,12 @@ from napari_cytodino.training.distillation._teacher import (
     STAGES,
     Teacher,
 )
-from napari_cytodino.training.distillation.augmentation import augment, centre, estrange
-from napari_cytodino.training.recipes import Augmentation, DistillPlan, Strangeness
+from napari_cytodino.training.distillation.augmentation import (
+    augment,
+    centre,
+    shift_domain,
+)
+from napari_cytodino.training.recipes import Augmentation, DistillPlan, DomainShift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +41,7 @@ BLOCK = 16
 """Lessons after which they come again in another pose, where they are reused."""
 
 
-class Views:
+class AugmentedBatches:
     """Batches of augmented views, each a function of the seed and the step."""
 
     def __init__(
@@ -91,7 +95,7 @@ def teacher_logits(teacher: Teacher, pixels: Tensor) -> Tensor:
 
 def fit_teacher(
     teacher: Teacher,
-    views: Views,
+    views: AugmentedBatches,
     plan: FitPlan,
     folder: Path,
     watch: Callable[[dict[str, Tensor], int], dict[str, float]] | None = None,
@@ -137,7 +141,7 @@ class Student(nn.Module):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationBatch:
     """One batch as the student meets it.
 
     Attributes
@@ -156,26 +160,28 @@ class Lesson:
     dense: Tensor | None = None
 
 
-def lesson(views: Views, teacher: Teacher | None, step: int) -> Lesson:
+def lesson(
+    views: AugmentedBatches, teacher: Teacher | None, step: int
+) -> DistillationBatch:
     """Return the batch of a step with what the teacher says about it."""
     pixels, targets = views(step)
     if teacher is None:
-        return Lesson(pixels, targets)
+        return DistillationBatch(pixels, targets)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
         told, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
-    return Lesson(
+    return DistillationBatch(
         pixels, targets, told.float(), dense_target(dense.float(), deep.float())
     )
 
 
-def posed(maps: Tensor, pose: int) -> Tensor:
+def rotate_maps(maps: Tensor, pose: int) -> Tensor:
     """Turn (..., H, W) by ``pose % 4`` quarters, mirrored first from pose 4 on."""
     flat = maps.flip(-1) if pose >= 4 else maps
     return torch.rot90(flat, pose % 4, (-2, -1))
 
 
-def turned(taught: Lesson, pose: int) -> Lesson:
+def turned(taught: DistillationBatch, pose: int) -> DistillationBatch:
     """Return a lesson in another pose: pixels and feature maps turn together."""
     if pose == 0:
         return taught
@@ -183,11 +189,11 @@ def turned(taught: Lesson, pose: int) -> Lesson:
     if dense is not None:
         side = round(dense.shape[1] ** 0.5)
         maps = dense.transpose(1, 2).reshape(len(dense), -1, side, side)
-        dense = posed(maps, pose).flatten(2).transpose(1, 2)
-    return replace(taught, pixels=posed(taught.pixels, pose), dense=dense)
+        dense = rotate_maps(maps, pose).flatten(2).transpose(1, 2)
+    return replace(taught, pixels=rotate_maps(taught.pixels, pose), dense=dense)
 
 
-class Ahead:
+class BatchPrefetcher:
     """Lessons prepared in a second thread while the student learns.
 
     Steps come in blocks: each lesson of a block once, then all again in another pose.
@@ -196,19 +202,19 @@ class Ahead:
 
     def __init__(
         self,
-        views: Views,
+        views: AugmentedBatches,
         teacher: Teacher | None,
         reuse: int = 1,
-        strange: Strangeness | None = None,
+        strange: DomainShift | None = None,
     ) -> None:
         self.views, self.teacher, self.reuse = views, teacher, reuse
-        self.strange = strange or Strangeness()
+        self.strange = strange or DomainShift()
         self._pool = ThreadPoolExecutor(
             1, initializer=torch.set_num_threads, initargs=(1,)
         )
-        self._waiting: dict[int, Future[Lesson]] = {}
+        self._waiting: dict[int, Future[DistillationBatch]] = {}
 
-    def __call__(self, step: int) -> Lesson:
+    def __call__(self, step: int) -> DistillationBatch:
         """Return the lesson of a step and begin those that come after it."""
         block, place = divmod(step, BLOCK * self.reuse)
         turn, offset = divmod(place, BLOCK)
@@ -225,7 +231,9 @@ class Ahead:
         pose = int(others[turn - 1]) if turn else 0
         taught = turned(self._waiting[first + offset].result(), pose)
         generator = torch.Generator().manual_seed(self.views.seed * 1_000_003 + step)
-        return replace(taught, pixels=estrange(taught.pixels, self.strange, generator))
+        return replace(
+            taught, pixels=shift_domain(taught.pixels, self.strange, generator)
+        )
 
     def close(self) -> None:
         """Give up the lessons that nobody will ask for."""
@@ -234,7 +242,7 @@ class Ahead:
 
 def distill_loss(
     student: Student,
-    taught: Lesson,
+    taught: DistillationBatch,
     normed: Tensor,
     plan: FitPlan,
     weights: DistillPlan,

@@ -41,7 +41,7 @@ STATE, BEFORE = "state.safetensors", "state-before.safetensors"
 """The newest state, and the one to fall back to."""
 
 
-class Average:
+class WeightEma:
     """A moving average of a model's parameters; buffers are copied as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -85,7 +85,7 @@ def _parameters(optimiser: torch.optim.AdamW) -> list[Tensor]:
 def _seal(
     folder: Path,
     model: nn.Module,
-    average: Average,
+    average: WeightEma,
     optimiser: torch.optim.AdamW,
     facts: Mapping[str, object],
 ) -> None:
@@ -137,7 +137,7 @@ def _newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Path] | No
 
 
 def _resume(
-    folder: Path, model: nn.Module, average: Average, optimiser: torch.optim.AdamW
+    folder: Path, model: nn.Module, average: WeightEma, optimiser: torch.optim.AdamW
 ) -> tuple[int, float]:
     """Load the newest state, if there is one: steps done and seconds spent."""
     found = _newest(folder)
@@ -205,7 +205,7 @@ def _fit(
     watch_every: int,
     asked: Callable[[], bool],
 ) -> dict[str, Tensor]:
-    optimiser, average = _optimiser(model, plan), Average(model, plan.average)
+    optimiser, average = _optimiser(model, plan), WeightEma(model, plan.average)
     step, spent = _resume(folder, model, average, optimiser)
     folder.mkdir(parents=True, exist_ok=True)
     start, recent, first = time.monotonic() - spent, 0.0, step

@@ -12,9 +12,9 @@ import torch
 from napari_cytodino.checkpoints import load_checkpoint
 from napari_cytodino.training.data import emphasise
 from napari_cytodino.training.distillation._distillation import (
-    Ahead,
+    AugmentedBatches,
+    BatchPrefetcher,
     Student,
-    Views,
     dense_width,
     distill_loss,
     fit_teacher,
@@ -67,9 +67,9 @@ def _watcher(
 
 def _views(
     recipe: Recipe, train: CropSet, plan: FitPlan, settings: Augmentation, seed: int
-) -> Views:
+) -> AugmentedBatches:
     """Return batches in which the recipe's emphasised classes come more often."""
-    views = Views(train, recipe.size, plan, settings, seed)
+    views = AugmentedBatches(train, recipe.size, plan, settings, seed)
     codes = recipe.classes_in_order.codes
     called = [
         (codes[target], str(source))
@@ -133,7 +133,7 @@ def fit_student(
     student = Student(model, recipe.model.width, dense_width(teacher))
     views = _views(recipe, train, recipe.fit, recipe.augmentation, recipe.seed + 1)
     weights = recipe.teacher.distill if recipe.teacher else DistillPlan()
-    ahead = Ahead(views, teacher, weights.reuse, recipe.strange)
+    ahead = BatchPrefetcher(views, teacher, weights.reuse, recipe.strange)
 
     def loss_of(step: int) -> Tensor:
         taught = ahead(step)
@@ -146,7 +146,7 @@ def fit_student(
         copy.eval()
 
         def logits_of(pixels: Tensor) -> Tensor:
-            return copy.embed(normalise(pixels, recipe.mean, recipe.std))[0]
+            return copy.predict(normalise(pixels, recipe.mean, recipe.std))[0]
 
         return _watcher(recipe, watched, logits_of)
 

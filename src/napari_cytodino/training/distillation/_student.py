@@ -89,7 +89,7 @@ def start_from(model: CytoDinoForImageClassification, checkpoint: Checkpoint) ->
     logger.info("start: %s, sha256 %s", checkpoint.name, checkpoint.sha256)
 
 
-def keep_of_start(
+def interpolate_with_start(
     model: CytoDinoForImageClassification, checkpoint: Checkpoint, share: float
 ) -> None:
     """Average the trained weights with those of the start, where both have them.

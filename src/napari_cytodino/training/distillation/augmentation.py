@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from napari_cytodino.training.evaluation import disc
 
 if TYPE_CHECKING:
-    from napari_cytodino.training.recipes import Augmentation, Strangeness
+    from napari_cytodino.training.recipes import Augmentation, DomainShift
 
 _YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
@@ -150,7 +150,7 @@ DARKEST = 1 / 255
 """Keeps the optical density of black finite."""
 
 
-def restain(pixels: Tensor, plan: Strangeness, generator: torch.Generator) -> Tensor:
+def restain(pixels: Tensor, plan: DomainShift, generator: torch.Generator) -> Tensor:
     """Vary dyes and light of each image by its own amounts."""
     n = len(pixels)
 
@@ -167,7 +167,7 @@ def restain(pixels: Tensor, plan: Strangeness, generator: torch.Generator) -> Te
     return torch.exp(-(mixed + lamp[:, :, None, None])).clamp(0, 1)
 
 
-def coarsen(pixels: Tensor, plan: Strangeness, generator: torch.Generator) -> Tensor:
+def coarsen(pixels: Tensor, plan: DomainShift, generator: torch.Generator) -> Tensor:
     """Sample half of the images more coarsely, all by one factor, and bring them back.
 
     Cameras and objectives differ, and a small crop is enlarged before it is classified.
@@ -182,7 +182,9 @@ def coarsen(pixels: Tensor, plan: Strangeness, generator: torch.Generator) -> Te
     return torch.where(use[:, None, None, None], back, pixels)
 
 
-def estrange(pixels: Tensor, plan: Strangeness, generator: torch.Generator) -> Tensor:
+def shift_domain(
+    pixels: Tensor, plan: DomainShift, generator: torch.Generator
+) -> Tensor:
     """Return the views, a share of them as from a laboratory never seen.
 
     Parameters

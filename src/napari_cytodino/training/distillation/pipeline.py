@@ -28,16 +28,16 @@ from napari_cytodino.training.data import (
     split_sha256,
 )
 from napari_cytodino.training.distillation._stages import fit_student, get_teacher
-from napari_cytodino.training.distillation._student import keep_of_start
+from napari_cytodino.training.distillation._student import interpolate_with_start
 from napari_cytodino.training.evaluation import answers_to, evaluate_crops, write_card
 from napari_cytodino.training.recipes import PARTS
 from napari_cytodino.training.runs import (
     TrainingError,
-    check_fingerprint,
+    bind_run,
     digest,
     write_whole_json,
 )
-from napari_cytodino.uncertainty import DecisionPolicy, measure
+from napari_cytodino.uncertainty import DecisionPolicy, fit_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,11 @@ if TYPE_CHECKING:
     from napari_cytodino.models import CytoDinoForImageClassification
     from napari_cytodino.training.data import CellFile
     from napari_cytodino.training.recipes import Recipe
-    from napari_cytodino.uncertainty import Aims, Calibration, Familiarity
+    from napari_cytodino.uncertainty import (
+        Calibration,
+        CalibrationTargets,
+        NoveltyDetector,
+    )
 
 
 DRAWN = {"calibration-a": 2, "calibration-b": 5}
@@ -157,9 +161,9 @@ def calibrate(
     checkpoint: Checkpoint,
     data: Path | None,
     sets: dict[str, CropSet],
-    aims: Aims | None = None,
+    aims: CalibrationTargets | None = None,
     device: str = "cpu",
-) -> tuple[Calibration, Familiarity]:
+) -> tuple[Calibration, NoveltyDetector]:
     """Measure what a stored checkpoint may promise, on the parts its run kept apart.
 
     Parameters
@@ -172,7 +176,7 @@ def calibrate(
         As `evaluation.device_of` gives it.
     """
     digest = split_sha256(recipe.split_path) if recipe.split else ""
-    return measure(
+    return fit_calibration(
         answers_to(checkpoint, read_references(recipe, data), device),
         answers_to(checkpoint, sets["calibration-a"], device),
         answers_to(checkpoint, sets["calibration-b"], device),
@@ -270,12 +274,12 @@ def _train(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
     cache = out / "cache"
     train = read_part(recipe, data, ("train",), packed=True, cache=cache)
     watched = read_part(recipe, data, ("calibration-a",), packed=True, cache=cache)
-    check_fingerprint(out, facts_of(recipe, train, watched))
+    bind_run(out, run_facts(recipe, train, watched))
     write_whole_json(out / "recipe.json", resolved)
     teacher = get_teacher(recipe, train, watched, out / "teacher")
     model = fit_student(recipe, train, watched, teacher, out / "student")
     if recipe.start_share:
-        keep_of_start(model, load_checkpoint(recipe.start), recipe.start_share)
+        interpolate_with_start(model, load_checkpoint(recipe.start), recipe.start_share)
     return finish(recipe, model, data, out)
 
 
@@ -295,7 +299,7 @@ def _same_recipe(stored: Path, resolved: dict[str, Any]) -> None:
         )
 
 
-def facts_of(recipe: Recipe, train: CropSet, watched: CropSet) -> dict[str, Any]:
+def run_facts(recipe: Recipe, train: CropSet, watched: CropSet) -> dict[str, Any]:
     """Return what a run's states are bound to: recipe, split, cells and start."""
     start = load_checkpoint(recipe.start).sha256 if recipe.start else ""
     cells = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 from napari_cytodino.stats import wilson
 from napari_cytodino.taxonomy import CellClass
 from napari_cytodino.training.metrics import rates, row_shares
@@ -51,7 +51,7 @@ class Heading:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all, the same bytes each time."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=DPI, format="png", metadata={"Software": None})
     return path
 

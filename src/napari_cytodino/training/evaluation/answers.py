@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_cytodino.common import InputError
 from napari_cytodino.inference import fused_model, pick_device, preprocess
 from napari_cytodino.training.data import CellDataset
-from napari_cytodino.training.metrics import figures
+from napari_cytodino.training.metrics import classification_report
 from napari_cytodino.uncertainty import Answers, accepted_cells
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def answers_of(
     batch, workers : int
         Cells at once; processes that decode.
     """
-    model = fused_model(checkpoint).cast(device, checkpoint.dtype)
+    model = fused_model(checkpoint).to_device(device, checkpoint.dtype)
     loader = torch.utils.data.DataLoader(
         CellDataset(cells), batch_size=batch, num_workers=workers
     )
@@ -71,7 +71,7 @@ def answers_of(
     with torch.inference_mode():
         for item in loader:
             pixels = preprocess(item["pixels"].numpy(), checkpoint, device)
-            answer, embedding = model.embed(pixels)
+            answer, embedding = model.predict(pixels)
             logits.append(answer.cpu().numpy())
             embeddings.append(embedding.cpu().numpy())
     return Answers(
@@ -190,11 +190,11 @@ def pixel_answers(
     By the stored weights, computed as the plugin does, in the checkpoint's `dtype`, on
     a kind of device as `device_of` gives it.
     """
-    model = fused_model(checkpoint).cast(device, checkpoint.dtype)
+    model = fused_model(checkpoint).to_device(device, checkpoint.dtype)
     logits, embeddings = [], []
     with torch.inference_mode():
         for pixels in batches:
-            answer, embedding = model.embed(preprocess(pixels, checkpoint, device))
+            answer, embedding = model.predict(preprocess(pixels, checkpoint, device))
             logits.append(answer.cpu().numpy())
             embeddings.append(embedding.cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)
@@ -213,7 +213,7 @@ def unfamiliarity_of(
     familiarity = checkpoint.familiarity()
     if familiarity is None:
         return None
-    return familiarity.unfamiliarity(embeddings.astype(np.float16))
+    return familiarity.novelty_score(embeddings.astype(np.float16))
 
 
 def by_source(
@@ -229,7 +229,9 @@ def by_source(
         logits, checkpoint.taxonomy, checkpoint.policy, unfamiliarity
     )
     return {
-        str(source): figures(targets[own], guesses[own], codes, taken[own])
+        str(source): classification_report(
+            targets[own], guesses[own], codes, taken[own]
+        )
         for source in np.unique(sources)
         for own in [sources == source]
     }

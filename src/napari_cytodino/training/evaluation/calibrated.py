@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_cytodino.checkpoints import OTHERS, facts_of, save_calibrated
+from napari_cytodino.checkpoints import EXTRA_DTYPES, checkpoint_facts, save_calibrated
 from napari_cytodino.common import InputError
 from napari_cytodino.training.evaluation.cards import with_decisions
-from napari_cytodino.uncertainty import Answers, measure
+from napari_cytodino.uncertainty import Answers, fit_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.uncertainty import Aims, Calibration
+    from napari_cytodino.uncertainty import Calibration, CalibrationTargets
 
 
 KEPT = ("recipe", "split_sha256", "n", "own_cells")
@@ -21,7 +21,7 @@ KEPT = ("recipe", "split_sha256", "n", "own_cells")
 
 
 def check_types(*names: str) -> None:
-    """Refuse names that are none of `OTHERS`.
+    """Refuse names that are none of `EXTRA_DTYPES`.
 
     Raises
     ------
@@ -29,9 +29,10 @@ def check_types(*names: str) -> None:
         With the first of them.
     """
     for name in names:
-        if name not in OTHERS:
+        if name not in EXTRA_DTYPES:
+            known = ", ".join(EXTRA_DTYPES)
             raise InputError(
-                f"'{name}' is no other number type; choose one of {', '.join(OTHERS)}."
+                f"'{name}' is no other number type; choose one of {known}."
             )
 
 
@@ -39,7 +40,7 @@ def add_type(
     plain: Checkpoint,
     dtype: str,
     parts: tuple[Answers, Answers],
-    aims: Aims,
+    aims: CalibrationTargets,
     folder: Path,
     note: str = "",
 ) -> Calibration:
@@ -50,7 +51,7 @@ def add_type(
     plain
         With its thresholds in float32.
     dtype
-        One of `OTHERS`.
+        One of `EXTRA_DTYPES`.
     parts
         What it says in that type of the calibration parts A and B.
     aims
@@ -70,8 +71,8 @@ def add_type(
         raise InputError(
             f"'{plain.name}' is not calibrated in {plain.dtype}: do that first."
         )
-    facts = facts_of(plain.folder)
-    calibration, _ = measure(
+    facts = checkpoint_facts(plain.folder)
+    calibration, _ = fit_calibration(
         known,
         *parts,
         plain.taxonomy,
@@ -79,9 +80,9 @@ def add_type(
         {k: v for k, v in facts.items() if k in KEPT},
         keep_limits=True,
     )
-    promise = calibration.promise(calibration.risk)
+    promise = calibration.guarantee(calibration.risk)
     own = f"Where the plugin computes in {dtype}, thresholds are those for it: "
     text = "\n\n".join(part for part in (note, f"{own}{promise}.") if part)
     card = with_decisions(plain.card, plain.calibration, text)
-    save_calibrated(folder, plain.at(dtype), calibration, None, card)
+    save_calibrated(folder, plain.for_dtype(dtype), calibration, None, card)
     return calibration

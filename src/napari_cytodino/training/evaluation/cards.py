@@ -6,7 +6,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.uncertainty import RISKS
+from napari_cytodino.uncertainty import ERROR_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,21 +155,21 @@ def decisions_block(calibration: Calibration) -> str:
     curve, policy = calibration.curve, calibration.policy()
     lines = [
         f"Temperature {calibration.temperature}. By default: "
-        f"{policy.guarantee or calibration.refusal(calibration.risk)}.",
+        f"{policy.guarantee or calibration.why_not(calibration.risk)}.",
         "",
         "| right among accepted, at least | a class is accepted from | accepted of "
         f"{curve.cells} | wrong among them | |",
         "|---|---|---|---|---|",
     ]
-    for risk in RISKS:
-        row = calibration.rows[risk]
+    for risk in ERROR_RATES:
+        row = calibration.row_by_risk[risk]
         if row is None:
             lines.append(f"| {1 - risk:.1%} | | none | | no guarantee |")
             continue
         lines.append(
             f"| {1 - risk:.1%} | {calibration.policy(risk).min_confidence:.4f} | "
             f"{curve.accepted[row] / curve.cells:.1%} | {curve.wrong[row]} of "
-            f"{curve.accepted[row]} | {calibration.word} |"
+            f"{curve.accepted[row]} | {calibration.guarantee_level} |"
         )
     return "\n".join([*lines, "", *_statements(calibration)])
 
@@ -190,8 +190,8 @@ def _statements(calibration: Calibration) -> list[str]:
             f"Critical cells called harmless although no more than "
             f"{calibration.max_critical:.1%} was left to critical classes: "
             f"{missed.missed} of {missed.cells}, that is at most {missed.bound:.2%} "
-            f"({1 - calibration.share:.1%} sure; the aim of {missed.risk:.0%} is "
-            f"{kept})."
+            f"({1 - calibration.delta_per_statement:.1%} sure; the aim of "
+            f"{missed.risk:.0%} is {kept})."
         )
     sets = calibration.facts.get("sets")
     checked = (

@@ -133,7 +133,7 @@ def made_strangers(
     return {name: crops for name, crops in made.items() if len(crops)}
 
 
-def foreign_strangers(data: Path, field_of_view: float) -> dict[str, NDArray[np.uint8]]:
+def ood_fields(data: Path, field_of_view: float) -> dict[str, NDArray[np.uint8]]:
     """Return cells of other laboratories by kind, where their folders are in ``data``.
 
     Parameters

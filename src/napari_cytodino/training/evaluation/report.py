@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_cytodino.common import RESEARCH_USE, versions, whole_file
+from napari_cytodino.common import RESEARCH_USE, atomic_write, versions
 from napari_cytodino.exports import formula_safe
 from napari_cytodino.training.evaluation import _plots as figures
 from napari_cytodino.training.evaluation import _plots_confidence as doubt_figures
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, Strangers
+    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, OodCells
 
 
 SCHEMA = 1
@@ -83,7 +83,7 @@ class CellViews:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ReportPlot:
     """A figure with its file's name, words for who cannot see it, and a caption."""
 
     name: str
@@ -101,7 +101,7 @@ def write_report(
     *,
     views: CellViews | None = None,
     calibration: Calibration | None = None,
-    strangers: Mapping[str, Strangers] | None = None,
+    strangers: Mapping[str, OodCells] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write what a person reads and a paper cites; each file whole or not at all.
@@ -165,17 +165,17 @@ def write_report(
         figures.save(one.figure, folder / f"{one.name}.png")
     frames = _frames(found, cells, taxonomy, policy)
     for name, frame in frames.items():
-        with whole_file(folder / f"{name}.csv") as temporary:
+        with atomic_write(folder / f"{name}.csv") as temporary:
             formula_safe(frame).to_csv(temporary, index=False, lineterminator="\n")
     names = [*(f"{d.name}.png" for d in drawn), *(f"{name}.csv" for name in frames)]
     found["files"] = sorted([*names, "report.html"])
     # the numbers as a reader of the file will have them
     text = json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
-    with whole_file(folder / "report.json") as temporary:
+    with atomic_write(folder / "report.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     pictures = [(folder / f"{d.name}.png", d.alt, d.caption) for d in drawn]
     page = render(found, taxonomy, pictures)
-    with whole_file(folder / "report.html") as temporary:
+    with atomic_write(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return found
 
@@ -259,11 +259,11 @@ def _drawings(
     policy: DecisionPolicy,
     about: About,
     seed: int,
-) -> Iterator[Drawing]:
+) -> Iterator[ReportPlot]:
     """Draw what can be drawn of these cells, and add what is measured in doing so."""
     note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
     counts = np.array(found["confusion"]["counts"])
-    yield Drawing(
+    yield ReportPlot(
         "lineages",
         figures.lineage_counts(
             counts.sum(axis=1), taxonomy, Heading("Test cells by lineage", note)
@@ -276,7 +276,7 @@ def _drawings(
         what = "in cells" if in_cells else "in per cent"
         title = f"What each class was called, {what}"
         head = Heading(title, note)
-        yield Drawing(
+        yield ReportPlot(
             name,
             figures.confusion_figure(counts, taxonomy, head, counts=in_cells),
             f"Confusion matrix {what}: true classes in rows, calls in columns; "
@@ -291,7 +291,7 @@ def _drawings(
 
 def _confidence(
     found: dict[str, Any], cells: TestCells, policy: DecisionPolicy, note: str
-) -> Iterator[Drawing]:
+) -> Iterator[ReportPlot]:
     """Draw risk against coverage, and reliability."""
     chance = probabilities(cells.logits, policy.temperature)
     confidence, right = chance.max(axis=1), cells.guesses == cells.targets
@@ -304,7 +304,7 @@ def _confidence(
         f"at most {100 * p['error']:g} % wrong: {100 * p['coverage']:.1f} % accepted"
         for p in points
     )
-    yield Drawing(
+    yield ReportPlot(
         "risk_coverage",
         figures.risk_figure(curve, points, found["policy"], head, promises),
         f"Curve of errors among accepted cells against the share accepted. {reached}.",
@@ -315,7 +315,7 @@ def _confidence(
     )
     ece = found["calibration"]["ece"]
     head = Heading("Is the confidence true?", note)
-    yield Drawing(
+    yield ReportPlot(
         "reliability",
         figures.reliability_figure(reliability(confidence, right), ece, head),
         f"Share right against confidence; calibration error {100 * ece:.1f} points.",
@@ -328,13 +328,13 @@ def _doubt(
     cells: TestCells,
     taxonomy: Taxonomy,
     about: About,
-    strangers: Mapping[str, Strangers],
-) -> Iterator[Drawing]:
+    strangers: Mapping[str, OodCells],
+) -> Iterator[ReportPlot]:
     """Draw sets of possible classes, and unfamiliarity."""
     note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
     if found["sets"] is not None:
         head = Heading("Does the set hold the true class?", note)
-        yield Drawing(
+        yield ReportPlot(
             "sets",
             doubt_figures.set_figure(found["sets"], taxonomy, head),
             "For every class, the share of its cells whose set of possible classes "
@@ -348,7 +348,7 @@ def _doubt(
             f"{r['name']}: AUROC {r['auroc']:.3f}" for r in found["unfamiliar"]["rows"]
         )
         limit, head = found["unfamiliar"]["limit"], Heading("Known or strange?", note)
-        yield Drawing(
+        yield ReportPlot(
             "unfamiliarity",
             doubt_figures.unfamiliarity_figure(
                 cells.unfamiliarity, others, limit, head
@@ -364,7 +364,7 @@ def _map(
     taxonomy: Taxonomy,
     about: About,
     seed: int,
-) -> Drawing:
+) -> ReportPlot:
     assert cells.embeddings is not None
     made = map_embeddings(cells.embeddings, seed=seed)
     pure = map_figures(made, cells.embeddings, cells.targets, taxonomy.lineage_index)
@@ -372,7 +372,7 @@ def _map(
     size = f"n = {pure['n']:,} of {len(cells):,} test cells"
     note = f"{about.checkpoint} · {size} · {about.protocol}"
     head = Heading("Head embeddings, t-SNE", note)
-    return Drawing(
+    return ReportPlot(
         "embeddings",
         figures.map_figure(made, cells.targets, taxonomy, pure, head),
         "Map of cells by class and by lineage. Of the nearest cells in the embedding "
@@ -382,9 +382,9 @@ def _map(
     )
 
 
-def _sheet_of(views: CellViews) -> Drawing:
+def _sheet_of(views: CellViews) -> ReportPlot:
     head = Heading("One cell as training sees it", views.note)
-    return Drawing(
+    return ReportPlot(
         "augmentations",
         figures.views_figure(views.original, views.views, head),
         f"One cell as it is and {len(views.views)} augmented views of it.",

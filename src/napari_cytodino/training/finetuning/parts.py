@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_cytodino.common import InputError, whole_file
+from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.synthetic import synthetic_crops
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.data import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_cytodino.training.data import CellSet, Fingerprint
+    from napari_cytodino.training.data import CellSet, ImageHashes
     from napari_cytodino.training.recipes import FinetuneRecipe
 
 
@@ -53,18 +53,18 @@ class Parts:
     """
 
     train: CellSet
-    watched: CellSet
-    thresholds: CellSet | None
+    selection: CellSet
+    calibration: CellSet | None
     test: CellSet | None
     split_sha256: str = ""
 
     def kept_apart(self) -> dict[str, CellSet]:
         """Return the parts that are not learnt from, by their names in reports."""
-        if self.thresholds is None or self.test is None:
-            return {"validation": self.watched}
+        if self.calibration is None or self.test is None:
+            return {"validation": self.selection}
         return {
-            "calibration-a": self.watched,
-            "calibration-b": self.thresholds,
+            "calibration-a": self.selection,
+            "calibration-b": self.calibration,
             "test": self.test,
         }
 
@@ -158,7 +158,7 @@ def read_files(
 
 def _readable(
     recipe: FinetuneRecipe, data: Path, out: Path
-) -> tuple[list[CellFile], Mapping[str, Fingerprint]]:
+) -> tuple[list[CellFile], Mapping[str, ImageHashes]]:
     """Return the cells whose image can be read; each image is looked at once a run.
 
     What cannot be read is listed in the run's folder, so that a run that is taken up
@@ -170,7 +170,10 @@ def _readable(
         lost = {row["path"] for row in read_rows(stored)}
         return [f for f in files if f.path not in lost], {}
     found = inspect_files(data_root(data), files)
-    with whole_file(stored) as part, part.open("w", newline="", encoding="utf-8") as f:
+    with (
+        atomic_write(stored) as part,
+        part.open("w", newline="", encoding="utf-8") as f,
+    ):
         writer = csv.writer(f, lineterminator="\n")
         writer.writerow(("path", "why"))
         writer.writerows((lost.path, lost.why) for lost in found.unreadable)

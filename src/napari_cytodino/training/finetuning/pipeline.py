@@ -31,7 +31,7 @@ from napari_cytodino.training.finetuning.results import finish
 from napari_cytodino.training.finetuning.trainer import FinetuneTrainer, arguments
 from napari_cytodino.training.runs import (
     TrainingError,
-    check_fingerprint,
+    bind_run,
     sigterm_ends,
     versions,
     write_whole_json,
@@ -97,7 +97,7 @@ def loss_of(recipe: FinetuneRecipe, targets: NDArray[Any]) -> nn.Module:
     )
 
 
-def facts_of(
+def run_facts(
     recipe: FinetuneRecipe, parts: Parts, args: TrainingArguments
 ) -> dict[str, Any]:
     """Return what a run is bound to: recipe, cells, base, and what computes it."""
@@ -130,7 +130,13 @@ def make_trainer(
     )
     model = new_model(recipe)
     trainer = FinetuneTrainer(
-        recipe, model, loss_of(recipe, targets), order, parts.train, parts.watched, args
+        recipe,
+        model,
+        loss_of(recipe, targets),
+        order,
+        parts.train,
+        parts.selection,
+        args,
     )
     set_seed(recipe.seed, device_specific=True)
     return trainer
@@ -223,9 +229,9 @@ def _finetune(
     args = arguments(recipe, out)
     with args.main_process_first(local=False):
         parts = load_parts(recipe, data, out)
-        facts = facts_of(recipe, parts, args)
+        facts = run_facts(recipe, parts, args)
         if args.should_save:
-            check_fingerprint(out, facts, allow_inexact=allow_inexact)
+            bind_run(out, facts, allow_inexact=allow_inexact)
             write_whole_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
     stored = _figures(out / "metrics.json")
     if stored is not None:

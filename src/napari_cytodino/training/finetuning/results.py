@@ -15,7 +15,7 @@ from napari_cytodino.checkpoints import (
     merge_lora,
     save_checkpoint,
 )
-from napari_cytodino.inference import gains_by_bfloat16
+from napari_cytodino.inference import bfloat16_is_faster
 from napari_cytodino.training.data import some_of_each
 from napari_cytodino.training.evaluation import (
     BEGIN,
@@ -34,8 +34,8 @@ from napari_cytodino.uncertainty import (
     Answers,
     Calibration,
     DecisionPolicy,
+    fit_calibration,
     fit_temperature,
-    measure,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from napari_cytodino.training.data import CellSet
     from napari_cytodino.training.finetuning.parts import Parts
     from napari_cytodino.training.recipes import FinetuneRecipe
-    from napari_cytodino.uncertainty import Aims, Familiarity
+    from napari_cytodino.uncertainty import CalibrationTargets, NoveltyDetector
 
 
 ADAPTER = "adapter"
@@ -61,7 +61,9 @@ UNTUNED = (
 """Said of the published protocol."""
 
 
-def judge(checkpoint: Checkpoint, answers: Answers, name: str) -> dict[str, Any]:
+def evaluate_predictions(
+    checkpoint: Checkpoint, answers: Answers, name: str
+) -> dict[str, Any]:
     """Return the figures of each source under the name of what was judged."""
     unlike = unfamiliarity_of(checkpoint, answers.embeddings)
     found = by_source(
@@ -74,8 +76,8 @@ def calibrate(
     recipe: FinetuneRecipe,
     parts: Parts,
     answers: Callable[[CellSet], Answers],
-    aims: Aims | None = None,
-) -> tuple[Calibration, Familiarity] | None:
+    aims: CalibrationTargets | None = None,
+) -> tuple[Calibration, NoveltyDetector] | None:
     """Measure what a stored checkpoint may promise, if the protocol keeps cells for it.
 
     Parameters
@@ -85,14 +87,14 @@ def calibrate(
     aims
         What to promise; the recipe's own when None.
     """
-    if parts.thresholds is None:
+    if parts.calibration is None:
         return None
     train = parts.train
     rows = some_of_each(train.targets, train.sources, recipe.seed)
-    return measure(
+    return fit_calibration(
         answers(train.take(rows)),
-        answers(parts.watched),
-        answers(parts.thresholds),
+        answers(parts.selection),
+        answers(parts.calibration),
         recipe.classes_in_order,
         aims or recipe.calibration,
         run_facts(recipe, parts),
@@ -131,12 +133,12 @@ def finish(
         return answers_of(draft, cells, device, plan.eval_batch, plan.decoders)
 
     measured = calibrate(recipe, parts, answers)
-    judged = answers(parts.watched if parts.test is None else parts.test)
+    judged = answers(parts.selection if parts.test is None else parts.test)
     policy: DecisionPolicy | Calibration
     policy, known = measured or (_uncalibrated(judged), None)
     store(folder, model, policy=policy, card=title, familiarity=known)
     name = VALIDATION if parts.test is None else TEST
-    results = judge(load_checkpoint(folder), judged, name)
+    results = evaluate_predictions(load_checkpoint(folder), judged, name)
     card = card_of(recipe, policy, parts, results, trained_share(counts))
     store(folder, model, policy=policy, card=card, familiarity=known)
     folders = [folder]
@@ -144,7 +146,7 @@ def finish(
         own = describe_backbone(base, recipe.backbone.revision or None)
         folders.append(out / ADAPTER)
         store(folders[1], kept, policy=policy, card=card, familiarity=known, base=own)
-    if measured and gains_by_bfloat16(device):
+    if measured and bfloat16_is_faster(device):
         _calibrate_in_bfloat16(recipe, parts, folders, device)
     write_whole_json(out / "metrics.json", results)
     return results
@@ -161,11 +163,11 @@ def _calibrate_in_bfloat16(
     from napari_cytodino.training.evaluation import add_type
 
     dtype, plan = "bfloat16", recipe.run
-    near = load_checkpoint(folders[0]).at(dtype)
-    assert parts.thresholds is not None
+    near = load_checkpoint(folders[0]).for_dtype(dtype)
+    assert parts.calibration is not None
     said = (
-        answers_of(near, parts.watched, device, plan.eval_batch, plan.decoders),
-        answers_of(near, parts.thresholds, device, plan.eval_batch, plan.decoders),
+        answers_of(near, parts.selection, device, plan.eval_batch, plan.decoders),
+        answers_of(near, parts.calibration, device, plan.eval_batch, plan.decoders),
     )
     for folder in folders:
         add_type(load_checkpoint(folder), dtype, said, recipe.calibration, folder)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 
 from napari_cytodino.checkpoints import adapter_tensors
-from napari_cytodino.training.runs import PREFIX, TrainingError, fault_of, last_sealed
+from napari_cytodino.training.runs import (
+    PREFIX,
+    TrainingError,
+    newest_complete,
+    why_incomplete,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,10 +80,10 @@ def best_state(states: Path) -> Path:
     TrainingError
         When it is no longer there or was altered.
     """
-    newest = last_sealed(states)
+    newest = newest_complete(states)
     best = _facts(newest)["best_global_step"] if newest else None
     folder = states / f"{PREFIX}{best}"
-    if best is None or (fault := fault_of(folder)):
+    if best is None or (fault := why_incomplete(folder)):
         why = fault if best is not None else "no epoch was finished"
         raise TrainingError(f"{folder} is no best state, {why}: train again.")
     return folder

@@ -31,9 +31,9 @@ from napari_cytodino.training.metrics import confusion, f1_scores
 from napari_cytodino.training.runs import (
     PREFIX,
     TrainingError,
-    drop_unsealed,
-    last_sealed,
-    seal,
+    drop_incomplete,
+    mark_complete,
+    newest_complete,
     sigterm_waits,
 )
 
@@ -265,7 +265,7 @@ class FinetuneTrainer(Trainer):
 
     def _stopped(self, what: str, remedy: str) -> TrainingError:
         """Word an end before time, with what is left."""
-        newest = last_sealed(self.states)
+        newest = newest_complete(self.states)
         kept = f"{newest} is kept" if newest else "nothing was sealed before"
         step = self.state.global_step + 1
         return TrainingError(f"At step {step} {what}; {kept}: {remedy}.")
@@ -285,9 +285,9 @@ class FinetuneTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                seal(self.states / f"{PREFIX}{self.state.global_step}")
+                mark_complete(self.states / f"{PREFIX}{self.state.global_step}")
         except (OSError, CytoDinoError, RuntimeError, SafetensorError) as error:
-            drop_unsealed(self.states)
+            drop_incomplete(self.states)
             raise self._stopped(
                 f"the state could not be written ({str(error).splitlines()[0]})",
                 "free space on the disk and run the same again",
@@ -312,10 +312,10 @@ class FinetuneTrainer(Trainer):
         SystemExit
             With code 143 once SIGTERM came and a state was sealed.
         """
-        newest = last_sealed(self.states)
+        newest = newest_complete(self.states)
         with self.args.main_process_first(local=False):
             if self.args.should_save:
-                drop_unsealed(self.states)
+                drop_incomplete(self.states)
         if newest is not None and is_over(newest):
             self._load_best_model()
         else:

@@ -7,9 +7,9 @@ from .confidence import reliability as reliability
 from .confidence import risk_coverage as risk_coverage
 from .confusion_table import LEAST_SUPPORT as LEAST_SUPPORT
 from .confusion_table import REPEATS as REPEATS
+from .confusion_table import classification_report as classification_report
 from .confusion_table import confusion as confusion
 from .confusion_table import f1_scores as f1_scores
-from .confusion_table import figures as figures
 from .confusion_table import macro_f1 as macro_f1
 from .confusion_table import row_shares as row_shares
 from .embedding_map import EmbeddingMap as EmbeddingMap

@@ -9,19 +9,19 @@ import numpy as np
 from napari_cytodino.stats import share_of
 from napari_cytodino.training.metrics.acceptance import USUAL_ERROR
 from napari_cytodino.uncertainty import (
-    NEVER,
-    RISKS,
+    ERROR_RATES,
+    UNREACHABLE,
     as_predictions,
+    class_probabilities,
     decisions_of,
     sources_of,
-    weigh,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, Evidence, TestCells
+    from napari_cytodino.uncertainty import Calibration, ClassProbabilities, TestCells
 
 
 GUARANTEED = (
@@ -50,20 +50,20 @@ def guarantee_figures(
         where the error is above the promise beyond chance. Then what the calibration
         says of itself, and of critical cells called safe.
     """
-    evidence = weigh(
+    evidence = class_probabilities(
         as_predictions(cells.logits, cells.unfamiliarity),
         taxonomy,
         calibration.temperature,
     )
     rows = [
         row
-        for risk in RISKS
+        for risk in ERROR_RATES
         for row in _rows_of(risk, cells, taxonomy, calibration, evidence)
     ]
     missed = calibration.missed
     return {
         "definition": GUARANTEED,
-        "says": calibration.promise(calibration.risk),
+        "says": calibration.guarantee(calibration.risk),
         "risk": calibration.risk,
         "delta": calibration.delta,
         "strictest": calibration.strictest,
@@ -89,10 +89,10 @@ def _rows_of(
     cells: TestCells,
     taxonomy: Taxonomy,
     calibration: Calibration,
-    evidence: Evidence,
+    evidence: ClassProbabilities,
 ) -> Iterator[dict[str, Any]]:
     policy = calibration.policy(risk)
-    promised = calibration.rows[risk] is not None
+    promised = calibration.row_by_risk[risk] is not None
     status = decisions_of(cells, taxonomy, policy, evidence).status
     taken = status == "auto"
     sure = np.isin(status, ("auto", "lineage_only"))
@@ -114,7 +114,7 @@ def _rows_of(
             "risk": risk,
             "accuracy": round(1 - risk, 6),
             "promised": promised,
-            "statement": calibration.promise(risk),
+            "statement": calibration.guarantee(risk),
             "threshold": policy.min_confidence if promised else None,
             "n": coverage["n"],
             "accepted": coverage["k"],
@@ -139,7 +139,7 @@ def _named(name: str, share: Share) -> Share:
 
 
 def _reachable(threshold: float) -> float | None:
-    return threshold if threshold < NEVER else None
+    return threshold if threshold < UNREACHABLE else None
 
 
 def guaranteed_row(

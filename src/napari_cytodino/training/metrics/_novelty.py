@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from napari_cytodino.stats import Z, share_of
-from napari_cytodino.uncertainty import Strangers, as_predictions, decide
+from napari_cytodino.uncertainty import OodCells, as_predictions, decide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def limit_for(known: NDArray[np.floating[Any]], share: float = KNOWN) -> float:
 
 def unfamiliar_figures(
     known: NDArray[np.float32] | None,
-    strangers: Mapping[str, Strangers],
+    strangers: Mapping[str, OodCells],
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
 ) -> dict[str, Any] | None:
@@ -141,7 +141,7 @@ def _told_apart(
 
 
 def _accepted(
-    strangers: Strangers, taxonomy: Taxonomy, policy: DecisionPolicy
+    strangers: OodCells, taxonomy: Taxonomy, policy: DecisionPolicy
 ) -> dict[str, int | None]:
     """Return how many strangers are accepted: by all rules, then by fewer of them."""
     every = float(np.finfo(np.float32).max)

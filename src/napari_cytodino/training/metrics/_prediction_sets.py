@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.stats import share_of
-from napari_cytodino.uncertainty import NEVER
+from napari_cytodino.uncertainty import UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def possible_classes(
     limits
         As in `DecisionPolicy.set_limits`; of a lineage that has none no class is.
     """
-    least = [1 - limits.get(c.lineage, 1 - NEVER) for c in taxonomy.classes]
+    least = [1 - limits.get(c.lineage, 1 - UNREACHABLE) for c in taxonomy.classes]
     return np.asarray(p >= np.array(least), np.bool_)
 
 

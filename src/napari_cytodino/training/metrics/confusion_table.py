@@ -217,7 +217,7 @@ def class_figures(
     return rows
 
 
-def figures(
+def classification_report(
     targets: NDArray[np.int64],
     guesses: NDArray[np.int64],
     codes: Sequence[str],

@@ -41,9 +41,9 @@ from napari_cytodino.training.metrics.lineages import rates, stage_kappas
 from napari_cytodino.uncertainty import (
     TestCells,
     as_predictions,
+    class_probabilities,
     decisions_of,
     sources_of,
-    weigh,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, Strangers
+    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, OodCells
 
 
 TABLE_SCORES: dict[str, tuple[str, str, Callable[[NDArray[np.int64]], float]]] = {
@@ -206,7 +206,7 @@ def all_scores(
     policy: DecisionPolicy,
     *,
     calibration: Calibration | None = None,
-    strangers: Mapping[str, Strangers] | None = None,
+    strangers: Mapping[str, OodCells] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return every figure of a test as plain values, ready for JSON.
@@ -294,7 +294,9 @@ def _trust(
     sets = None
     if policy.set_limits:
         # as the plugin has them: in single precision
-        p = weigh(as_predictions(cells.logits), taxonomy, policy.temperature).p
+        p = class_probabilities(
+            as_predictions(cells.logits), taxonomy, policy.temperature
+        ).p
         possible = possible_classes(p, taxonomy, policy.set_limits)
         level = calibration.set_level if calibration else None
         sets = set_figures(cells, taxonomy, possible, level)

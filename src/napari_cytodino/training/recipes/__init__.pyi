@@ -1,9 +1,9 @@
 # What other rooms may use.
 from .distillation import Augmentation as Augmentation
 from .distillation import DistillPlan as DistillPlan
+from .distillation import DomainShift as DomainShift
 from .distillation import FitPlan as FitPlan
 from .distillation import Recipe as Recipe
-from .distillation import Strangeness as Strangeness
 from .finetuning import BORDERS as BORDERS
 from .finetuning import BackbonePlan as BackbonePlan
 from .finetuning import FinetuneRecipe as FinetuneRecipe

@@ -9,7 +9,7 @@ from napari_cytodino.common import InputError
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.recipes.ranges import STUDENT, check_heads, check_ranges
 from napari_cytodino.training.recipes.reading import build, read_recipe, recipe_folder
-from napari_cytodino.uncertainty import Aims
+from napari_cytodino.uncertainty import CalibrationTargets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ class FitPlan:
 
 
 @dataclass(frozen=True)
-class Strangeness:
+class DomainShift:
     """How far a share of the student's views is taken from the training laboratories.
 
     Stain and light are changed as optical densities, where a dye's share is a factor
@@ -270,14 +270,14 @@ class Recipe:
     margin: int = 54
     mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
-    calibration: Aims = field(default_factory=Aims)
+    calibration: CalibrationTargets = field(default_factory=CalibrationTargets)
     start: str = ""
     start_share: float = 0.0
     limits: tuple[str, ...] = ()
     emphasis: dict[str, float] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    strange: Strangeness = field(default_factory=Strangeness)
+    strange: DomainShift = field(default_factory=DomainShift)
     teacher: TeacherPlan | None = None
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from napari_cytodino.common import InputError, cores
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.recipes.protocols import PROTOCOLS
 from napari_cytodino.training.recipes.ranges import FINETUNE, check_heads, check_ranges
-from napari_cytodino.uncertainty import Aims
+from napari_cytodino.uncertainty import CalibrationTargets
 
 BORDERS = {"constant": "zeros", "reflection": "reflection"}
 """What comes in at the corners of a turned cell: black (published), or its mirror."""
@@ -401,7 +401,7 @@ class FinetuneRecipe:
     field_of_view: int = 250
     mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
     std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
-    calibration: Aims = field(default_factory=Aims)
+    calibration: CalibrationTargets = field(default_factory=CalibrationTargets)
     limits: tuple[str, ...] = ()
     lora: LoraPlan = field(default_factory=LoraPlan)
     head: HeadPlan = field(default_factory=HeadPlan)

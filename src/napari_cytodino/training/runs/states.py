@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from napari_cytodino.checkpoints import sha256
-from napari_cytodino.common import CytoDinoError, InputError, whole_file
+from napari_cytodino.common import CytoDinoError, InputError, atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SEAL = "COMPLETE.json"
+COMPLETE = "COMPLETE.json"
 """Written last: the sha256 of every other file of a state."""
 
 PREFIX = "checkpoint-"
@@ -68,17 +68,17 @@ def write_whole_json(path: Path, content: Mapping[str, Any]) -> None:
         When a number is not finite.
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
 
 
 def _files(folder: Path) -> list[Path]:
     # a hidden one is what a kill left of a file on its way to its name
-    found = (p for p in folder.rglob("*") if p.is_file() and p.name != SEAL)
+    found = (p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE)
     return sorted(p for p in found if not p.name.startswith("."))
 
 
-def seal(folder: Path) -> None:
+def mark_complete(folder: Path) -> None:
     """Put every file of a state on the disk, then write their hashes as its seal.
 
     transformers writes a state file by file and checks nothing when it reads one
@@ -88,15 +88,15 @@ def seal(folder: Path) -> None:
     for path in _files(folder):
         _sync(path)
         hashes[path.relative_to(folder).as_posix()] = sha256(path)
-    write_whole_json(folder / SEAL, hashes)
+    write_whole_json(folder / COMPLETE, hashes)
     _sync_folder(folder)
     _sync_folder(folder.parent)
 
 
-def fault_of(folder: Path) -> str:
+def why_incomplete(folder: Path) -> str:
     """Say why a state cannot be trusted; empty where it can."""
     try:
-        hashes = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        hashes = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "it was never sealed"
     except (OSError, ValueError) as error:
@@ -117,21 +117,21 @@ def _step(folder: Path) -> int:
     return int(number) if number.isdigit() else -1
 
 
-def last_sealed(folder: Path) -> Path | None:
+def newest_complete(folder: Path) -> Path | None:
     """Return the newest state that verifies; each newer one is named in the log."""
     states = sorted(folder.glob(f"{PREFIX}*"), key=_step, reverse=True)
     for state in states:
-        fault = fault_of(state)
+        fault = why_incomplete(state)
         if not fault:
             return state
         logger.warning("%s is left out: %s.", state, fault)
     return None
 
 
-def drop_unsealed(folder: Path) -> None:
+def drop_incomplete(folder: Path) -> None:
     """Remove the states that do not verify, so that no file of theirs is taken up."""
     for state in folder.glob(f"{PREFIX}*"):
-        if fault_of(state):
+        if why_incomplete(state):
             shutil.rmtree(state, ignore_errors=True)
 
 
@@ -146,7 +146,7 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def check_fingerprint(
+def bind_run(
     folder: Path, facts: Mapping[str, Any], *, allow_inexact: bool = False
 ) -> bool:
     """Compare a run with what its folder was started with; store it in a new folder.

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from napari_cytodino.common import whole_file
+from napari_cytodino.common import atomic_write
 from napari_cytodino.training.runs.states import TrainingError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def write_tensors(
     }
     text = json.dumps(facts)
     notes = {"facts": text, "sha256": _digest(plain, text)}
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         try:
             save_file(plain, part, metadata=notes)
         except SafetensorError as error:

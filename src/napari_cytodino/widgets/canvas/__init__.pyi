@@ -1,5 +1,5 @@
 # What other rooms may use.
-from .canvas import Picture as Picture
+from .canvas import Canvas as Canvas
 from .layer_watch import LayerWatch as LayerWatch
 from .layers import CELL_SHARE as CELL_SHARE
 from .layers import CROPS as CROPS

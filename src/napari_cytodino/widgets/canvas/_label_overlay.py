@@ -12,7 +12,7 @@ from napari_cytodino.widgets.session import LabelPainter
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_cytodino.widgets.canvas.transforms import Frame
+    from napari_cytodino.widgets.canvas.transforms import PlanePlacement
     from napari_cytodino.widgets.session import CellsReading
 
 
@@ -74,7 +74,7 @@ def coarse_plane(
     )
 
 
-class LabelPicture:
+class LabelOverlay:
     """Values of the cells of a label image, as napari shows them.
 
     Parameters
@@ -94,7 +94,9 @@ class LabelPicture:
         Of each cell, as painted last.
     """
 
-    def __init__(self, layer: Any, reading: CellsReading, frame: Frame) -> None:
+    def __init__(
+        self, layer: Any, reading: CellsReading, frame: PlanePlacement
+    ) -> None:
         assert reading.labels is not None
         self.labels: Any = reading.labels
         self.values = np.zeros(len(reading.cells), np.uint8)

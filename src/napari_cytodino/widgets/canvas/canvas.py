@@ -8,22 +8,22 @@ import numpy as np
 import pandas as pd
 
 from napari_cytodino.results import COLUMNS
-from napari_cytodino.widgets.canvas.layers import CROPS, kind_of
+from napari_cytodino.widgets.canvas.layers import CROPS, layer_type
 from napari_cytodino.widgets.canvas.result_layers import (
     CLICKED,
     SELECTED,
     SPOTS,
-    Drawing,
+    ResultLayers,
 )
-from napari_cytodino.widgets.canvas.transforms import Frame
-from napari_cytodino.widgets.session import marks
+from napari_cytodino.widgets.canvas.transforms import PlanePlacement
+from napari_cytodino.widgets.session import appearance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from napari_cytodino.widgets.session import CellsReading, Marks, Session
+    from napari_cytodino.widgets.session import Appearance, CellsReading, Session
 
 
 def write_features(layer: Any, table: pd.DataFrame) -> None:
@@ -34,7 +34,7 @@ def write_features(layer: Any, table: pd.DataFrame) -> None:
     expects.
     """
     old = layer.features
-    labels = kind_of(layer) == "labels"
+    labels = layer_type(layer) == "labels"
     if not labels:
         key = np.arange(1, len(old) + 1)
     elif "index" in old:
@@ -82,20 +82,20 @@ def painted(reading: CellsReading, layer: Any) -> bool:
     return held or (reading.labels is not None and layer.multiscale)
 
 
-class Picture:
+class Canvas:
     """What of a session is on the canvas, and in which plane."""
 
     def __init__(self, viewer: Any, session: Session) -> None:
         self._viewer, self._session = viewer, session
-        self.drawing = Drawing(viewer)
-        self._image_frame: Frame | None = None
-        self._cells_frame: Frame | None = None
+        self.result_layers = ResultLayers(viewer)
+        self._image_frame: PlanePlacement | None = None
+        self._cells_frame: PlanePlacement | None = None
 
-    def image_frame(self, point: Sequence[float]) -> Frame:
+    def image_frame(self, point: Sequence[float]) -> PlanePlacement:
         """Return where pixels of the image lie at this place of the viewer."""
         session = self._session
         crops = session.cells_layer == CROPS
-        return Frame(session.image, point, session.channel_axis, crops=crops)
+        return PlanePlacement(session.image, point, session.channel_axis, crops=crops)
 
     def place(self, point: Sequence[float]) -> None:
         """Remember the plane that the viewer shows, for results to come."""
@@ -104,8 +104,8 @@ class Picture:
         if session.image is None:
             return
         self._image_frame = self.image_frame(point)
-        if kind_of(session.cells_layer) == "labels":
-            self._cells_frame = Frame(session.cells_layer, point)
+        if layer_type(session.cells_layer) == "labels":
+            self._cells_frame = PlanePlacement(session.cells_layer, point)
 
     def in_plane(self, point: Sequence[float]) -> bool:
         """Say whether the viewer shows the plane that the results are of."""
@@ -114,14 +114,14 @@ class Picture:
 
     def clear(self) -> None:
         """Take earlier results off the canvas."""
-        self.drawing.clear()
+        self.result_layers.clear()
 
-    def marks(self) -> Marks | None:
+    def marks(self) -> Appearance | None:
         """Return how the classified cells look now."""
         session = self._session
         if session.predictions is None or session.taxonomy is None:
             return None
-        return marks(
+        return appearance_of(
             session.table,
             session.predictions.done,
             session.taxonomy,
@@ -135,21 +135,21 @@ class Picture:
         look = self.marks()
         if look is None or frame is None or session.cells is None:
             return
-        main = range(session.main_count)
+        main = range(session.layer_cell_count)
         reading = session.reading
         layer = session.cells_layer
         if reading is not None and painted(reading, layer):
             if self._cells_frame is not None and layer in self._viewer.layers:
-                self.drawing.draw_labels(layer, reading, look, self._cells_frame)
+                self.result_layers.draw_labels(layer, reading, look, self._cells_frame)
         else:
-            self.drawing.draw_spots(
+            self.result_layers.draw_spots(
                 SPOTS, session.cells, look, main, frame, session.table
             )
-        clicked = range(session.main_count, len(session.cells))
-        self.drawing.draw_spots(
+        clicked = range(session.layer_cell_count, len(session.cells))
+        self.result_layers.draw_spots(
             CLICKED, session.cells, look, clicked, frame, session.table
         )
-        self.drawing.draw_review(session.cells, look, frame, session.table)
+        self.result_layers.draw_review(session.cells, look, frame, session.table)
         self.draw_selected()
 
     def touch(self, rows: npt.NDArray[np.int64]) -> None:
@@ -162,17 +162,17 @@ class Picture:
         lines = (np.cumsum(predictions.done) - 1)[rows]
         some = np.zeros(len(predictions.done), bool)
         some[rows] = True
-        look = marks(
+        look = appearance_of(
             session.table.iloc[lines], some, taxonomy, session.mode, session.hidden
         )
-        self.drawing.touch(reading, look)
+        self.result_layers.touch(reading, look)
 
     def draw_selected(self) -> None:
         """Show which cells are selected."""
         session, frame = self._session, self._image_frame
         if session.cells is not None and frame is not None:
             rows = session.selected_rows
-            self.drawing.draw_selected(
+            self.result_layers.draw_selected(
                 session.cells, rows[rows < len(session.cells)], frame
             )
 
@@ -182,7 +182,7 @@ class Picture:
         The scale depends on the field of view alone, so that sizes can be compared from
         cell to cell.
         """
-        session, layer = self._session, self.drawing.layer(SELECTED)
+        session, layer = self._session, self.result_layers.layer(SELECTED)
         if layer is None or not len(layer.data) or self._image_frame is None:
             return
         camera = self._viewer.scene.camera
@@ -196,7 +196,7 @@ class Picture:
 
         Where it is so already, the view stays: a picture that jumps is hard to read.
         """
-        layer = self.drawing.layer(SELECTED)
+        layer = self.result_layers.layer(SELECTED)
         if layer is None or not len(layer.data):
             return
         camera = self._viewer.scene.camera
@@ -231,4 +231,4 @@ class Picture:
         if layer not in self._viewer.layers:
             return
         rows = np.flatnonzero(session.predictions.done)
-        write_features(layer, session.table[rows < session.main_count])
+        write_features(layer, session.table[rows < session.layer_cell_count])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_cytodino.widgets.canvas.layers import KINDS, kind_of, unwrap
+from napari_cytodino.widgets.canvas.layers import KINDS, layer_type, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class LayerWatch:
     def layers(self, *kinds: str) -> list[Any]:
         """Return the layers of these kinds, topmost first."""
         found = [unwrap(layer) for layer in self._viewer.layers]
-        return [layer for layer in reversed(found) if kind_of(layer) in kinds]
+        return [layer for layer in reversed(found) if layer_type(layer) in kinds]
 
     def close(self) -> None:
         """Stop following."""
@@ -64,7 +64,7 @@ class LayerWatch:
             self._follow(unwrap(layer), follow=False)
 
     def _follow(self, layer: Any, *, follow: bool = True) -> None:
-        if kind_of(layer) not in KINDS:
+        if layer_type(layer) not in KINDS:
             return
         wanted = [
             (getattr(layer.events, name), self._on_change)

@@ -54,7 +54,7 @@ def unwrap(layer: Any) -> Any:
     return getattr(layer, "__wrapped__", layer)
 
 
-def kind_of(layer: Any) -> str:
+def layer_type(layer: Any) -> str:
     """Return 'image', 'labels', 'points', 'shapes', or another type in lower case."""
     names = [kind.__name__.lower() for kind in type(unwrap(layer)).__mro__]
     return next((name for name in names if name in KINDS), names[0])
@@ -78,7 +78,7 @@ class SourceSpec:
 
 def may_hold_channels(layer: Any) -> tuple[int, ...]:
     """Return the displayed axes of a grey layer that could be its colour channels."""
-    if kind_of(layer) != "image" or layer.rgb or layer.ndim < 3:
+    if layer_type(layer) != "image" or layer.rgb or layer.ndim < 3:
         return ()
     shape = level_shape(layer)
     return tuple(axis for axis, size in enumerate(shape) if size in (3, 4))
@@ -86,7 +86,7 @@ def may_hold_channels(layer: Any) -> tuple[int, ...]:
 
 def may_be_crops(layer: Any) -> bool:
     """Say whether the planes of an image could be crops of one cell each."""
-    return kind_of(layer) == "image" and not layer.multiscale and layer.ndim == 3
+    return layer_type(layer) == "image" and not layer.multiscale and layer.ndim == 3
 
 
 def source_spec(
@@ -151,20 +151,20 @@ def cells_reader(
         return lambda side: _read_crops(spec)
     axes, image_axes = axes_of(cells), axes_of(image, channel_axis)
     matrix = yx_affine(cells, axes, image, image_axes, point)
-    plane = plane_of(cells, axes, point) if kind_of(cells) == "labels" else ()
-    if kind_of(cells) == "labels":
+    plane = plane_of(cells, axes, point) if layer_type(cells) == "labels" else ()
+    if layer_type(cells) == "labels":
         _check_placement(cells, axes, image, image_axes, matrix)
         data = cells.data[0] if cells.multiscale else cells.data
         return lambda side: _read_labels(spec, data, plane, matrix)
     at = np.asarray(cells.world_to_data(np.asarray(point, float)))
-    if kind_of(cells) == "points":
+    if layer_type(cells) == "points":
         spots = _spots(np.asarray(cells.data, float), axes, at, matrix)
         return lambda side: _read_points(spec, spots, side)
-    if kind_of(cells) == "shapes":
+    if layer_type(cells) == "shapes":
         boxes = _boxes([np.asarray(d, float) for d in cells.data], axes, at, matrix)
         return lambda side: _read_boxes(spec, boxes)
     raise InputError(
-        f"Layer '{cells.name}' holds {kind_of(cells)}, not cells; choose a Labels, "
+        f"Layer '{cells.name}' holds {layer_type(cells)}, not cells; choose a Labels, "
         "Points or Shapes layer."
     )
 

@@ -80,7 +80,7 @@ def row_at(session: Session, position: Sequence[float]) -> int | None:
         if label:
             found = np.flatnonzero(reading.cells.label == label)
             return int(found[0]) if len(found) else None
-        first = session.main_count
+        first = session.layer_cell_count
     return box_at(session, first, *pixel_at(session, position))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_cytodino.widgets.canvas._label_overlay import LabelPicture
+from napari_cytodino.widgets.canvas._label_overlay import LabelOverlay
 from napari_cytodino.widgets.canvas.layers import unwrap
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.cells import Cells
-    from napari_cytodino.widgets.canvas.transforms import Frame
-    from napari_cytodino.widgets.session import CellsReading, Marks
+    from napari_cytodino.widgets.canvas.transforms import PlanePlacement
+    from napari_cytodino.widgets.session import Appearance, CellsReading
 
 
 CLASSES = "Classes"
@@ -67,14 +67,14 @@ MOST_SIGNS = 2_000
 """Above so many badges their shapes speak alone: napari lays out 30 texts in 1 ms."""
 
 
-class Drawing:
+class ResultLayers:
     """Our layers of one viewer; a layer that the user deletes is drawn anew later."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layers: dict[str, Any] = {}
-        self._classes: LabelPicture | None = None
-        self._shown: LabelPicture | None = None
+        self._classes: LabelOverlay | None = None
+        self._shown: LabelOverlay | None = None
         self._badges: tuple[Any, ...] = ()
         self._few_badges = True
 
@@ -96,7 +96,7 @@ class Drawing:
             self._layers.pop(name, None)
         self._classes = self._shown = None
 
-    def add_found(self, labels: npt.NDArray[Any], frame: Frame) -> Any:
+    def add_found(self, labels: npt.NDArray[Any], frame: PlanePlacement) -> Any:
         """Add cells that were found as a Labels layer on the image."""
         layer = unwrap(
             self._viewer.add_labels(
@@ -107,7 +107,11 @@ class Drawing:
         return layer
 
     def draw_labels(
-        self, layer: Any, reading: CellsReading, marks: Marks, frame: Frame
+        self,
+        layer: Any,
+        reading: CellsReading,
+        marks: Appearance,
+        frame: PlanePlacement,
     ) -> None:
         """Show the classes of cells that come from a label image."""
         values = np.zeros(len(reading.cells), np.uint8)
@@ -115,7 +119,7 @@ class Drawing:
         values[marks.rows[main]] = marks.values[main]
         picture = self._classes
         if picture is None or picture.labels is not reading.labels:
-            picture = self._classes = LabelPicture(layer, reading, frame)
+            picture = self._classes = LabelOverlay(layer, reading, frame)
         if self.layer(CLASSES) is None or picture is not self._shown:
             picture.paint(values)
             self._add_classes(picture, marks, frame, reading)
@@ -128,7 +132,11 @@ class Drawing:
         own.refresh(extent=False)
 
     def _add_classes(
-        self, picture: LabelPicture, marks: Marks, frame: Frame, reading: CellsReading
+        self,
+        picture: LabelOverlay,
+        marks: Appearance,
+        frame: PlanePlacement,
+        reading: CellsReading,
     ) -> None:
         old = self.layer(CLASSES)
         if old is not None:
@@ -156,7 +164,7 @@ class Drawing:
         self._layers[CLASSES], self._shown = layer, picture
         restore_active(self._viewer, active)
 
-    def touch(self, reading: CellsReading, marks: Marks) -> None:
+    def touch(self, reading: CellsReading, marks: Appearance) -> None:
         """Paint these few cells of a label image anew at once, and nothing else.
 
         Only where that is quick: other looks follow with the next whole drawing.
@@ -174,9 +182,9 @@ class Drawing:
         self,
         name: str,
         cells: Cells,
-        marks: Marks,
+        marks: Appearance,
         rows: Sequence[int],
-        frame: Frame,
+        frame: PlanePlacement,
         table: pd.DataFrame,
     ) -> None:
         """Show the classes of points, boxes, crops or clicked cells as rings."""
@@ -195,7 +203,11 @@ class Drawing:
         )
 
     def draw_review(
-        self, cells: Cells, marks: Marks, frame: Frame, table: pd.DataFrame
+        self,
+        cells: Cells,
+        marks: Appearance,
+        frame: PlanePlacement,
+        table: pd.DataFrame,
     ) -> None:
         """Put a badge at flagged cells; its shape and sign tell why, not its colour."""
         picked = np.flatnonzero(marks.signs != "")
@@ -230,7 +242,7 @@ class Drawing:
         self._points(REVIEW, spots, look, features, frame, text=text)
 
     def draw_selected(
-        self, cells: Cells, rows: npt.NDArray[np.int64], frame: Frame
+        self, cells: Cells, rows: npt.NDArray[np.int64], frame: PlanePlacement
     ) -> None:
         """Put a thin ring around the cells that are selected."""
         look = {
@@ -249,7 +261,7 @@ class Drawing:
         data: npt.NDArray[np.float64],
         look: dict[str, Any],
         features: pd.DataFrame,
-        frame: Frame,
+        frame: PlanePlacement,
         *,
         text: dict[str, Any] | None = None,
     ) -> None:
@@ -294,7 +306,7 @@ def _sides(boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.asarray(sides, float)
 
 
-def _colour_dict(marks: Marks) -> dict[int | None, npt.NDArray[np.float64]]:
+def _colour_dict(marks: Appearance) -> dict[int | None, npt.NDArray[np.float64]]:
     colours: dict[int | None, Any] = {
         place: np.array(colour, float) for place, colour in enumerate(marks.palette)
     }

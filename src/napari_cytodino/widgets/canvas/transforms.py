@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Frame:
+class PlanePlacement:
     """Where 2-D results lie in the viewer: the plane and the placement of a layer.
 
     Parameters

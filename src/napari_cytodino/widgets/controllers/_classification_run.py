@@ -13,9 +13,9 @@ from napari_cytodino.widgets.workers import steps as work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_cytodino.widgets.canvas import Picture
+    from napari_cytodino.widgets.canvas import Canvas
     from napari_cytodino.widgets.session import ClassifyRequest, Session
-    from napari_cytodino.widgets.workers import Runner
+    from napari_cytodino.widgets.workers import Worker
 
 
 PAUSE = 0.2
@@ -32,12 +32,12 @@ GREY = (
 LATE = "Answers came too late and were dropped."
 
 
-class Run:
+class ClassificationRun:
     """Hands the worker's answers to the session, as long as they fit."""
 
-    def __init__(self, session: Session, picture: Picture, runner: Runner) -> None:
+    def __init__(self, session: Session, picture: Canvas, runner: Worker) -> None:
         self._session, self._picture, self._runner = session, picture, runner
-        self._models = work.Models()
+        self._models = work.ClassifierCache()
         self._request: ClassifyRequest | None = None
         self._then: Callable[[], None] | None = None
         self._pending: list[PredictionBatch] = []
@@ -86,16 +86,16 @@ class Run:
             self._batch(step)
 
     def _read(self, reading: CellsReading) -> None:
-        self._session.take_cells(reading)
+        self._session.set_cells(reading)
         assert self._session.cells is not None
         total = len(self._session.cells)
         self._session.set_state(self._state(), Progress(0, total))
         if not getattr(reading.source, "colour", True):
-            notices.warn(GREY)
+            notices.warning(GREY)
         if reading.cells.left_out:
             more = len(reading.cells.left_out) - 1
             tail = f" (and {more} more)" if more else ""
-            notices.warn(reading.cells.left_out[0] + tail + ".")
+            notices.warning(reading.cells.left_out[0] + tail + ".")
 
     def _batch(self, batch: PredictionBatch) -> None:
         now, progress = time.perf_counter(), self._session.progress
@@ -118,12 +118,12 @@ class Run:
     def _flush(self) -> None:
         assert self._request is not None
         batches, self._pending = self._pending, []
-        if batches and self._session.receive(self._request.generation, batches):
+        if batches and self._session.add_predictions(self._request.generation, batches):
             self.redraw()
 
     def _failed(self, error: BaseException) -> None:
         self._then = None
-        notices.tell(error)
+        notices.error(error)
 
     def _ended(self, cancelled: bool) -> None:
         session, request, then = self._session, self._request, self._then

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cytodino.widgets.controls import notices
-from napari_cytodino.widgets.workers import Runner
+from napari_cytodino.widgets.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.uncertainty import Familiarity
+    from napari_cytodino.uncertainty import NoveltyDetector
     from napari_cytodino.widgets.session import Session
 
 
@@ -28,8 +28,8 @@ class Nearest:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._runner = Runner()
-        self._known: tuple[str, Familiarity | None] = ("", None)
+        self._runner = Worker()
+        self._known: tuple[str, NoveltyDetector | None] = ("", None)
         self._of: tuple[str, bytes] | None = None
         self.codes: tuple[str, ...] = ()
         """Classes of the nearest training cells, nearest first; empty if unknown."""
@@ -59,7 +59,7 @@ class Nearest:
         self._runner.start(
             steps,
             on_step=self._take,
-            on_error=notices.tell,
+            on_error=notices.error,
             on_end=lambda cancelled: None,
         )
 

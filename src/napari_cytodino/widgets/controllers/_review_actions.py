@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_cytodino.widgets.canvas import Picture
-    from napari_cytodino.widgets.session import Reviewing, Session
+    from napari_cytodino.widgets.canvas import Canvas
+    from napari_cytodino.widgets.session import ReviewSession, Session
 
 
 ALL_READ = "Every cell of the queue has a verdict."
@@ -37,8 +37,8 @@ class ReviewActions:
     def __init__(
         self,
         session: Session,
-        reviewing: Reviewing,
-        picture: Picture,
+        reviewing: ReviewSession,
+        picture: Canvas,
         next_flagged: Callable[[int], None],
     ) -> None:
         self._session, self._reviewing = session, reviewing
@@ -112,6 +112,6 @@ class ReviewActions:
         try:
             do()
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
             return False
         return True

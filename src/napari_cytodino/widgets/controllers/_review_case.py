@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from napari_cytodino.common import CytoDinoError, InputError
-from napari_cytodino.review import CasePlace, ReviewLog, case_place, fingerprint
+from napari_cytodino.review import CasePlace, ReviewLog, case_place, fingerprint_pixels
 from napari_cytodino.widgets.controls import notices
-from napari_cytodino.widgets.workers import Runner
+from napari_cytodino.widgets.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_cytodino.widgets.session import CellsReading, Reviewing, Session
+    from napari_cytodino.widgets.session import CellsReading, ReviewSession, Session
 
 
 NO_CELLS = "Classify the cells first; a review is of classified cells."
@@ -28,7 +28,7 @@ OTHER_PIXELS = (
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCase:
     """Where the record of an image is, and what it holds already.
 
     Attributes
@@ -50,17 +50,17 @@ class Found:
     last: str = ""
 
 
-class ReviewCase:
+class CaseFinder:
     """Looks for the record of the cells that were read, and opens it."""
 
     offered = Signal()
     """It is known whether there is an earlier review."""
 
-    def __init__(self, session: Session, reviewing: Reviewing) -> None:
+    def __init__(self, session: Session, reviewing: ReviewSession) -> None:
         self._session, self._reviewing = session, reviewing
-        self._runner = Runner()
+        self._runner = Worker()
         self._reading: CellsReading | None = None
-        self._found: Found | None = None
+        self._found: FoundCase | None = None
         self._session.results.connect(self._look)
 
     @property
@@ -98,12 +98,12 @@ class ReviewCase:
             )
             self._reviewing.start(log, reader, blind=blind)
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
             return
         if log.read_only:
-            notices.warn(f"This review can only be looked at: {log.why_read_only}")
+            notices.warning(f"This review can only be looked at: {log.why_read_only}")
         if self.place_note:
-            notices.say(self.place_note)
+            notices.info(self.place_note)
 
     def close(self) -> None:
         """Stop looking."""
@@ -119,11 +119,11 @@ class ReviewCase:
         path = self._path()
         self._runner.abandon()
 
-        def steps(cancelled: Callable[[], bool]) -> Iterator[Found]:
+        def steps(cancelled: Callable[[], bool]) -> Iterator[FoundCase]:
             yield look_for(reading.source, path)
 
         self._runner.start(
-            steps, on_step=self._take, on_error=notices.tell, on_end=self._ended
+            steps, on_step=self._take, on_error=notices.error, on_end=self._ended
         )
 
     def _path(self) -> Path | None:
@@ -132,29 +132,29 @@ class ReviewCase:
         path = getattr(source, "path", None)
         return Path(path) if path else None
 
-    def _take(self, found: Found) -> None:
+    def _take(self, found: FoundCase) -> None:
         self._found = found
         log = self._reviewing.log
         if log is None:
             return
         if log.image == found.image:
-            self._reviewing.go_on()
+            self._reviewing.reattach()
         else:
             self._reviewing.stop()
-            notices.warn(OTHER_PIXELS)
+            notices.warning(OTHER_PIXELS)
 
     def _ended(self, cancelled: bool) -> None:
         self.offered.emit()
 
 
-def look_for(source: Any, path: Path | None) -> Found:
+def look_for(source: Any, path: Path | None) -> FoundCase:
     """Return where the record of these pixels is, and what it holds; reads pixels."""
-    image = fingerprint(source)
+    image = fingerprint_pixels(source)
     place = case_place(path, image)
-    if not place.begun:
-        return Found(image, place)
+    if not place.exists:
+        return FoundCase(image, place)
     with ReviewLog.open(place.path, image=image, read_only=True) as log:
         events = log.events()
         cells = {event.cell for event in events if event.cell}
         last = events[-1].at if events else ""
-        return Found(image, place, log.readers, len(cells), last)
+        return FoundCase(image, place, log.readers, len(cells), last)

@@ -81,7 +81,7 @@ class AreaSelection:
         assert session.cells is not None
         outline = np.array([pointer.pixel_at(session, place) for place in ring])
         inside = points_in_poly(session.cells.centre, outline)
-        self._controller.reviewing.select(np.flatnonzero(inside))
+        self._controller.review.select(np.flatnonzero(inside))
 
     def _possible(self) -> bool:
         session, controller = self._controller.session, self._controller
@@ -92,7 +92,7 @@ class AreaSelection:
             return False
         if unwrap(image) not in self._viewer.layers:
             return False
-        return controller.picture.in_plane(controller.point())
+        return controller.canvas.in_plane(controller.point())
 
     def _ring(
         self, corners: Sequence[npt.NDArray[np.float64]], *, free: bool

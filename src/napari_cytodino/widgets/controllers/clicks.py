@@ -12,14 +12,14 @@ from napari_cytodino.widgets.canvas import CELL_SHARE, unwrap
 from napari_cytodino.widgets.canvas import picking as pointer
 from napari_cytodino.widgets.controls import notices
 from napari_cytodino.widgets.session import Progress, RunState
-from napari_cytodino.widgets.workers import Runner
+from napari_cytodino.widgets.workers import Worker
 from napari_cytodino.widgets.workers import steps as work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_cytodino.cells import Cells
-    from napari_cytodino.widgets.canvas import Picture
+    from napari_cytodino.widgets.canvas import Canvas
     from napari_cytodino.widgets.session import Session
 
 
@@ -31,8 +31,8 @@ class Host(Protocol):
 
     viewer: Any
     session: Session
-    picture: Picture
-    runner: Runner
+    canvas: Canvas
+    worker: Worker
 
     def point(self) -> tuple[float, ...]:
         """Return the viewer's place along all its axes, in world coordinates."""
@@ -61,7 +61,7 @@ class Clicks:
 
     def __init__(self, host: Host) -> None:
         self._host, self._session = host, host.session
-        self._peeker = Runner()
+        self._peeker = Worker()
         self.cut_bare_spots = False
         self._mouse = pointer.click_callback(self.click)
         host.viewer.mouse_drag_callbacks.append(self._mouse)
@@ -85,13 +85,13 @@ class Clicks:
             if wanted and not session.busy:
                 host.read_cells(lambda: self.click(position))
             return
-        if not host.picture.in_plane(host.point()):
-            notices.say(OTHER_PLANE)
+        if not host.canvas.in_plane(host.point()):
+            notices.info(OTHER_PLANE)
             return
         try:
             row = pointer.row_at(session, position)
         except InputError as error:
-            notices.tell(error)
+            notices.error(error)
             return
         if row is not None:
             session.select(row)
@@ -117,7 +117,7 @@ class Clicks:
         self._peeker.start(
             steps,
             on_step=self.crop.emit,
-            on_error=notices.tell,
+            on_error=notices.error,
             on_end=lambda cancelled: None,
         )
 
@@ -148,6 +148,6 @@ class Clicks:
 
         def start() -> None:
             session.set_state(RunState.FINDING, Progress())
-            host.runner.start(steps, on_step=add, on_error=notices.tell, on_end=end)
+            host.worker.start(steps, on_step=add, on_error=notices.error, on_end=end)
 
         host.attempt(start)

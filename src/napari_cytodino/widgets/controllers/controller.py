@@ -10,28 +10,28 @@ from superqt.utils import qdebounced, qthrottled
 from napari_cytodino.common import CytoDinoError
 from napari_cytodino.taxonomy import ReviewCosts, read_costs
 from napari_cytodino.widgets.canvas import (
+    Canvas,
     LayerWatch,
-    Picture,
     bare_reader,
     cells_reader,
     source_spec,
 )
-from napari_cytodino.widgets.controllers._classification_run import Run
+from napari_cytodino.widgets.controllers._classification_run import ClassificationRun
 from napari_cytodino.widgets.controllers._nearest_cells import Nearest
 from napari_cytodino.widgets.controllers._review_actions import ReviewActions
-from napari_cytodino.widgets.controllers._review_case import ReviewCase
+from napari_cytodino.widgets.controllers._review_case import CaseFinder
 from napari_cytodino.widgets.controllers.clicks import Clicks
 from napari_cytodino.widgets.controllers.folder_run import FolderRun
 from napari_cytodino.widgets.controls import notices
 from napari_cytodino.widgets.session import (
     ClassifyRequest,
     Progress,
-    Reviewing,
+    ReviewSession,
     RunState,
     read_preferences,
     review_queue,
 )
-from napari_cytodino.widgets.workers import Runner
+from napari_cytodino.widgets.workers import Worker
 from napari_cytodino.widgets.workers import steps as work
 
 if TYPE_CHECKING:
@@ -64,28 +64,28 @@ class Controller:
 
     def __init__(self, viewer: Any, session: Session) -> None:
         self.viewer, self.session = viewer, session
-        self.runner = Runner()
-        self.picture = Picture(viewer, session)
-        self.run = Run(session, self.picture, self.runner)
+        self.worker = Worker()
+        self.canvas = Canvas(viewer, session)
+        self.run = ClassificationRun(session, self.canvas, self.worker)
         self.folder = FolderRun()
         self.watch = LayerWatch(viewer, self._changed, self._removed)
         self.clicks = Clicks(self)
         self.nearest = Nearest(session)
-        self.reviewing = Reviewing(session)
-        self.case = ReviewCase(session, self.reviewing)
+        self.review = ReviewSession(session)
+        self.case = CaseFinder(session, self.review)
         self.actions = ReviewActions(
-            session, self.reviewing, self.picture, self.next_flagged
+            session, self.review, self.canvas, self.next_flagged
         )
         self.keys: ReviewKeys | None = None
         self._draw_soon = qthrottled(self.run.redraw, timeout=DRAW_MS, leading=False)
         self._draw_later = qdebounced(self.run.redraw, timeout=WRITE_MS)
-        self._write_later = qdebounced(self.picture.write_features, timeout=WRITE_MS)
+        self._write_later = qdebounced(self.canvas.write_features, timeout=WRITE_MS)
         session.display.connect(self.run.redraw)
         session.results.connect(self._on_results)
         session.decided.connect(self._on_decided)
         session.reviewed.connect(self._on_reviewed)
-        self.reviewing.changed.connect(self._on_verdicts)
-        session.selected.connect(self.picture.draw_selected)
+        self.review.changed.connect(self._on_verdicts)
+        session.selected.connect(self.canvas.draw_selected)
 
     def find(self) -> None:
         """Find stained nucleated cells in the chosen image."""
@@ -95,13 +95,13 @@ class Controller:
             spec = source_spec(
                 session.image, self.point(), channel_axis=session.channel_axis
             )
-            frame = self.picture.image_frame(self.point())
+            frame = self.canvas.image_frame(self.point())
             generation = session.generation
             session.set_state(RunState.FINDING, Progress())
-            self.runner.start(
+            self.worker.start(
                 lambda cancelled: work.find_steps(spec.open),
                 on_step=lambda labels: self._found(generation, labels, frame),
-                on_error=notices.tell,
+                on_error=notices.error,
                 on_end=self._idle,
             )
 
@@ -112,7 +112,7 @@ class Controller:
 
         def start() -> None:
             if rows is None:
-                self.picture.place(self.point())
+                self.canvas.place(self.point())
             self.run.start(self._request(rows))
 
         self.attempt(start)
@@ -121,7 +121,7 @@ class Controller:
         """Read the cells without classifying them, then go on."""
 
         def start() -> None:
-            self.picture.place(self.point())
+            self.canvas.place(self.point())
             self.run.start(self._request(()), then)
 
         self.attempt(start)
@@ -136,10 +136,10 @@ class Controller:
 
         def start() -> None:
             self.session.set_state(RunState.OPENING, Progress())
-            self.runner.start(
+            self.worker.start(
                 lambda cancelled: _once(work.open_checkpoint, source),
                 on_step=opened,
-                on_error=notices.tell,
+                on_error=notices.error,
                 on_end=self._idle,
             )
 
@@ -159,13 +159,13 @@ class Controller:
         row = review_queue.following(rows, session.selected_row, step)
         if row is None:
             there = session.predictions is not None
-            notices.say(NONE_FLAGGED if there else NOT_YET)
+            notices.info(NONE_FLAGGED if there else NOT_YET)
             return
         session.select(row)
-        if self.reviewing.is_open:
-            self.picture.show_at_scale()
+        if self.review.is_open:
+            self.canvas.show_at_scale()
         else:
-            self.picture.fly_to_selected()
+            self.canvas.fly_to_selected()
 
     def _read_costs(self) -> None:
         """Take the user's costs of errors; a faulty file is told and left aside."""
@@ -173,7 +173,7 @@ class Controller:
         try:
             costs = read_costs(Path(path).expanduser()) if path else ReviewCosts()
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
         else:
             self.session.costs = costs
 
@@ -181,18 +181,18 @@ class Controller:
         """Stop after the batch under way; what is done stays."""
         if self.session.busy:
             self.session.set_state(RunState.STOPPING)
-            self.runner.cancel()
+            self.worker.cancel()
 
     def attempt(self, start: Callable[[], None]) -> None:
         """Start something unless another thing runs; errors become notifications."""
-        if self.runner.busy:
-            notices.say(BUSY)
+        if self.worker.busy:
+            notices.info(BUSY)
             return
         try:
             start()
         except CytoDinoError as error:
             self.session.set_state(RunState.IDLE)
-            notices.tell(error)
+            notices.error(error)
 
     def save(
         self,
@@ -209,10 +209,10 @@ class Controller:
             for text in said:
                 session.message.emit(text)
 
-        self.runner.start(
+        self.worker.start(
             steps,
             on_step=lambda done: said.append(words(done)),
-            on_error=notices.tell,
+            on_error=notices.error,
             on_end=end,
         )
 
@@ -225,11 +225,11 @@ class Controller:
         self._draw_soon.cancel()
         self._draw_later.cancel()
         self._write_later.cancel()
-        self.runner.abandon()
+        self.worker.abandon()
         self.folder.close()
         self.nearest.close()
         self.case.close()
-        self.reviewing.close()
+        self.review.close()
         self.clicks.close()
         self.watch.close()
 
@@ -263,7 +263,7 @@ class Controller:
 
     def _on_results(self) -> None:
         if self.session.predictions is None:
-            self.picture.clear()
+            self.canvas.clear()
 
     def _on_decided(self) -> None:
         """Follow moved thresholds; what napari does for it is slower than deciding."""
@@ -273,7 +273,7 @@ class Controller:
 
     def _on_reviewed(self, rows: Any) -> None:
         """Show a verdict at once; all that takes long waits until the reader rests."""
-        self.picture.touch(rows)
+        self.canvas.touch(rows)
         self._draw_later()
         self._write_later()
 
@@ -288,7 +288,7 @@ class Controller:
 
     def _found(self, generation: int, labels: Any, frame: Any) -> None:
         if self.session.current(generation):
-            layer = self.picture.drawing.add_found(labels, frame)
+            layer = self.canvas.result_layers.add_found(labels, frame)
             self.session.choose(cells_layer=layer)
             self.session.message.emit(f"{int(labels.max())} cells were found.")
 

@@ -10,7 +10,7 @@ from superqt.utils import ensure_main_thread
 
 from napari_cytodino.widgets.controls import notices
 from napari_cytodino.widgets.session import Progress, RunState
-from napari_cytodino.widgets.workers import Ready, Runner, Tally, folder_steps
+from napari_cytodino.widgets.workers import Ready, Tally, Worker, folder_steps
 
 if TYPE_CHECKING:
     from napari_cytodino.checkpoints import Checkpoint
@@ -34,7 +34,7 @@ class FolderRun:
     """The state, the progress or the tally changed."""
 
     def __init__(self) -> None:
-        self._runner = Runner()
+        self._runner = Worker()
         self._checkpoint: Checkpoint | None = None
         self._began = 0.0
         self.plan: FolderPlan | None = None
@@ -50,12 +50,12 @@ class FolderRun:
         return self.state is not RunState.IDLE
 
     @property
-    def promise(self) -> str:
+    def guarantee(self) -> str:
         """What the accepted cells are promised; empty before there are any."""
         if self.plan is None or self._checkpoint is None or not self.tally.cells:
             return ""
         tally = self.tally
-        return self._checkpoint.promise_on(
+        return self._checkpoint.guarantee_on(
             tally.unfamiliar, self.plan.risk, tally.cells - tally.flagged
         )
 
@@ -116,7 +116,7 @@ class FolderRun:
 
     def _failed(self, error: BaseException) -> None:
         self.fault = str(error) or type(error).__name__
-        notices.tell(error)
+        notices.error(error)
 
     def _ended(self, cancelled: bool) -> None:
         # a run that was cancelled during its last image is whole all the same

@@ -2,7 +2,7 @@
 from .bars import Bars as Bars
 from .bars import ProbabilityBars as ProbabilityBars
 from .bars import Row as Row
-from .bars import percent as percent
+from .bars import rounded_percent as rounded_percent
 from .docking import below as below
 from .docking import let_go as let_go
 from .docking import tab_with as tab_with

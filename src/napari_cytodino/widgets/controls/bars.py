@@ -128,15 +128,15 @@ class ProbabilityBars(Bars):
         """Show other classes."""
         self.show_rows(
             tuple(
-                Row(e.code, e.probability, e.colour, percent(e.probability))
+                Row(e.code, e.probability, e.colour, rounded_percent(e.probability))
                 for e in entries
             )
         )
-        tips = [f"{e.code} {e.name}: {percent(e.probability)}" for e in entries]
+        tips = [f"{e.code} {e.name}: {rounded_percent(e.probability)}" for e in entries]
         self.setToolTip(ui.literal("\n".join(tips)))
 
 
-def percent(share: float) -> str:
+def rounded_percent(share: float) -> str:
     """Return a share as per cent, honest at both ends."""
     if 0 < share < 0.005:
         return "<1 %"

@@ -10,7 +10,7 @@ class _Fault(RuntimeError):
     """A fault of ours whose text would be taken for markup."""
 
 
-def tell(error: BaseException) -> None:
+def error(error: BaseException) -> None:
     """Show an error once; a fault the user can act on stays one sentence."""
     from napari.utils.notifications import notification_manager, show_error
 
@@ -22,14 +22,14 @@ def tell(error: BaseException) -> None:
     notification_manager.receive_error(type(shown), shown, error.__traceback__)
 
 
-def say(message: str) -> None:
+def info(message: str) -> None:
     """Show a sentence that is no error."""
     from napari.utils.notifications import show_info
 
     show_info(literal(message))
 
 
-def warn(message: str) -> None:
+def warning(message: str) -> None:
     """Show a sentence that asks for attention."""
     from napari.utils.notifications import show_warning
 

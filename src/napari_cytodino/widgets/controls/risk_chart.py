@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QPoly
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cytodino.widgets.controls import ui
-from napari_cytodino.widgets.session import accuracy, whole
+from napari_cytodino.widgets.session import accuracy, percent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -78,7 +78,7 @@ def curve(calibration: Calibration, risk: float) -> Curve:
         low,
         high,
         risk,
-        calibration.rows[risk],
+        calibration.row_by_risk[risk],
     )
 
 
@@ -141,7 +141,9 @@ class RiskChart(QWidget):
         painter.setPen(ink)
         title = QRectF(0, 0, self.width(), unit * 1.2)
         painter.drawText(
-            title, align.AlignLeft, f"Errors among accepted cells, {whole(LEVEL)} band"
+            title,
+            align.AlignLeft,
+            f"Errors among accepted cells, {percent(LEVEL)} band",
         )
         below = QRectF(
             room.left(), room.bottom() + unit * 1.25, room.width(), unit * 1.1
@@ -157,7 +159,7 @@ class RiskChart(QWidget):
             self._grid(painter, QPointF(x, room.top()), QPointF(x, room.bottom()), ink)
             if share in (0.0, 0.5, 1.0):
                 box = QRectF(x - unit * 3, room.bottom() + unit * 0.15, unit * 6, unit)
-                painter.drawText(box, align.AlignHCenter, whole(share))
+                painter.drawText(box, align.AlignHCenter, percent(share))
 
     def _grid(self, painter: QPainter, a: QPointF, b: QPointF, ink: QColor) -> None:
         faint = QColor(ink)

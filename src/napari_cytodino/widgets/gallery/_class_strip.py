@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
 
     from napari_cytodino.widgets.gallery._model import GalleryModel
-    from napari_cytodino.widgets.gallery._order import Kind
+    from napari_cytodino.widgets.gallery._order import SectionKind
 
 
-class Chip(QToolButton):
+class ClassChip(QToolButton):
     """One section: its code on its colour, and how many cells it holds."""
 
     chosen = Signal(object)
     """It was pressed; its kind."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: SectionKind) -> None:
         super().__init__()
         self.kind = kind
         self.count = 0
@@ -85,7 +85,7 @@ class Chip(QToolButton):
         painter.end()
 
 
-class Shelf(QWidget):
+class ClassStrip(QWidget):
     """A chip for each class, in maturation order; others only where they hold cells."""
 
     pressed = Signal(object)
@@ -93,8 +93,8 @@ class Shelf(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.chips: dict[str, Chip] = {}
-        self._built: tuple[Kind, ...] = ()
+        self.chips: dict[str, ClassChip] = {}
+        self._built: tuple[SectionKind, ...] = ()
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
@@ -111,12 +111,12 @@ class Shelf(QWidget):
             chip.setVisible(bool(count or chip.kind.code))
         self.setVisible(bool(len(model.order)))
 
-    def _build(self, known: tuple[Kind, ...]) -> None:
+    def _build(self, known: tuple[SectionKind, ...]) -> None:
         layout = self.layout()
         for chip in self.chips.values():
             layout.removeWidget(chip)
             chip.deleteLater()
-        self.chips = {kind.key: Chip(kind) for kind in known}
+        self.chips = {kind.key: ClassChip(kind) for kind in known}
         for chip in self.chips.values():
             layout.addWidget(chip)
             chip.clicked.connect(
@@ -124,14 +124,14 @@ class Shelf(QWidget):
             )
         self._built = known
 
-    def kind_at(self, at: QPoint) -> Kind | None:
+    def kind_at(self, at: QPoint) -> SectionKind | None:
         """Return the class of the chip at a place on the screen."""
         for chip in self.chips.values():
             if chip.isVisible() and chip.rect().contains(chip.mapFromGlobal(at)):
                 return chip.kind
         return None
 
-    def aim(self, kind: Kind | None) -> None:
+    def aim(self, kind: SectionKind | None) -> None:
         """Show where a drop would go."""
         for key, chip in self.chips.items():
             aimed = kind is not None and key == kind.key

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from qtpy.QtGui import QKeyEvent, QMouseEvent
 
-    from napari_cytodino.widgets.gallery._order import Kind
+    from napari_cytodino.widgets.gallery._order import SectionKind
     from napari_cytodino.widgets.gallery._view import GalleryView
 
 
@@ -115,7 +115,7 @@ EDGE = 28
 """Pixels from an edge within which that scrolls."""
 
 
-class Gestures(QObject):
+class MouseGestures(QObject):
     """Follows the left button from press to release.
 
     Attributes
@@ -139,7 +139,7 @@ class Gestures(QObject):
         self.at = QPoint()
         self.band: QRectF | None = None
         self.carried: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self.aim: Kind | None = None
+        self.aim: SectionKind | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
@@ -212,7 +212,7 @@ class Gestures(QObject):
             view.aimed.emit(self.aim if allowed else None)
         view.viewport().update()
 
-    def _target(self) -> Kind | None:
+    def _target(self) -> SectionKind | None:
         """Return where a drop would go; None where all that is carried stands there."""
         kind = self._view.kind_at(self.at)
         if kind is None:

@@ -11,7 +11,7 @@ from napari_cytodino.widgets.gallery._order import (
     EMPTY,
     PENDING,
     STRANGE,
-    Kind,
+    SectionKind,
     arrange,
     kind_places,
     kinds,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from napari_cytodino.widgets.session import Reviewing, Session
+    from napari_cytodino.widgets.session import ReviewSession, Session
 
 
 SHOWN = ("label", "cell_class", "confidence", "status", "reason", "reviewed_class")
@@ -48,7 +48,7 @@ class Tile:
         True where a reader gave a verdict.
     """
 
-    kind: Kind
+    kind: SectionKind
     code: str
     sign: str
     note: str
@@ -71,7 +71,7 @@ class GalleryModel:
         The row that others are compared with when sorted by similarity.
     """
 
-    def __init__(self, session: Session, reviewing: Reviewing) -> None:
+    def __init__(self, session: Session, reviewing: ReviewSession) -> None:
         self._session, self._reviewing = session, reviewing
         self.sort = "confidence"
         self.like: int | None = None
@@ -181,11 +181,11 @@ class GalleryModel:
         doubted = (status != "auto") & (status != "")
         self._in_doubt[lines] = doubted & (reviewed == "")
 
-    def kind_of(self, row: int) -> Kind:
+    def kind_of(self, row: int) -> SectionKind:
         """Return the section that a cell stands in."""
         return self.known[int(self._kind_of[row])]
 
-    def count_of(self, kind: Kind) -> int:
+    def count_of(self, kind: SectionKind) -> int:
         """Return how many cells a section holds."""
         for section in self.order.sections:
             if section.kind.key == kind.key:

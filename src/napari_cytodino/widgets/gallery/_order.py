@@ -36,7 +36,7 @@ _PART = 8192
 
 
 @dataclass(frozen=True)
-class Kind:
+class SectionKind:
     """What the cells of a section have in common.
 
     Attributes
@@ -80,7 +80,7 @@ class Section:
     `percent` is of all cells in the differential; NaN for kinds outside of it.
     """
 
-    kind: Kind
+    kind: SectionKind
     start: int
     stop: int
     percent: float
@@ -119,18 +119,18 @@ class Order:
 EMPTY = Order((), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def kinds(taxonomy: Taxonomy | None, *, blind: bool = False) -> tuple[Kind, ...]:
+def kinds(taxonomy: Taxonomy | None, *, blind: bool = False) -> tuple[SectionKind, ...]:
     """Return all sections there can be, in maturation order.
 
     Cells without class come last; for a blind reader they are what is left to do and
     come first.
     """
-    out: list[Kind] = []
+    out: list[SectionKind] = []
     if taxonomy is not None:
         colours, lineages = class_colours(taxonomy), lineage_colours(taxonomy)
         for group in taxonomy.lineages:
             out += [
-                Kind(
+                SectionKind(
                     c.code,
                     c.code,
                     c.name,
@@ -143,18 +143,22 @@ def kinds(taxonomy: Taxonomy | None, *, blind: bool = False) -> tuple[Kind, ...]
             ]
             if not blind:
                 key, name = OPEN + group.name, f"{group.title}, stage open"
-                out.append(Kind(key, "", name, group.name, lineages[group.name]))
-    unread = Kind(UNSETTLED, "", "not yet read" if blind else UNSETTLED, "", NONE)
+                out.append(SectionKind(key, "", name, group.name, lineages[group.name]))
+    unread = SectionKind(
+        UNSETTLED, "", "not yet read" if blind else UNSETTLED, "", NONE
+    )
     out = [unread, *out] if blind else [*out, unread]
     return (
         *out,
-        Kind(NOT_A_CELL, NOT_A_CELL, "not a cell", "", NONE),
-        Kind(STRANGE, "", STRANGE, "", NONE),
-        Kind(PENDING, "", PENDING, "", NONE),
+        SectionKind(NOT_A_CELL, NOT_A_CELL, "not a cell", "", NONE),
+        SectionKind(STRANGE, "", STRANGE, "", NONE),
+        SectionKind(PENDING, "", PENDING, "", NONE),
     )
 
 
-def kind_places(table: pd.DataFrame, known: tuple[Kind, ...]) -> npt.NDArray[np.uint16]:
+def kind_places(
+    table: pd.DataFrame, known: tuple[SectionKind, ...]
+) -> npt.NDArray[np.uint16]:
     """Return for each line of a table which of the kinds it is of."""
     keys = groups(table)
     reviewed = table["reviewed_class"].to_numpy(object)
@@ -225,7 +229,7 @@ def similarity(
 def arrange(
     kind_of: npt.NDArray[np.uint16],
     ranked: npt.NDArray[np.int64],
-    known: tuple[Kind, ...],
+    known: tuple[SectionKind, ...],
 ) -> Order:
     """Deal ranked rows out to their sections.
 

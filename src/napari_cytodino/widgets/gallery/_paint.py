@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from napari_cytodino.results import Colour
     from napari_cytodino.widgets.gallery._model import Tile
-    from napari_cytodino.widgets.gallery._order import Kind, Section
-    from napari_cytodino.widgets.workers import Picture
+    from napari_cytodino.widgets.gallery._order import Section, SectionKind
+    from napari_cytodino.widgets.workers import Thumbnail
 
 
 ACCENT = QColor("#56B4E9")
@@ -201,7 +201,7 @@ def draw_tile(
     corner: tuple[int, int],
     side: int,
     tile: Tile,
-    picture: Picture | None,
+    picture: Thumbnail | None,
 ) -> None:
     """Draw one cell: its picture in a frame of its class, signs, and words below."""
     x, y = corner
@@ -339,7 +339,7 @@ def draw_band(painter: QPainter, band: QRectF) -> None:
 
 
 def draw_burden(
-    painter: QPainter, style: Style, at: QPointF, count: int, kind: Kind | None
+    painter: QPainter, style: Style, at: QPointF, count: int, kind: SectionKind | None
 ) -> None:
     """Write beside the mouse what is carried, and where it would go."""
     cells = f"{count:,} cell{'s' if count != 1 else ''}"

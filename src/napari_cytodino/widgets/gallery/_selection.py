@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.widgets.gallery._model import GalleryModel
-    from napari_cytodino.widgets.session import Reviewing
+    from napari_cytodino.widgets.session import ReviewSession
 
 
-class Choice:
+class GallerySelection:
     """The selection, the cell in focus, and the anchor from which Shift selects.
 
     Attributes
@@ -28,7 +28,7 @@ class Choice:
     came = Signal(int)
     """A cell was selected elsewhere: on the canvas, or in the table."""
 
-    def __init__(self, model: GalleryModel, reviewing: Reviewing) -> None:
+    def __init__(self, model: GalleryModel, reviewing: ReviewSession) -> None:
         self._model, self._reviewing = model, reviewing
         self.current: int | None = None
         self.anchor: int | None = None

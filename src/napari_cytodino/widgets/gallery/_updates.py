@@ -9,14 +9,14 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 if TYPE_CHECKING:
     from napari_cytodino.widgets.gallery._view import GalleryView
-    from napari_cytodino.widgets.session import Reviewing, Session
+    from napari_cytodino.widgets.session import ReviewSession, Session
 
 
 SOON_MS = 40
 """Results come batch by batch; the gallery is arranged anew this long after."""
 
 
-class Follow(QObject):
+class GalleryUpdater(QObject):
     """Arranges the cells of a view anew where something changed.
 
     Results wait a moment, and longer while the view is hidden; verdicts do not wait.
@@ -26,7 +26,7 @@ class Follow(QObject):
     """Sections or counts changed."""
 
     def __init__(
-        self, view: GalleryView, session: Session, reviewing: Reviewing
+        self, view: GalleryView, session: Session, reviewing: ReviewSession
     ) -> None:
         super().__init__(view)
         self._view, self._session, self._reviewing = view, session, reviewing

@@ -13,7 +13,7 @@ from napari_cytodino.widgets.controls import ui
 from napari_cytodino.widgets.gallery import _gestures as gallery_keys
 from napari_cytodino.widgets.gallery import _paint as paint
 from napari_cytodino.widgets.gallery import _scene as gallery_scene
-from napari_cytodino.widgets.gallery._gestures import Gestures
+from napari_cytodino.widgets.gallery._gestures import MouseGestures
 from napari_cytodino.widgets.gallery._layout import Layout
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     )
 
     from napari_cytodino.widgets.gallery._model import GalleryModel
-    from napari_cytodino.widgets.gallery._order import Kind
-    from napari_cytodino.widgets.gallery._selection import Choice
+    from napari_cytodino.widgets.gallery._order import SectionKind
+    from napari_cytodino.widgets.gallery._selection import GallerySelection
     from napari_cytodino.widgets.workers import Thumbnails
 
 
@@ -43,7 +43,7 @@ AHEAD = 1.0
 """Pictures are read so many screens further down, once those in view are there."""
 
 
-class Held(NamedTuple):
+class ScrollAnchor(NamedTuple):
     """A cell, how far below the top it is seen, and the kind it is of."""
 
     row: int
@@ -80,15 +80,15 @@ class GalleryView(QAbstractScrollArea):
     """Other cells are in view, or pictures of them came."""
 
     def __init__(
-        self, model: GalleryModel, choice: Choice, thumbnails: Thumbnails
+        self, model: GalleryModel, choice: GallerySelection, thumbnails: Thumbnails
     ) -> None:
         super().__init__()
         self.model, self.choice, self.thumbnails = model, choice, thumbnails
         self.side = ui.line_height(self) * 5
         self.plan = Layout((), 1, 1, 1, 1, 1)
         self.movable = False
-        self.elsewhere: Callable[[QPoint], Kind | None] = lambda at: None
-        self.gestures = Gestures(self)
+        self.elsewhere: Callable[[QPoint], SectionKind | None] = lambda at: None
+        self.gestures = MouseGestures(self)
         self._ask = QTimer(self)
         self._ask.setSingleShot(True)
         self._ask.setInterval(ASK_MS)
@@ -150,7 +150,7 @@ class GalleryView(QAbstractScrollArea):
         bar.setRange(0, max(0, self.plan.height + style.gap - room))
         self.viewport().update()
 
-    def hold(self, gone: npt.NDArray[np.int64] | None = None) -> list[Held]:
+    def hold(self, gone: npt.NDArray[np.int64] | None = None) -> list[ScrollAnchor]:
         """Return the cells in view and where they are seen, the current one first.
 
         Parameters
@@ -168,15 +168,15 @@ class GalleryView(QAbstractScrollArea):
             seen = seen[~np.isin(seen, gone)]
         return [self.held(row) for row in seen.tolist()]
 
-    def held(self, row: int) -> Held:
+    def held(self, row: int) -> ScrollAnchor:
         """Return where a cell is seen."""
-        return Held(row, self.height_of(row), self.model.kind_of(row).key)
+        return ScrollAnchor(row, self.height_of(row), self.model.kind_of(row).key)
 
     def height_of(self, row: int) -> int:
         """Return how far below the top of the viewport a cell is."""
         return self.plan.corner(int(self.model.order.place[row]))[1] - self.offset
 
-    def put_back(self, held: list[Held]) -> None:
+    def put_back(self, held: list[ScrollAnchor]) -> None:
         """Scroll so that the first cell that is still of its kind is where it was."""
         for one in held:
             known = one.row < len(self.model.order)
@@ -199,7 +199,7 @@ class GalleryView(QAbstractScrollArea):
         place = self.plan.place_at(at.x(), at.y() + self.offset)
         return None if place is None else int(self.model.order.rows[place])
 
-    def kind_at(self, at: QPoint) -> Kind | None:
+    def kind_at(self, at: QPoint) -> SectionKind | None:
         """Return the section at a place of the viewport, or what is beside the view."""
         if not self.viewport().rect().contains(at):
             return self.elsewhere(self.viewport().mapToGlobal(at))
@@ -261,7 +261,7 @@ class GalleryView(QAbstractScrollArea):
         below = y + self.plan.pitch - self.viewport().height()
         self.scroll_by(min(max(0, below), above))
 
-    def show_kind(self, kind: Kind) -> None:
+    def show_kind(self, kind: SectionKind) -> None:
         """Scroll to the header of a section."""
         for number, section in enumerate(self.model.order.sections):
             if section.kind.key == kind.key:

@@ -168,12 +168,12 @@ class CellTable(QTableView):
             return
         lines = [index.row() for index in self.selectionModel().selectedRows()]
         self._own = True
-        self._controller.reviewing.select(self.cells.rows[sorted(lines)])
+        self._controller.review.select(self.cells.rows[sorted(lines)])
         self._own = False
 
     def _go(self, index: QModelIndex) -> None:
-        self._controller.reviewing.select([int(self.cells.rows[index.row()])])
-        self._controller.picture.show_at_scale()
+        self._controller.review.select([int(self.cells.rows[index.row()])])
+        self._controller.canvas.show_at_scale()
 
 
 def words(name: str, value: Any) -> str:

@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 from napari_cytodino.common import CytoDinoError
 from napari_cytodino.taxonomy import NOT_A_CELL
 from napari_cytodino.widgets.controls import notices, ui
-from napari_cytodino.widgets.gallery._class_strip import Shelf
+from napari_cytodino.widgets.gallery._class_strip import ClassStrip
 from napari_cytodino.widgets.gallery._model import GalleryModel
 from napari_cytodino.widgets.gallery._order import SORTS
-from napari_cytodino.widgets.gallery._selection import Choice
-from napari_cytodino.widgets.gallery._updates import Follow
+from napari_cytodino.widgets.gallery._selection import GallerySelection
+from napari_cytodino.widgets.gallery._updates import GalleryUpdater
 from napari_cytodino.widgets.gallery._view import GalleryView
 from napari_cytodino.widgets.workers import Thumbnails
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_cytodino.widgets.controllers import Controller
-    from napari_cytodino.widgets.gallery._order import Kind
+    from napari_cytodino.widgets.gallery._order import SectionKind
 
 
 SORT_WORDS = {
@@ -69,13 +69,13 @@ class GalleryPanel(QWidget):
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._controller, self._session = controller, controller.session
-        self._reviewing = controller.reviewing
+        self._reviewing = controller.review
         self.model = GalleryModel(self._session, self._reviewing)
-        self.choice = Choice(self.model, self._reviewing)
+        self.choice = GallerySelection(self.model, self._reviewing)
         self.thumbnails = Thumbnails(self._session)
         self.view = GalleryView(self.model, self.choice, self.thumbnails)
-        self.shelf = Shelf()
-        self.follow = Follow(self.view, self._session, self._reviewing)
+        self.shelf = ClassStrip()
+        self.follow = GalleryUpdater(self.view, self._session, self._reviewing)
         self.title = ui.heading("Gallery")
         self.hint = ui.hint(HELP)
         self._make_tools()
@@ -83,7 +83,7 @@ class GalleryPanel(QWidget):
         self._connect()
         self.follow.refresh()
         # its own object: Qt would keep the panel alive for a function that holds it
-        self._end = _End(self.follow, self.choice, self.thumbnails)
+        self._end = _Disconnector(self.follow, self.choice, self.thumbnails)
         self.destroyed.connect(self._end.close)
 
     def _make_tools(self) -> None:
@@ -206,7 +206,7 @@ class GalleryPanel(QWidget):
                 words += f" {left:,} in view want a verdict of their own."
             self._say(words)
 
-    def _drop(self, kind: Kind, rows: npt.NDArray[np.int64]) -> None:
+    def _drop(self, kind: SectionKind, rows: npt.NDArray[np.int64]) -> None:
         there = [self.model.kind_of(int(row)).key == kind.key for row in rows]
         moved = [int(row) for row, same in zip(rows, there, strict=True) if not same]
         if not moved:
@@ -220,7 +220,7 @@ class GalleryPanel(QWidget):
         try:
             act()
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
 
     def _open(self) -> None:
         row = self.choice.current
@@ -228,16 +228,16 @@ class GalleryPanel(QWidget):
             return
         if row != self._session.selected_row:
             self.choice.one(row)
-        self._controller.picture.fly_to_selected()
+        self._controller.canvas.fly_to_selected()
 
     def _zoom(self, step: int) -> None:
         self.zoom.setValue(self.zoom.value() + step * ui.line_height(self) // 2)
 
 
-class _End:
+class _Disconnector:
     """Closes what listens to the session and outlives its widgets."""
 
-    def __init__(self, *parts: Follow | Choice | Thumbnails) -> None:
+    def __init__(self, *parts: GalleryUpdater | GallerySelection | Thumbnails) -> None:
         self._parts = parts
 
     def close(self) -> None:

@@ -8,14 +8,14 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from superqt.utils import signals_blocked
 
 from napari_cytodino.results import STATUS_COLOURS, rgba
-from napari_cytodino.uncertainty import RISKS
+from napari_cytodino.uncertainty import ERROR_RATES
 from napari_cytodino.widgets.controls import (
     Bars,
     RiskChart,
     Row,
     StepSlider,
     curve,
-    percent,
+    rounded_percent,
     ui,
 )
 from napari_cytodino.widgets.session import (
@@ -23,17 +23,17 @@ from napari_cytodino.widgets.session import (
     PER_CENT,
     SIGNS,
     STATUS_WORDS,
-    Outlook,
-    Standing,
+    AcceptanceForecast,
+    Guarantee,
     accuracy,
-    asked,
+    forecast_of,
+    guarantee_of,
     other_mix,
-    outlook,
+    percent,
     place_in,
     queue,
     refusals,
-    standing,
-    whole,
+    risk_in_force,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.controllers import Controller
 
 
-STEPS = tuple(sorted(RISKS, reverse=True))
+STEPS = tuple(sorted(ERROR_RATES, reverse=True))
 """From left to right: the more to the right, the fewer errors."""
 
 TALL = 72
@@ -122,25 +122,25 @@ class AccuracyPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the promise, and what it means for the cells there are."""
-        now = standing(self._session)
+        now = guarantee_of(self._session)
         self._show_control(now)
         self.headline.setText(f"{'✓' if now.promised else '!'} {now.headline}")
         self.detail.setText(now.detail)
         self._show_chart()
         # counting 50,000 words takes a while: once for all that is shown
-        out = outlook(self._session) if len(self._session.table) else None
+        out = forecast_of(self._session) if len(self._session.table) else None
         self._flagged = out.flagged if out else 0
         self._show_cells(now, out)
         self._show_place()
 
-    def _show_control(self, now: Standing) -> None:
+    def _show_control(self, now: Guarantee) -> None:
         opened = self._session.opened
         calibration = opened.calibration if opened else None
         self.slider.setEnabled(now.adjustable)
         self.slider.set_hindrances(refusals(calibration, STEPS))
         self.value.setText("")
         if calibration is not None:
-            risk = asked(self._session)
+            risk = risk_in_force(self._session)
             with signals_blocked(self.slider):
                 self.slider.setValue(STEPS.index(risk))
             few = f"at most 1 in {1 / risk:,.0f} wrong"
@@ -157,13 +157,13 @@ class AccuracyPanel(QWidget):
         self.chart.setVisible(seen)
         # its band takes hundreds of inverse beta functions: not while it is folded
         if calibration is not None and seen:
-            self.chart.show_curve(curve(calibration, asked(self._session)))
+            self.chart.show_curve(curve(calibration, risk_in_force(self._session)))
 
     def _fold(self) -> None:
         self._folded = not self._folded
         self._show_chart()
 
-    def _show_cells(self, now: Standing, out: Outlook | None) -> None:
+    def _show_cells(self, now: Guarantee, out: AcceptanceForecast | None) -> None:
         for widget in (self.bars, self.errors, self.reasons, self.mix):
             widget.setVisible(out is not None)
         if out is None:
@@ -188,7 +188,7 @@ class AccuracyPanel(QWidget):
             self.place.setText(f"{place + 1:,} of {flagged:,}, costliest first")
 
 
-def rows(out: Outlook) -> tuple[Row, ...]:
+def rows(out: AcceptanceForecast) -> tuple[Row, ...]:
     """Return a bar for each status there is, and always for the first three."""
     found = []
     for status, colour in STATUS_COLOURS.items():
@@ -197,12 +197,12 @@ def rows(out: Outlook) -> tuple[Row, ...]:
             continue
         share = count / out.cells
         word = f"{SIGNS[status]} {STATUS_WORDS[status]}".strip()
-        number = f"{count:,}  {percent(share):>5}"
+        number = f"{count:,}  {rounded_percent(share):>5}"
         found.append(Row(word, share, rgba(colour), number))
     return tuple(found)
 
 
-def errors(out: Outlook, now: Standing) -> str:
+def errors(out: AcceptanceForecast, now: Guarantee) -> str:
     """Return how many accepted cells are wrong, as far as that is known."""
     if not out.status.get("auto", 0):
         return "None of these cells is accepted."
@@ -214,13 +214,13 @@ def errors(out: Outlook, now: Standing) -> str:
         some = "fewer than 0.1"
     if not expected:
         some = "none"
-    sure = f"{whole(out.errors.sure)} sure".replace(" ", "\N{NO-BREAK SPACE}")
+    sure = f"{percent(out.errors.sure)} sure".replace(" ", "\N{NO-BREAK SPACE}")
     if not now.exact:
         sure = f"about {sure}"
     return f"Silent errors: {some} expected, at most {most:,} ({sure})."
 
 
-def reasons(out: Outlook) -> str:
+def reasons(out: AcceptanceForecast) -> str:
     """Return why cells go to an expert, the most frequent reasons first."""
     named = [f"{reason} ({count:,})" for reason, count in out.reasons[:MANY]]
     rest = sum(count for _, count in out.reasons[MANY:])
@@ -232,6 +232,6 @@ def reasons(out: Outlook) -> str:
 def mix(far: float) -> str:
     """Return the warning that these cells are other ones than those tested."""
     return (
-        f"⚠ Another mix of classes than the calibration's ({whole(far)} of the "
+        f"⚠ Another mix of classes than the calibration's ({percent(far)} of the "
         "cells differ): a promise may not hold here."
     )

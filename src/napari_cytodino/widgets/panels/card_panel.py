@@ -9,15 +9,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_cytodino.widgets.controls import ProbabilityBars, percent, ui
+from napari_cytodino.widgets.controls import ProbabilityBars, rounded_percent, ui
 from napari_cytodino.widgets.session import (
     SIGNS,
     STATUS_WORDS,
-    Card,
-    describe,
+    CellCard,
+    cell_card_of,
     familiar_words,
+    percent,
     tally,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class CardPanel(QWidget):
             self.title.setText("Cell")
             self.facts.setText("Click a cell in the image to see what it is, and why.")
             return
-        card = describe(self._session, row)
+        card = cell_card_of(self._session, row)
         blind = self._session.blind
         words = f"{SIGNS.get(card.status, '')} {STATUS_WORDS[card.status]}".strip()
         self.title.setText(card.title if blind else f"{card.title}: {words}")
@@ -107,7 +107,7 @@ class CardPanel(QWidget):
         self._clicks.cut_bare_spots = on
 
 
-def facts(card: Card, nearest: tuple[str, ...]) -> list[str]:
+def facts(card: CellCard, nearest: tuple[str, ...]) -> list[str]:
     """Return the lines below the bars.
 
     Parameters
@@ -119,14 +119,16 @@ def facts(card: Card, nearest: tuple[str, ...]) -> list[str]:
     if card.likeliest:
         first = card.likeliest[0]
         how = "Calibrated" if card.calibrated else "Not calibrated"
-        lines.append(f"{how}: {percent(first.probability)} {first.code} ({first.name})")
+        lines.append(
+            f"{how}: {rounded_percent(first.probability)} {first.code} ({first.name})"
+        )
     if card.lineage:
         lines.append(f"Lineage: {card.lineage}")
     if card.reason:
         lines.append(f"Reason: {card.reason}")
     if card.possible is not None and card.likeliest:
         classes = ", ".join(card.possible) or "none is likely enough"
-        lines.append(f"Possible classes ({whole(card.set_level)} sure): {classes}")
+        lines.append(f"Possible classes ({percent(card.set_level)} sure): {classes}")
     distance = familiar_words(card.unfamiliarity)
     if distance:
         lines.append(f"Distance to the training cells: {distance}")

@@ -80,7 +80,7 @@ class CheckpointPanel(QWidget):
             try:
                 session.open_checkpoint(load_checkpoint(source))
             except CytoDinoError as error:
-                notices.tell(error)
+                notices.error(error)
                 self.refresh()
             return
         session.choose(checkpoint=source)

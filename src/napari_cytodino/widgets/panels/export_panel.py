@@ -87,7 +87,7 @@ class ExportPanel(QWidget):
         try:
             viewer.screenshot(path=str(path), canvas_only=True, flash=False)
         except OSError as error:
-            notices.tell(InputError(f"{path} cannot be written: {error}."))
+            notices.error(InputError(f"{path} cannot be written: {error}."))
         else:
             self._controller.session.message.emit(f"The picture is in {path}.")
 

@@ -29,7 +29,7 @@ from napari_cytodino.widgets.panels.run_panel import duration
 from napari_cytodino.widgets.session import RunState, accuracy, read_preferences
 from napari_cytodino.widgets.workers import (
     FolderPlan,
-    Runner,
+    Worker,
     find_images,
     out_for,
     source_of,
@@ -78,7 +78,7 @@ class FolderDialog(QDialog):
         self, parent: QWidget | None, session: Session, run: FolderRun
     ) -> None:
         super().__init__(parent)
-        self._session, self._run, self._finder = session, run, Runner()
+        self._session, self._run, self._finder = session, run, Worker()
         self._paths: tuple[Path, ...] = ()
         self._images: tuple[Path, ...] = ()
         self.setWindowTitle("Classify a folder")
@@ -246,13 +246,13 @@ class FolderDialog(QDialog):
         self.bar.setRange(0, run.progress.total)
         self.bar.setValue(run.progress.done)
         self.status.setText(status(run))
-        self.promise.setText("" if busy else run.promise)
+        self.promise.setText("" if busy else run.guarantee)
         self.promise.setVisible(bool(self.promise.text()))
         self.open.setVisible(not busy and run.plan is not None and not run.fault)
         self._show_failed()
         self._grow()
         if not busy and run.plan is not None and not self.isVisible():
-            notices.say(f"Classify a folder: {self.status.text()}")
+            notices.info(f"Classify a folder: {self.status.text()}")
 
     def _grow(self) -> None:
         """Make room for what came; Qt would squeeze the rest instead."""

@@ -90,7 +90,7 @@ class CellsPanel(QWidget):
             session.choose(cells_layer=offered[0])
 
     def _usable(self, layer: Any) -> bool:
-        return not self._controller.picture.drawing.owns(layer)
+        return not self._controller.canvas.result_layers.owns(layer)
 
     def _fill(
         self,

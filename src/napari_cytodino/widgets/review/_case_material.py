@@ -15,7 +15,7 @@ from napari_cytodino.common import InputError
 from napari_cytodino.review import Agreement, agreement
 from napari_cytodino.taxonomy import NOT_A_CELL
 from napari_cytodino.widgets.canvas import axes_of, micrometres_per_pixel
-from napari_cytodino.widgets.session import provenance, standing
+from napari_cytodino.widgets.session import guarantee_of, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.cells import Cells
     from napari_cytodino.exports import EarlierVerdict
-    from napari_cytodino.results import Counting, Rules
+    from napari_cytodino.results import AlertRules, CountingRules
     from napari_cytodino.widgets.controllers import Controller
     from napari_cytodino.widgets.session import CellsReading, Session
 
@@ -39,12 +39,12 @@ BLIND = (
 
 def calls_of(controller: Controller, name: str) -> dict[int, str]:
     """Return the class by row of a reader, or of the model (`MODEL`)."""
-    log, session = controller.reviewing.log, controller.session
+    log, session = controller.review.log, controller.session
     if name != MODEL:
         said = log.verdicts(name) if log is not None else {}
         return {row: verdict.cell_class for row, verdict in said.items()}
     rows = np.arange(session.cells_count)
-    return dict(enumerate(controller.reviewing.model_classes(rows)))
+    return dict(enumerate(controller.review.model_classes(rows)))
 
 
 def compare(controller: Controller, first: str, second: str) -> Agreement:
@@ -61,7 +61,7 @@ def pairs_of(readers: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def report_of(
-    controller: Controller, counting: Counting | None, rules: Rules | None
+    controller: Controller, counting: CountingRules | None, rules: AlertRules | None
 ) -> CaseReport:
     """Return the report of the case, still without pictures.
 
@@ -73,7 +73,7 @@ def report_of(
     InputError
         When nothing is classified, or a blind reading goes on.
     """
-    session, reviewing = controller.session, controller.reviewing
+    session, reviewing = controller.session, controller.review
     log = reviewing.log
     if session.blind:
         raise InputError(BLIND)
@@ -91,7 +91,7 @@ def report_of(
         rows=np.flatnonzero(session.predictions.done),
         counting=counting,
         rules=rules,
-        guarantee=standing(session).text,
+        guarantee=guarantee_of(session).text,
         picture_note=width_of(session),
     )
     if log is None:

@@ -42,7 +42,7 @@ class ReadersPanel(QWidget):
         super().__init__()
         self._controller = controller
         self._session = controller.session
-        self._reviewing = controller.reviewing
+        self._reviewing = controller.review
         self.pair = QComboBox()
         self.pair.setAccessibleName("Whom to compare")
         self.words = ui.hint()
@@ -149,7 +149,7 @@ class ReadersPanel(QWidget):
         items = self.list.selectedItems()
         if items:
             self._reviewing.select([items[0].data(0, ROW)])
-            self._controller.picture.show_at_scale()
+            self._controller.canvas.show_at_scale()
 
     def _toggle_settling(self) -> None:
         reviewing = self._reviewing
@@ -168,7 +168,7 @@ class ReadersPanel(QWidget):
         try:
             (self._reviewing.reopen if locked else self._reviewing.lock)(text)
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
 
 
 def sentences(found: Agreement) -> list[str]:

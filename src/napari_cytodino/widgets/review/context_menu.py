@@ -49,19 +49,19 @@ class CellMenu:
 
     def open_at(self, position: Sequence[float]) -> None:
         """Open the menu for the cell at a place in world coordinates."""
-        reviewing, session = self._controller.reviewing, self._controller.session
+        reviewing, session = self._controller.review, self._controller.session
         image = session.image
         if not reviewing.is_open or image is None:
             return
         if unwrap(image) not in self._controller.viewer.layers:
             return
-        if not self._controller.picture.in_plane(self._controller.point()):
-            notices.say(OTHER_PLANE)
+        if not self._controller.canvas.in_plane(self._controller.point()):
+            notices.info(OTHER_PLANE)
             return
         try:
             row = pointer.row_at(session, position)
         except InputError as error:
-            notices.tell(error)
+            notices.error(error)
             return
         if row is None:
             return
@@ -98,7 +98,7 @@ def cell_menu(controller: Controller, parent: QWidget) -> QMenu:
                 act = partial(actions.set_class, cell.code)
                 entry = _add(inside, text, key, act)
                 entry.setIcon(ui.swatch(colours[cell.code], side, ink))
-    menu.setEnabled(controller.reviewing.writable)
+    menu.setEnabled(controller.review.writable)
     menu.aboutToHide.connect(menu.deleteLater)
     return menu
 

@@ -24,10 +24,10 @@ from napari_cytodino.results import (
     LEVELS,
     TARGETS,
     Alert,
-    Counting,
+    AlertRules,
+    CountingRules,
     Differential,
-    Line,
-    Rules,
+    DifferentialRow,
     Share,
     count_cells,
     find_alerts,
@@ -63,10 +63,10 @@ class DifferentialPanel(QWidget):
         super().__init__()
         self._session = controller.session
         self._taxonomy: Taxonomy | None = None
-        self.counting: Counting | None = None
+        self.counting: CountingRules | None = None
         self.current: Differential | None = None
         self.alerts: tuple[Alert, ...] = ()
-        self.rules = Rules.load()
+        self.rules = AlertRules.load()
         self.urgent, self.warnings = ui.hint(), ui.hint()
         self.urgent.setAccessibleName("Urgent alerts")
         self.urgent.setStyleSheet(URGENT)
@@ -154,14 +154,14 @@ class DifferentialPanel(QWidget):
             return
         wanted = read_preferences()
         try:
-            self.rules = Rules.load(_path(wanted.alerts))
+            self.rules = AlertRules.load(_path(wanted.alerts))
             own = _path(wanted.counting)
             self.counting = (
-                Counting.read(own, taxonomy) if own else Counting.of(taxonomy)
+                CountingRules.read(own, taxonomy) if own else CountingRules.of(taxonomy)
             )
         except CytoDinoError as error:
-            notices.tell(error)
-            self.counting = Counting.of(taxonomy)
+            notices.error(error)
+            self.counting = CountingRules.of(taxonomy)
         with signals_blocked(self.target):
             place = self.target.findData(self.counting.target)
             if place < 0:
@@ -192,7 +192,9 @@ class DifferentialPanel(QWidget):
             item.setExpanded(True)
         self.tree.verticalScrollBar().setValue(scroll)
 
-    def _item(self, parent: object, line: Line, name: str) -> QTreeWidgetItem:
+    def _item(
+        self, parent: object, line: DifferentialRow, name: str
+    ) -> QTreeWidgetItem:
         share = line.reviewed
         texts = [name, f"{share.count:,}", *_share_words(share), _number(line.model)]
         item = QTreeWidgetItem(parent, texts)
@@ -229,7 +231,7 @@ class DifferentialPanel(QWidget):
             )
         )
         said = [found.ratio.sentence + ".", grey_zone_sentence(found)]
-        said += [SAMPLING, self.rules.uncounted(taxonomy)]
+        said += [SAMPLING, self.rules.missing_classes(taxonomy)]
         self.note.setText("\n".join(text for text in said if text))
 
     def _choose_target(self, index: int) -> None:

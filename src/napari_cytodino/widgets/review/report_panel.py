@@ -77,7 +77,7 @@ class ReportPanel(QWidget):
         for signal in (
             self._session.results,
             self._session.run,
-            controller.reviewing.state,
+            controller.review.state,
         ):
             ui.listen(self, signal, self.refresh)
         self.refresh()
@@ -85,12 +85,12 @@ class ReportPanel(QWidget):
     def refresh(self) -> None:
         """Offer what there is."""
         there = len(self._session.table) > 0 and not self._session.busy
-        open_ = self._controller.reviewing.is_open
+        open_ = self._controller.review.is_open
         self.report.setEnabled(there and not self._session.blind)
         self.crops.setEnabled(there and open_ and not self._session.blind)
         # each event holds what the model said
         self.history.setEnabled(open_ and not self._session.blind)
-        self.load.setEnabled(there and self._controller.reviewing.writable)
+        self.load.setEnabled(there and self._controller.review.writable)
 
     def save_report(self, path: Path) -> None:
         """Write the report of the case, pictures included, in a worker."""
@@ -115,7 +115,7 @@ class ReportPanel(QWidget):
 
     def save_crops(self, folder: Path) -> None:
         """Write the crops of all reviewed cells, in a worker that can be cancelled."""
-        session, log = self._session, self._controller.reviewing.log
+        session, log = self._session, self._controller.review.log
         reading, cells = session.reading, session.cells
 
         def start() -> None:
@@ -145,13 +145,13 @@ class ReportPanel(QWidget):
 
     def save_history(self, path: Path) -> None:
         """Write the whole record, event by event."""
-        log = self._controller.reviewing.log
+        log = self._controller.review.log
         try:
             if log is None:
                 raise InputError("Start the review first; its record is then saved.")
             write_history(log, path)
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
         else:
             self._session.message.emit(f"The history is in {path}.")
 
@@ -160,7 +160,7 @@ class ReportPanel(QWidget):
 
         Later verdicts of the same reader stay.
         """
-        reviewing = self._controller.reviewing
+        reviewing = self._controller.review
         try:
             if not reviewing.writable:
                 raise InputError("Start the review first; then load verdicts into it.")
@@ -169,7 +169,7 @@ class ReportPanel(QWidget):
             fit = self._fitting(found)
             count = sum(self._record(name, said, path) for name, said in fit.items())
         except CytoDinoError as error:
-            notices.tell(error)
+            notices.error(error)
             return
         finally:
             if reviewing.is_open:
@@ -200,7 +200,7 @@ class ReportPanel(QWidget):
         self, found: tuple[EarlierVerdict, ...]
     ) -> dict[str, list[tuple[int, EarlierVerdict]]]:
         """Return the verdicts that can be recorded, with their rows, by reader."""
-        session, reviewing = self._session, self._controller.reviewing
+        session, reviewing = self._session, self._controller.review
         log, taxonomy = reviewing.log, session.taxonomy
         assert log is not None
         assert taxonomy is not None
@@ -217,7 +217,7 @@ class ReportPanel(QWidget):
     def _record(
         self, name: str, said: list[tuple[int, EarlierVerdict]], path: Path
     ) -> int:
-        log = self._controller.reviewing.log
+        log = self._controller.review.log
         assert log is not None
         changed = log.record(
             [row for row, _ in said],
@@ -234,7 +234,7 @@ class ReportPanel(QWidget):
             self._session.set_state(self._session.state, Progress(done, total))
 
     def _ask_report(self) -> None:
-        log = self._controller.reviewing.log
+        log = self._controller.review.log
         name = (log.case if log is not None else "") or "report"
         path, _ = QFileDialog.getSaveFileName(self, "Save report", f"{name}.html", PAGE)
         if path:

@@ -50,7 +50,7 @@ class ReviewPanel(QWidget):
         super().__init__()
         self._controller = controller
         self._session = controller.session
-        self._reviewing = controller.reviewing
+        self._reviewing = controller.review
         self.reader = QLineEdit(read_preferences().reader)
         self.reader.setPlaceholderText("Your name or initials")
         self.case = QLineEdit()
@@ -244,7 +244,7 @@ class ReviewPanel(QWidget):
 
 def standing_of(controller: Controller) -> str:
     """Return who reads which case, where it is kept, and why it may be closed."""
-    reviewing, log = controller.reviewing, controller.reviewing.log
+    reviewing, log = controller.review, controller.review.log
     if log is None:
         return ""
     how = "Settling as" if reviewing.settling else "Reading as"

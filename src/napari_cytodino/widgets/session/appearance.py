@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_cytodino.results import NONE, Colour, keys, palette
+from napari_cytodino.results import NONE, Colour, colour_keys, palette
 from napari_cytodino.taxonomy import NOT_A_CELL
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ BLOCK = 64
 
 
 @dataclass(frozen=True)
-class Marks:
+class Appearance:
     """The look of M classified cells, in the order of the table.
 
     Attributes
@@ -83,13 +83,13 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
     return dict(zip(map(str, names), np.bincount(codes).tolist(), strict=True))
 
 
-def marks(
+def appearance_of(
     table: pd.DataFrame,
     done: npt.NDArray[np.bool_],
     taxonomy: Taxonomy,
     mode: str,
     hidden: frozenset[str],
-) -> Marks:
+) -> Appearance:
     """Return how the rows of the table look in this colour mode.
 
     Parameters
@@ -98,7 +98,7 @@ def marks(
         Which of the session's cells the rows of the table are.
     """
     colours = palette(taxonomy, mode)
-    values = _places(keys(table, mode, taxonomy), list(colours)) + 1
+    values = _places(colour_keys(table, mode, taxonomy), list(colours)) + 1
     shown = np.ones(len(table), bool)
     if hidden:
         shown = _places(groups(table), sorted(hidden)) == len(hidden)
@@ -107,7 +107,7 @@ def marks(
     ]
     seen = table["reviewed_class"].to_numpy(object) != ""
     signs = np.where(seen, "", signs)
-    return Marks(
+    return Appearance(
         np.flatnonzero(done),
         np.where(shown, values, 0).astype(np.uint8),
         ((0.0, 0.0, 0.0, 0.0), *colours.values(), NONE),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.results import Colour, class_colours
-from napari_cytodino.uncertainty import NEVER
+from napari_cytodino.uncertainty import UNREACHABLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,7 +42,7 @@ class Likely:
 
 
 @dataclass(frozen=True)
-class Card:
+class CellCard:
     """One cell in words and numbers; `likeliest` is empty before it is classified.
 
     Attributes
@@ -72,21 +72,23 @@ class Card:
     verdict: str = ""
 
 
-def describe(session: Session, row: int) -> Card:
+def cell_card_of(session: Session, row: int) -> CellCard:
     """Return the card of one of the session's cells."""
     assert session.cells is not None
     label = int(session.cells.label[row])
-    title = f"Clicked cell {label}" if row >= session.main_count else f"Cell {label}"
+    title = (
+        f"Clicked cell {label}" if row >= session.layer_cell_count else f"Cell {label}"
+    )
     predictions, taxonomy = session.predictions, session.taxonomy
-    evidence = session.evidence
+    evidence = session.probabilities
     if predictions is None or taxonomy is None or evidence is None:
-        return Card(title)
+        return CellCard(title)
     if not predictions.done[row]:
-        return Card(title)
+        return CellCard(title)
     place = int(np.count_nonzero(predictions.done[:row]))
     entry = session.table.iloc[place]
     titles = {g.name: g.title for g in taxonomy.lineages}
-    card = Card(
+    card = CellCard(
         title,
         entry["status"],
         titles.get(entry["lineage"], ""),
@@ -131,7 +133,7 @@ def _possible(
         c.code
         for i in order
         for c in [taxonomy.classes[i]]
-        if p[i] >= 1 - limits.get(c.lineage, 1 - NEVER)
+        if p[i] >= 1 - limits.get(c.lineage, 1 - UNREACHABLE)
     )
 
 

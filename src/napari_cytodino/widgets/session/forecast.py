@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.widgets.session.guarantee import asked
+from napari_cytodino.widgets.session.guarantee import risk_in_force
 from napari_cytodino.widgets.session.review_queue import FLAGGED
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class AcceptanceForecast:
     """How many cells go where.
 
     Attributes
@@ -74,11 +74,13 @@ class Outlook:
         return sum(self.status.get(name, 0) for name in FLAGGED)
 
 
-def outlook(session: Session) -> Outlook:
+def forecast_of(session: Session) -> AcceptanceForecast:
     """Return what becomes of the session's cells."""
     table = session.table
     status = {str(k): int(v) for k, v in table["status"].value_counts().items()}
-    return Outlook(status, _reasons(table), _errors(session, status.get("auto", 0)))
+    return AcceptanceForecast(
+        status, _reasons(table), _errors(session, status.get("auto", 0))
+    )
 
 
 def _reasons(table: pd.DataFrame) -> tuple[tuple[str, int], ...]:
@@ -99,8 +101,8 @@ def _errors(session: Session, accepted: int) -> Errors | None:
         return None
     calibration = opened.calibration
     assert calibration is not None
-    risk = asked(session)
-    row = calibration.rows[risk]
+    risk = risk_in_force(session)
+    row = calibration.row_by_risk[risk]
     assert row is not None, "a policy without a row promises nothing"
     curve = calibration.curve
     observed = curve.wrong[row] / curve.accepted[row]
@@ -127,7 +129,7 @@ def most_errors(
     """
     if not accepted:
         return 0
-    level = 1 - (calibration.delta - calibration.share)
+    level = 1 - (calibration.delta - calibration.delta_per_statement)
     together = math.ceil(effect * _quantile(level, math.ceil(accepted / effect), risk))
     return min(accepted, max(together, _quantile(level, accepted, risk)))
 
@@ -149,7 +151,7 @@ def other_mix(session: Session) -> float | None:
     Total variation: the share of cells that would have to be of another class. None
     where there is no calibration, or too few cells to say.
     """
-    evidence, opened = session.evidence, session.opened
+    evidence, opened = session.probabilities, session.opened
     if evidence is None or opened is None or opened.calibration is None:
         return None
     best = evidence.best[evidence.known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_cytodino.uncertainty import MANY_PATIENTS, NEVER
+from napari_cytodino.uncertainty import MANY_PATIENTS, UNREACHABLE
 
 if TYPE_CHECKING:
     from napari_cytodino.uncertainty import Calibration, DecisionPolicy
@@ -20,7 +20,7 @@ WHERE = "Preferences, Plugin Preferences, CytoDINO"
 
 
 @dataclass(frozen=True)
-class Standing:
+class Guarantee:
     """Whether accepted cells carry a promise.
 
     Attributes
@@ -47,24 +47,24 @@ class Standing:
         return f"{self.headline}. {self.detail}".strip()
 
 
-def standing(session: Session) -> Standing:
+def guarantee_of(session: Session) -> Guarantee:
     """Return what may be promised with the session's checkpoint and thresholds."""
     opened, policy = session.opened, session.policy
     if opened is None or policy is None:
-        return Standing(
+        return Guarantee(
             False, False, "No checkpoint is open", "It says what can be promised."
         )
     why = opened.policy.uncalibrated
     if session.min_confidence > 0:
         tail = f" Without it every cell would go to an expert: {why}." if why else ""
-        return Standing(
+        return Guarantee(
             False,
             False,
-            f"No guarantee: your own threshold of {whole(session.min_confidence)}",
+            f"No guarantee: your own threshold of {percent(session.min_confidence)}",
             f"It is set in {WHERE}; 0 there brings back the checkpoint's own.{tail}",
         )
     if why:
-        return Standing(
+        return Guarantee(
             False,
             False,
             "Uncalibrated: every cell goes to an expert",
@@ -72,32 +72,32 @@ def standing(session: Session) -> Standing:
         )
     calibration = opened.calibration
     if calibration is None:
-        return Standing(
+        return Guarantee(
             False, False, "No guarantee: thresholds set by hand", _by_hand(policy)
         )
     foreign = _foreign(session, policy)
     if foreign is not None:
         return foreign
-    risk = asked(session)
+    risk = risk_in_force(session)
     if policy.guarantee:
         return _promised(calibration, risk)
-    return Standing(
+    return Guarantee(
         False,
         True,
         f"{accuracy(risk)} right cannot be promised: nothing is accepted",
-        _sentence(calibration.refusal(risk)),
+        _sentence(calibration.why_not(risk)),
     )
 
 
-def _foreign(session: Session, policy: DecisionPolicy) -> Standing | None:
+def _foreign(session: Session, policy: DecisionPolicy) -> Guarantee | None:
     """Return what is said where too many cells are unlike the training cells."""
-    evidence = session.evidence
+    evidence = session.probabilities
     if evidence is None:
         return None
-    if evidence.foreign_share(policy.max_unfamiliarity) <= policy.max_foreign:
+    if evidence.ood_share_bound(policy.max_unfamiliarity) <= policy.max_foreign:
         return None
-    strange, told = evidence.foreign(policy.max_unfamiliarity)
-    return Standing(
+    strange, told = evidence.ood_count(policy.max_unfamiliarity)
+    return Guarantee(
         False,
         True,
         "No guarantee: these cells are foreign, every cell goes to an expert",
@@ -109,8 +109,8 @@ def _foreign(session: Session, policy: DecisionPolicy) -> Standing | None:
 def _by_hand(policy: DecisionPolicy) -> str:
     from_on = (
         "accept nothing"
-        if policy.min_confidence >= NEVER
-        else f"accept from {whole(policy.min_confidence)} confidence on"
+        if policy.min_confidence >= UNREACHABLE
+        else f"accept from {percent(policy.min_confidence)} confidence on"
     )
     return (
         f"They {from_on}, but were tested on no cells. "
@@ -118,7 +118,7 @@ def _by_hand(policy: DecisionPolicy) -> str:
     )
 
 
-def _promised(calibration: Calibration, risk: float) -> Standing:
+def _promised(calibration: Calibration, risk: float) -> Guarantee:
     patients = calibration.patients
     by = "" if patients is None else f" of {patients:,} patients"
     whom = (
@@ -128,26 +128,26 @@ def _promised(calibration: Calibration, risk: float) -> Standing:
     )
     missed = calibration.missed
     safe = (
-        f" Critical cells called harmless: at most {whole(missed.bound, 1)}."
+        f" Critical cells called harmless: at most {percent(missed.bound, 1)}."
         if missed is not None and missed.cells
         else ""
     )
-    row = calibration.rows[risk]
+    row = calibration.row_by_risk[risk]
     assert row is not None, "a policy without a row promises nothing"
     accepted = int(calibration.curve.accepted[row]) / calibration.curve.cells
-    return Standing(
+    return Guarantee(
         True,
         True,
-        f"{calibration.word.capitalize()}: at least {accuracy(risk)} of accepted cells "
-        "right",
-        f"{whole(1 - calibration.delta)} sure, {whom}. Tested on "
+        f"{calibration.guarantee_level.capitalize()}: at least {accuracy(risk)} of "
+        "accepted cells right",
+        f"{percent(1 - calibration.delta)} sure, {whom}. Tested on "
         f"{calibration.curve.cells:,} cells{by} ({calibration.data}, "
-        f"{calibration.date[:10]}), {whole(accepted)} of them accepted.{safe}",
+        f"{calibration.date[:10]}), {percent(accepted)} of them accepted.{safe}",
         exact=patients is None or patients >= MANY_PATIENTS,
     )
 
 
-def asked(session: Session) -> float:
+def risk_in_force(session: Session) -> float:
     """Return the share of errors asked for: the user's, or the checkpoint's own.
 
     Raises
@@ -167,7 +167,7 @@ def accuracy(risk: float) -> str:
     return f"{100 * (1 - risk):.4g}{PER_CENT}"
 
 
-def whole(share: float, digits: int = 0) -> str:
+def percent(share: float, digits: int = 0) -> str:
     """Return a share as per cent, by default without decimals: '95 %'."""
     return f"{share:.{digits}%}".replace("%", PER_CENT)
 
@@ -177,7 +177,7 @@ def refusals(calibration: Calibration | None, risks: tuple[float, ...]) -> list[
     if calibration is None:
         return ["nothing was calibrated"] * len(risks)
     return [
-        "" if calibration.rows[risk] is not None else calibration.refusal(risk)
+        "" if calibration.row_by_risk[risk] is not None else calibration.why_not(risk)
         for risk in risks
     ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cytodino.stats import wilson
-from napari_cytodino.widgets.session.guarantee import whole
+from napari_cytodino.widgets.session.guarantee import percent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,7 +47,7 @@ class Progress:
         low, high = wilson(self.same, self.compared)
         return (
             f"{said} The model agrees with {self.same:,} of {self.compared:,}: "
-            f"{whole(self.same / self.compared)} ({whole(low)} to {whole(high)})."
+            f"{percent(self.same / self.compared)} ({percent(low)} to {percent(high)})."
         )
 
 
@@ -61,7 +61,7 @@ def progress(session: Session) -> Progress:
     return Progress(
         len(table),
         len(seen),
-        len(asked(session)),
+        len(queue_rows(session)),
         len(queue(session)),
         int((said[seen] == model)[compared].sum()),
         int(compared.sum()),
@@ -79,7 +79,7 @@ def queue(session: Session) -> npt.NDArray[np.int64]:
     the first to the last, as flags would tell what the model thinks. While readers are
     brought together, it is what they call differently.
     """
-    wanted = asked(session)
+    wanted = queue_rows(session)
     if not len(wanted):
         return wanted
     assert session.predictions is not None
@@ -88,12 +88,12 @@ def queue(session: Session) -> npt.NDArray[np.int64]:
     return wanted[said == ""]
 
 
-def asked(session: Session) -> npt.NDArray[np.int64]:
+def queue_rows(session: Session) -> npt.NDArray[np.int64]:
     """Return the rows of the queue before any verdict, in their order.
 
     Verdicts change nothing of it, so it is kept until the table is another one.
     """
-    state = (session.table, session.asked, session.price)
+    state = (session.table, session.review_rows, session.acceptance_cost)
     kept = session.kept_queue
     if kept is None or any(a is not b for a, b in zip(kept[0], state, strict=True)):
         kept = session.kept_queue = (state, _asked(session))
@@ -101,17 +101,17 @@ def asked(session: Session) -> npt.NDArray[np.int64]:
 
 
 def _asked(session: Session) -> npt.NDArray[np.int64]:
-    if session.predictions is None or session.price is None:
+    if session.predictions is None or session.acceptance_cost is None:
         return np.zeros(0, np.int64)
     done = session.predictions.done
-    if session.asked is not None:
-        return session.asked[done[session.asked]]
+    if session.review_rows is not None:
+        return session.review_rows[done[session.review_rows]]
     rows = np.flatnonzero(done)
     if session.blind:
         return rows
     status = session.table["status"].to_numpy(object)
     rows = rows[np.logical_or.reduce([status == name for name in FLAGGED])]
-    return rows[np.argsort(-session.price[rows], kind="stable")]
+    return rows[np.argsort(-session.acceptance_cost[rows], kind="stable")]
 
 
 def place_in(rows: npt.NDArray[np.int64], row: int | None) -> int | None:

@@ -32,7 +32,7 @@ ELSEWHERE = "That was about cells that are not among these; it is in the record.
 NONE = np.zeros(0, np.int64)
 
 
-class Reviewing:
+class ReviewSession:
     """What a reader says of the cells; each verdict is on disk before the next one.
 
     Attributes
@@ -114,20 +114,20 @@ class Reviewing:
             self.log.close()
             self.log = None
 
-    def go_on(self) -> None:
+    def reattach(self) -> None:
         """Take cells that were read anew, once their pixels are known as the case's."""
         if self._attached is not self._session.cells:
             self._attach()
             self.state.emit()
 
-    def follow(self) -> None:
+    def refresh(self) -> None:
         """Take in what another viewer wrote meanwhile, where one may only look."""
         if self.log is None or not self.log.read_only or self._attached is None:
             return
         locked = self.log.locked
         rows = np.array(self.log.refresh(), np.int64)
         if len(rows):
-            self._tell(rows.tolist())
+            self._publish(rows.tolist())
         if len(rows) or locked != self.log.locked:
             self.state.emit()
 
@@ -193,7 +193,9 @@ class Reviewing:
         """Take verdicts back; the cells count as not looked at."""
         log = self._log()
         chosen = self._chosen(rows)
-        self._tell(log.withdraw(chosen, reviewer=self.reader, settling=self.settling))
+        self._publish(
+            log.withdraw(chosen, reviewer=self.reader, settling=self.settling)
+        )
 
     def confirm(self, rows: Sequence[int] | npt.NDArray[Any]) -> int:
         """Accept many cells at once, save those that demand a look one by one.
@@ -246,7 +248,7 @@ class Reviewing:
 
     def model_classes(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """Return the model's class of each row, empty where it gave none."""
-        evidence, taxonomy = self._session.evidence, self._session.taxonomy
+        evidence, taxonomy = self._session.probabilities, self._session.taxonomy
         if evidence is None or taxonomy is None:
             return [""] * len(rows)
         return [
@@ -268,7 +270,7 @@ class Reviewing:
         self.state.emit()
 
     def _turned(self, could: bool, changed: Sequence[int]) -> None:
-        self._tell(changed)
+        self._publish(changed)
         if len(changed):
             self.select(np.asarray(changed, np.int64))
         elif could:
@@ -308,9 +310,9 @@ class Reviewing:
             checkpoint=opened.sha256 if opened else "",
             settling=self.settling,
         )
-        self._tell(changed)
+        self._publish(changed)
 
-    def _tell(self, changed: Sequence[int]) -> None:
+    def _publish(self, changed: Sequence[int]) -> None:
         rows = np.asarray(changed, np.int64)
         if self.settling and self.log is not None:
             self._session.reviews = self.log.settled()
@@ -341,7 +343,7 @@ class Reviewing:
         if self._session.reading is self._reading:
             self._attach()
         elif self._attached is not None:
-            # of which pixels they are is found out in a worker (`ReviewCase`)
+            # of which pixels they are is found out in a worker (`CaseFinder`)
             self._attached = None
             self._session.take_reviews({}, blind=self.blind)
             self.state.emit()

@@ -9,9 +9,14 @@ from psygnal import Signal
 
 from napari_cytodino.cells import find_again
 from napari_cytodino.common import InputError
-from napari_cytodino.results import build_table, empty_table, hide_model, review_lines
+from napari_cytodino.results import blinded, build_table, empty_table, write_verdicts
 from napari_cytodino.taxonomy import ReviewCosts, review_costs
-from napari_cytodino.uncertainty import RISKS, Predictions, own_threshold, weigh
+from napari_cytodino.uncertainty import (
+    Predictions,
+    check_error_rate,
+    class_probabilities,
+    with_user_threshold,
+)
 from napari_cytodino.widgets.session.messages import Progress, RunState, join
 
 if TYPE_CHECKING:
@@ -24,7 +29,11 @@ if TYPE_CHECKING:
     from napari_cytodino.checkpoints import Checkpoint
     from napari_cytodino.review import Verdict
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import DecisionPolicy, Evidence, PredictionBatch
+    from napari_cytodino.uncertainty import (
+        ClassProbabilities,
+        DecisionPolicy,
+        PredictionBatch,
+    )
     from napari_cytodino.widgets.session.messages import CellsReading
 
 
@@ -63,11 +72,11 @@ class Session:
         self.field_of_view: float | None = None
         self.min_confidence = 0.0
         self.risk: float | None = None
-        self._weighed: tuple[Predictions, str, Evidence] | None = None
+        self._weighed: tuple[Predictions, str, ClassProbabilities] | None = None
         self.costs = ReviewCosts()
-        self._priced: tuple[Evidence, ReviewCosts, npt.NDArray[np.float64]] | None = (
-            None
-        )
+        self._priced: (
+            tuple[ClassProbabilities, ReviewCosts, npt.NDArray[np.float64]] | None
+        ) = None
         self.device_text = ""
         self.generation = 0
         self.reading: CellsReading | None = None
@@ -81,11 +90,11 @@ class Session:
         self.state = RunState.IDLE
         self.progress = Progress()
         self.selected_rows = np.zeros(0, np.int64)
-        self.main_count = 0
+        self.layer_cell_count = 0
         self.reviews: Mapping[int, Verdict] = {}
-        self._said: dict[int, tuple[str, str, str]] = {}
+        self._verdict_lines: dict[int, tuple[str, str, str]] = {}
         self.blind = False
-        self.asked: npt.NDArray[np.int64] | None = None
+        self.review_rows: npt.NDArray[np.int64] | None = None
         self.kept_queue: tuple[tuple[Any, ...], npt.NDArray[np.int64]] | None = None
 
     @property
@@ -106,24 +115,26 @@ class Session:
         policy, calibration = self.opened.policy, self.opened.calibration
         if calibration is not None and self.risk is not None:
             policy = calibration.policy(self.risk)
-        return own_threshold(policy, self.min_confidence)
+        return with_user_threshold(policy, self.min_confidence)
 
     @property
-    def evidence(self) -> Evidence | None:
+    def probabilities(self) -> ClassProbabilities | None:
         """What the answers amount to; thresholds change nothing of it."""
         predictions, opened = self.predictions, self.opened
         if predictions is None or opened is None:
             return None
         kept = self._weighed
         if kept is None or kept[0] is not predictions or kept[1] != opened.sha256:
-            found = weigh(predictions, opened.taxonomy, opened.policy.temperature)
+            found = class_probabilities(
+                predictions, opened.taxonomy, opened.policy.temperature
+            )
             kept = self._weighed = (predictions, opened.sha256, found)
         return kept[2]
 
     @property
-    def price(self) -> npt.NDArray[np.float64] | None:
+    def acceptance_cost(self) -> npt.NDArray[np.float64] | None:
         """What it costs to accept each cell unseen, (N,); verdicts change nothing."""
-        evidence, taxonomy = self.evidence, self.taxonomy
+        evidence, taxonomy = self.probabilities, self.taxonomy
         if evidence is None or taxonomy is None:
             return None
         kept = self._priced
@@ -161,7 +172,7 @@ class Session:
         for name, value in changed.items():
             setattr(self, name, value)
         if set(changed) & {"image", "cells_layer", "channel_axis"}:
-            self.forget()
+            self.clear_cells()
         elif "checkpoint" in changed:
             self.generation += 1
             self._drop_predictions()
@@ -181,10 +192,10 @@ class Session:
         self.device_text = device_text or self.device_text
         self.chosen.emit()
 
-    def forget(self) -> None:
+    def clear_cells(self) -> None:
         """Drop the cells and all that is known of them."""
         self.generation += 1
-        self.reading, self.cells, self.main_count = None, None, 0
+        self.reading, self.cells, self.layer_cell_count = None, None, 0
         self.stale = ""
         self.selected_rows = np.zeros(0, np.int64)
         self._drop_predictions()
@@ -215,15 +226,15 @@ class Session:
     @property
     def clicked(self) -> Cells | None:
         """The cells that were clicked on bare spots."""
-        if self.cells is None or len(self.cells) == self.main_count:
+        if self.cells is None or len(self.cells) == self.layer_cell_count:
             return None
-        return self.cells.take(np.arange(self.main_count, len(self.cells)))
+        return self.cells.take(np.arange(self.layer_cell_count, len(self.cells)))
 
-    def take_cells(self, reading: CellsReading, *, anew: bool = True) -> None:
+    def set_cells(self, reading: CellsReading, *, anew: bool = True) -> None:
         """Take the cells that the worker read; cells that were clicked stay last."""
         before, self.cells = self.cells, join(reading.cells, self.clicked)
         self.reading = reading
-        self.main_count = len(reading.cells)
+        self.layer_cell_count = len(reading.cells)
         self.stale = ""
         if anew:
             self._drop_predictions()
@@ -238,7 +249,9 @@ class Session:
             self.predictions = self.predictions.longer(len(self.cells))
         return len(self.cells) - 1
 
-    def receive(self, generation: int, batches: Sequence[PredictionBatch]) -> bool:
+    def add_predictions(
+        self, generation: int, batches: Sequence[PredictionBatch]
+    ) -> bool:
         """Take answers of the worker; False when they came too late and are dropped."""
         if not self.current(generation) or self.cells is None:
             return False
@@ -258,9 +271,9 @@ class Session:
         if self.predictions is None or self.cells is None or self.opened is None:
             self.table = empty_table()
         else:
-            self.table = self._table(self._said)
+            self.table = self._table(self._verdict_lines)
             if self.blind:
-                self.table = hide_model(self.table)
+                self.table = blinded(self.table)
             self.partial = not bool(self.predictions.done.all())
         self.results.emit()
 
@@ -281,7 +294,7 @@ class Session:
     ) -> dict[int, tuple[str, str, str]]:
         assert self.cells is not None
         labels = self.cells.label
-        return {int(labels[row]): _said_of(v) for row, v in reviews.items()}
+        return {int(labels[row]): _verdict_line(v) for row, v in reviews.items()}
 
     def _table(self, said: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
         assert self.cells is not None
@@ -294,7 +307,7 @@ class Session:
             self.opened.taxonomy,
             self.policy,
             said,
-            evidence=self.evidence,
+            evidence=self.probabilities,
         )
 
     def take_reviews(
@@ -315,9 +328,9 @@ class Session:
         asked
             The rows to look at, in their order; None for what the model flagged.
         """
-        self.reviews, self.blind, self.asked = reviews, blind, asked
+        self.reviews, self.blind, self.review_rows = reviews, blind, asked
         # kept, as thresholds that move change no verdict
-        self._said = self._by_label(reviews) if reviews else {}
+        self._verdict_lines = self._by_label(reviews) if reviews else {}
         self.rebuild()
 
     def update_reviews(self, rows: npt.NDArray[np.int64]) -> None:
@@ -326,11 +339,11 @@ class Session:
             done = self.predictions.done
             rows = rows[done[rows]]
             lines = (np.cumsum(done) - 1)[rows]
-            said = [_said_of(self.reviews.get(int(row))) for row in rows]
-            review_lines(self.table, lines, said)
+            said = [_verdict_line(self.reviews.get(int(row))) for row in rows]
+            write_verdicts(self.table, lines, said)
             assert self.cells is not None
             for label, words in zip(self.cells.label[rows], said, strict=True):
-                self._said[int(label)] = words
+                self._verdict_lines[int(label)] = words
         self.reviewed.emit(rows)
 
     def set_min_confidence(self, value: float) -> None:
@@ -352,10 +365,8 @@ class Session:
         InputError
             When it is another number.
         """
-        if risk is not None and risk not in RISKS:
-            raise InputError(
-                f"risk is {risk}, but must be one of {', '.join(map(str, RISKS))}."
-            )
+        if risk is not None:
+            check_error_rate(risk)
         if risk != self.risk:
             self.risk = risk
             self._decide_anew()
@@ -395,7 +406,7 @@ def same_rows(cells: Cells, among: Cells) -> npt.NDArray[np.int64]:
     return found[found >= 0]
 
 
-def _said_of(verdict: Verdict | None) -> tuple[str, str, str]:
+def _verdict_line(verdict: Verdict | None) -> tuple[str, str, str]:
     if verdict is None:
         return ("", "", "")
     return (verdict.cell_class, verdict.reviewer, verdict.at)

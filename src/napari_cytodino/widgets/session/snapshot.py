@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_cytodino.common import InputError, Provenance
 from napari_cytodino.exports import outlines
-from napari_cytodino.results import file_table
-from napari_cytodino.widgets.session.guarantee import standing
+from napari_cytodino.results import with_file_columns
+from napari_cytodino.widgets.session.guarantee import guarantee_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,7 +42,7 @@ def whole_table(session: Session) -> pd.DataFrame:
     ):
         raise InputError("Nothing is classified yet; press Classify first.")
     checkpoint = session.opened
-    return file_table(
+    return with_file_columns(
         session.table,
         session.cells,
         session.predictions,
@@ -64,7 +64,7 @@ def provenance(session: Session) -> Provenance:
         "cells": cells if isinstance(cells, str) else str(getattr(cells, "name", "")),
         "partial": session.partial,
         "stale": session.stale,
-        "promise": standing(session).text,
+        "promise": guarantee_of(session).text,
     }
     return Provenance(
         str(getattr(session.image, "name", "")),

@@ -8,6 +8,6 @@ from .folders import out_for as out_for
 from .folders import source_of as source_of
 from .folders import words as words
 from .steps import crop_picture as crop_picture
-from .thumbnails import Picture as Picture
+from .thumbnails import Thumbnail as Thumbnail
 from .thumbnails import Thumbnails as Thumbnails
-from .worker import Runner as Runner
+from .worker import Worker as Worker

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from napari_cytodino.batch import Outcome, Run
+    from napari_cytodino.batch import BatchRun, ImageResult
     from napari_cytodino.checkpoints import Checkpoint
 
 
@@ -72,7 +72,7 @@ class Tally:
     failed: tuple[tuple[Path, str], ...] = ()
     unfamiliar: tuple[int, int] = (0, 0)
 
-    def plus(self, outcome: Outcome) -> Tally:
+    def plus(self, outcome: ImageResult) -> Tally:
         """Return the tally with one more image in it."""
         if outcome.error:
             failed = (*self.failed, (outcome.image, outcome.error))
@@ -131,7 +131,7 @@ def folder_steps(
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> Iterator[Any]:
-    """Yield `Ready`, then an `Outcome` for each image that is done, or one `Tally`.
+    """Yield `Ready`, then an `ImageResult` for each image that is done, or one `Tally`.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def folder_steps(
     CytoDinoError
         When checkpoint, device, accuracy or the folder of the results cannot be used.
     """
-    from napari_cytodino.batch import ImageTask, Run, classifier_for, process_all
-    from napari_cytodino.inference import Job
+    from napari_cytodino.batch import BatchRun, ImageTask, classifier_for, process_all
+    from napari_cytodino.inference import ClassifyOptions
 
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
@@ -156,8 +156,8 @@ def folder_steps(
     classifier = classifier_for(plan.checkpoint, plan.device, plan.batch_size)
     classifier.checkpoint.policy_at(plan.risk)
     yield Ready(classifier.checkpoint)
-    job = Job(plan.field_of_view, plan.device, plan.batch_size, plan.risk)
-    run = Run(plan.checkpoint, plan.out, job, plan.formats)
+    job = ClassifyOptions(plan.field_of_view, plan.device, plan.batch_size, plan.risk)
+    run = BatchRun(plan.checkpoint, plan.out, job, plan.formats)
     with suppress(StoppedError):
         if plan.crops:
             yield from _crops(plan, run, progress, cancelled)
@@ -181,7 +181,7 @@ def _stop(cancelled: Callable[[], bool]) -> None:
 
 def _crops(
     plan: FolderPlan,
-    run: Run,
+    run: BatchRun,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> Iterator[Tally]:
@@ -206,14 +206,14 @@ def _crops(
 
 def _unreadable(plan: FolderPlan) -> tuple[tuple[Path, str], ...]:
     """Return the crops that the table calls unreadable, if it can be read back."""
-    from napari_cytodino.batch import CROPS
+    from napari_cytodino.batch import CROPS_STEM
     from napari_cytodino.exports import READABLE, read_table
 
     written = (f".{name}" for name in plan.formats)
     suffix = next((name for name in written if name in READABLE), None)
     if suffix is None:
         return ()
-    table = read_table(plan.out / f"{CROPS}{suffix}")
+    table = read_table(plan.out / f"{CROPS_STEM}{suffix}")
     return tuple(
         (image, reason)
         for image, status, reason in zip(

@@ -15,7 +15,7 @@ from napari_cytodino.cells import (
     iter_series,
 )
 from napari_cytodino.common import InputError
-from napari_cytodino.inference import Answers
+from napari_cytodino.inference import PredictionCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,21 +36,21 @@ class Opened:
     device: str
 
 
-class Models:
+class ClassifierCache:
     """Keeps the last classifier and what it said, so that nothing is done twice."""
 
     def __init__(self) -> None:
         self._key: tuple[str, str, str, int | None] | None = None
         self._classifier: Any = None
-        self._answers: Answers | None = None
+        self._answers: PredictionCache | None = None
 
     def answers(
         self, checkpoint: Checkpoint, device: str, batch_size: int | None
-    ) -> Answers:
+    ) -> PredictionCache:
         """Return a classifier of this checkpoint that remembers what it said."""
         classifier = self.classifier(checkpoint, device, batch_size)
         if self._answers is None or self._answers.classifier is not classifier:
-            self._answers = Answers(classifier)
+            self._answers = PredictionCache(classifier)
         return self._answers
 
     def classifier(
@@ -87,7 +87,7 @@ def open_all(source: Checkpoint | str, device: str) -> Opened:
     dtype = pick_dtype("auto", found.kind, checkpoint.calibrated)
     if dtype != checkpoint.dtype:
         # its thresholds are those that were measured in this type
-        checkpoint = checkpoint.at(dtype)
+        checkpoint = checkpoint.for_dtype(dtype)
     name = f"{found.name}, {dtype}"
     text = f"{name}: {found.why}" if found.why else name
     return Opened(checkpoint, text)
@@ -95,7 +95,7 @@ def open_all(source: Checkpoint | str, device: str) -> Opened:
 
 def classify_steps(
     request: ClassifyRequest,
-    models: Models,
+    models: ClassifierCache,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
     """Yield `Opened`, then `CellsReading` if cells are read, then batches."""

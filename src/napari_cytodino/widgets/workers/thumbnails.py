@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 
 from napari_cytodino.widgets.workers import steps as work
-from napari_cytodino.widgets.workers.worker import Runner
+from napari_cytodino.widgets.workers.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ STEP = 8
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     """One cell as it was cut; `pixmap` is None where its pixels cannot be read."""
 
     pixmap: QPixmap | None
@@ -64,8 +64,8 @@ class Thumbnails:
 
     def __init__(self, session: Session, max_bytes: int = MAX_BYTES) -> None:
         self._session, self._max_bytes = session, max_bytes
-        self._runner = Runner()
-        self._kept: OrderedDict[int, Picture] = OrderedDict()
+        self._runner = Worker()
+        self._kept: OrderedDict[int, Thumbnail] = OrderedDict()
         self._bytes = 0
         self._of: tuple[int, CellsReading | None, int] = (-1, None, 0)
         self._measured: tuple[Cells | None, int] = (None, -1)
@@ -108,7 +108,7 @@ class Thumbnails:
         self._kept.clear()
         self._bytes = 0
 
-    def get(self, row: int) -> Picture | None:
+    def get(self, row: int) -> Thumbnail | None:
         """Return the picture of a cell, None while there is none; at once.
 
         It may be of another side than what was last wanted.
@@ -209,7 +209,7 @@ class Thumbnails:
         for row, image in images:
             pixmap = None if image is None else QPixmap.fromImage(image)
             old = self._kept.pop(row, None)
-            picture = self._kept[row] = Picture(pixmap, side)
+            picture = self._kept[row] = Thumbnail(pixmap, side)
             self._bytes += picture.size - (old.size if old else 0)
         while self._bytes > self._max_bytes and len(self._kept) > 1:
             self._bytes -= self._kept.popitem(last=False)[1].size

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Broken:
+class _StepError:
     """An error that ended the steps, handed over like one of them.
 
     Raised through the worker, a RuntimeError (all that torch raises) would be taken by
@@ -23,7 +23,7 @@ class _Broken:
 
 
 @dataclass
-class _Link:
+class _WorkerLink:
     """What a worker and its signals may reach.
 
     Qt keeps slots and finished workers alive that Python's collector cannot see, so
@@ -49,10 +49,10 @@ class _Link:
             if isinstance(under_way, Generator):
                 under_way.close()
         except Exception as error:
-            yield _Broken(error)
+            yield _StepError(error)
 
     def step(self, what: Any) -> None:
-        if isinstance(what, _Broken):
+        if isinstance(what, _StepError):
             if self.on_error is not None:
                 self.on_error(what.error)
         elif self.on_step is not None:
@@ -62,7 +62,7 @@ class _Link:
         self.steps = self.on_step = self.on_error = self.on_end = None
 
 
-class Runner:
+class Worker:
     """Runs generators in a worker thread; what they yield arrives on the GUI thread.
 
     Only one of them runs at a time. What an abandoned one still yields is not handed
@@ -71,7 +71,7 @@ class Runner:
 
     def __init__(self) -> None:
         self._worker: Any = None
-        self._link: _Link | None = None
+        self._link: _WorkerLink | None = None
         self._token = threading.Event()
 
     @property
@@ -107,7 +107,7 @@ class Runner:
         if self.busy:
             raise RuntimeError("a worker is running; cancel it first")
         token = self._token = threading.Event()
-        link = _Link(steps, on_step, on_error, self._ender(token, on_end))
+        link = _WorkerLink(steps, on_step, on_error, self._ender(token, on_end))
         self._link = link
         # napari's create_worker lists each worker in the window and keeps it for good
         worker = create_worker(
