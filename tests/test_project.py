@@ -276,3 +276,9 @@ def test_pictures_of_the_readme_are_absolute_and_in_the_repository() -> None:
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:
     assert "## [Unreleased]" in read("CHANGELOG.md")
+
+
+def test_the_rooms_in_the_documents_are_those_of_the_code() -> None:
+    command = [sys.executable, "docs/rooms.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -178,7 +178,7 @@ class Checkpoint:
                 f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the "
                 "training cells: these images are of another kind than the "
                 "calibration's. Look at every cell, accepted or not, or calibrate on "
-                "your own (docs/doubt.md)."
+                "your own (docs/uncertainty.md)."
             )
         if accepted == 0 and policy.guarantee:
             return "No cell was accepted, so nothing is promised."

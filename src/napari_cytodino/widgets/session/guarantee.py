@@ -100,7 +100,7 @@ def _foreign(session: Session, policy: DecisionPolicy) -> Guarantee | None:
     return Guarantee(
         False,
         True,
-        "No guarantee: these cells are foreign, every cell goes to an expert",
+        "No guarantee: these cells are unlike the training cells; all go to an expert",
         f"{strange:,} of {told:,} are unlike the training cells: another stain, camera "
         "or magnification. Check the field of view, or calibrate on your own cells.",
     )
