@@ -169,12 +169,11 @@ class Viewport:
         ahead
             So many screens further down too.
         """
-        low, high = self.offset, self.offset + self.height * (1 + ahead)
-        parts = [
-            self.model.order.rows[first:stop]
-            for _, first, stop in self.plan.visible(low, high)
-        ]
-        return np.concatenate([np.zeros(0, np.int64), *parts])
+        end = self.offset + self.height * (1 + ahead)
+        spans = list(self.plan.visible(self.offset, end))
+        # sections adjoin
+        first, stop = (spans[0][1], spans[-1][2]) if spans else (0, 0)
+        return self.model.order.rows[first:stop]
 
     def rows_whole(self) -> npt.NDArray[np.int64]:
         """Return the cells whose whole picture is in view."""
