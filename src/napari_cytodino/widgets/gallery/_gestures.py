@@ -147,12 +147,10 @@ class MouseGestures(QObject):
 
     def _target(self) -> SectionKind | None:
         """Return where a drop would go; None where all that is carried stands there."""
-        inside = self._surface.rect().contains(self.at)
-        kind = (
-            self._port.kind_at(self.at)
-            if inside
-            else self.elsewhere(self._surface.mapToGlobal(self.at))
-        )
+        if self._surface.rect().contains(self.at):
+            kind = self._port.kind_at(self.at)
+        else:
+            kind = self.elsewhere(self._surface.mapToGlobal(self.at))
         if kind is None:
             return None
         own = {self._port.model.kind_of(int(row)).key for row in self.carried}

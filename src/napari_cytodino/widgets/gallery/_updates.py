@@ -93,12 +93,10 @@ class GalleryUpdater(QObject):
         dealt with all that was selected; never after an undo.
         """
         current, selected = self._view.selection.current, self._view.selection.rows
-        dealt = len(selected) and bool(np.isin(selected, rows).all())
-        if current is None or not (dealt and self._view.hasFocus()):
+        if current is None or current not in selected or not self._view.hasFocus():
             return None
-        if current not in selected:
-            return None
-        if any(self._reviewing.verdict_of(int(row)) is None for row in selected):
+        verdicts = map(self._reviewing.verdict_of, selected.tolist())
+        if not np.isin(selected, rows).all() or None in verdicts:
             return None
         return self._view.port.model.after(current, selected.tolist())
 
