@@ -77,7 +77,7 @@ def controller_of(session: Session, folder: Path) -> Any:
     """Return what the panel needs of a controller, with a case that is open."""
     reviewing = ReviewSession(session)
     reviewing.start(ReviewLog.open(folder / "case.sqlite", image="random"), "bench")
-    return SimpleNamespace(session=session, reviewing=reviewing)
+    return SimpleNamespace(session=session, review=reviewing)
 
 
 def panel_of(controller: Any, size: tuple[int, int] = (1600, 900)) -> GalleryPanel:
@@ -94,7 +94,7 @@ def settle(panel: GalleryPanel, *, pictures: bool = False) -> None:
     panel.view.viewport().repaint()
     app.processEvents()
     while pictures:
-        seen = panel.view.rows_in_view().tolist()
+        seen = panel.view.port.rows_in_view().tolist()
         if all(panel.thumbnails.get(row) is not None for row in seen):
             panel.view.viewport().repaint()
             return
@@ -137,7 +137,7 @@ def scrolls(panel: GalleryPanel, rng: np.random.Generator) -> dict[str, Took]:
         view.viewport().repaint()
 
     def step() -> None:
-        view.scroll_by(bar.singleStep())
+        view.port.scroll_by(bar.singleStep())
         view.viewport().repaint()
 
     times = {"scroll": took(jump)}
@@ -149,7 +149,7 @@ def scrolls(panel: GalleryPanel, rng: np.random.Generator) -> dict[str, Took]:
 
 def sorts(panel: GalleryPanel) -> dict[str, Took]:
     """Return the times of choosing each order."""
-    panel.choice.one(int(panel.model.order.rows[0]))
+    panel.selection.one(int(panel.model.order.rows[0]))
     times = {}
     for name in SORTS:
         panel.sort.setCurrentIndex(panel.sort.findData(name))
@@ -161,16 +161,16 @@ def verdicts(panel: GalleryPanel, controller: Any) -> dict[str, Took]:
     """Return the times of a verdict, of a bulk of 5,000, and of its undo."""
     reviewing, view = controller.review, panel.view
     rows = panel.model.order.rows
-    row = int(panel.view.rows_in_view()[0])
+    row = int(panel.view.port.rows_in_view()[0])
     others = [kind.code for kind in panel.model.known if kind.is_class]
     code = others[(others.index(panel.model.kind_of(row).code) + 1) % len(others)]
-    panel.choice.one(row)
+    panel.selection.one(row)
     bulk = rows[:5000].tolist()
     paint = view.viewport().repaint
     times = {
         "verdict": took(lambda: reviewing.set_class(code, [row]), paint),
         "verdict, without record": took(
-            lambda: panel.follow._verdicts(np.array([row])), paint
+            lambda: panel.updater._verdicts(np.array([row])), paint
         ),
         "bulk of 5,000": took(lambda: reviewing.set_class(code, bulk), paint),
         "its undo": took(reviewing.undo, paint),
@@ -196,8 +196,8 @@ def main() -> None:
             panel = panel_of(controller)
             settle(panel, pictures=True)
             found |= scrolls(panel, rng) | sorts(panel) | verdicts(panel, controller)
-            seen, viewport = len(panel.view.rows_in_view()), panel.view.viewport()
-            size, picture = viewport.size(), panel.view.side
+            seen, viewport = len(panel.view.port.rows_in_view()), panel.view.viewport()
+            size, picture = viewport.size(), panel.view.port.side
             panel.close()
             for name, value in found.items():
                 spent.setdefault(name, []).append(value)

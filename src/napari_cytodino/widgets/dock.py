@@ -9,7 +9,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_cytodino.widgets.controllers import Controller
-from napari_cytodino.widgets.controls import let_go, ui
+from napari_cytodino.widgets.controls import PluginWidget, ui
 from napari_cytodino.widgets.panels import (
     AccuracyPanel,
     CardPanel,
@@ -23,7 +23,7 @@ from napari_cytodino.widgets.session import Session, read_preferences
 
 if TYPE_CHECKING:
     import napari.viewer
-    from qtpy.QtGui import QCloseEvent, QShowEvent
+    from qtpy.QtGui import QCloseEvent
 
     from napari_cytodino.widgets.panels import FolderDialog
 
@@ -37,7 +37,7 @@ WIDTH = 21
 """Of the dock in heights of a line, so that it stays the same when results come."""
 
 
-class CytoDinoDock(QWidget):
+class CytoDinoDock(PluginWidget):
     """Classify the cells of an image layer.
 
     Parameters
@@ -48,7 +48,6 @@ class CytoDinoDock(QWidget):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._shown_once = False
         self.session = Session()
         self.controller = Controller(viewer, self.session)
         self.cells = CellsPanel(self.controller)
@@ -77,19 +76,10 @@ class CytoDinoDock(QWidget):
         self.controller.close()
         super().closeEvent(event)
 
-    def event(self, event: QEvent) -> bool:
-        """Do the same when napari takes this dock away; a review ends with it."""
-        if let_go(self, event) and self._shown_once:
-            self._shown_once = False
-            self.controller.review.stop()
-            self.controller.close()
-            self.deleteLater()
-        return bool(super().event(event))
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Remember that the dock was placed."""
-        self._shown_once = True
-        super().showEvent(event)
+    def let_go(self) -> None:
+        """Stop all work when napari takes this dock away; a review ends with it."""
+        self.controller.review.stop()
+        self.controller.close()
 
     def classify_folder(self) -> FolderDialog:
         """Open the dialogue for many images, or bring it to the front."""

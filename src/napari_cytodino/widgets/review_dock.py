@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QDockWidget, QShortcut, QVBoxLayout, QWidget
 
@@ -14,7 +14,7 @@ from napari_cytodino.common import CytoDinoError
 from napari_cytodino.review import ReviewKeys, read_keys
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.controllers import AreaSelection
-from napari_cytodino.widgets.controls import let_go, notices, tab_with, ui
+from napari_cytodino.widgets.controls import PluginWidget, notices, tab_with, ui
 from napari_cytodino.widgets.dock import NOTICE, Column, line
 from napari_cytodino.widgets.panels import CardPanel
 from napari_cytodino.widgets.review import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import napari.viewer
-    from qtpy.QtGui import QCloseEvent, QShowEvent
+    from qtpy.QtGui import QCloseEvent
 
 
 class ReviewShortcuts:
@@ -89,7 +89,7 @@ FOLLOW_MS = 2000
 """How often a viewer that may only look asks what the other one wrote."""
 
 
-class ReviewDock(QWidget):
+class ReviewDock(PluginWidget):
     """Read the cells that the CytoDINO dock of the same viewer classified.
 
     Parameters
@@ -102,7 +102,7 @@ class ReviewDock(QWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._main = open_dock(viewer)
-        self._placed = self._gone = False
+        self._gone = False
         self.controller = controller = self._main.controller
         self.session = controller.session
         self.review = ReviewPanel(controller)
@@ -131,13 +131,6 @@ class ReviewDock(QWidget):
         self.let_go()
         super().closeEvent(event)
 
-    def event(self, event: QEvent) -> bool:
-        """Do the same when napari takes this dock away."""
-        if let_go(self, event) and self._placed and not self._gone:
-            self.let_go()
-            self.deleteLater()
-        return bool(super().event(event))
-
     def let_go(self) -> None:
         """Take keys and mouse callbacks away, and listen no more."""
         if self._gone:
@@ -151,14 +144,8 @@ class ReviewDock(QWidget):
         self.session.chosen.disconnect(self._take_taxonomy)
         self.controller.actions.search_asked.disconnect(self.search)
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Share the place of the CytoDINO dock, when napari has placed this one."""
-        super().showEvent(event)
-        if not self._placed:
-            self._placed = True
-            QTimer.singleShot(0, self._place)
-
-    def _place(self) -> None:
+    def place(self) -> None:
+        """Share the place of the CytoDINO dock."""
         if not self._gone:
             tab_with(self, self._main)
 

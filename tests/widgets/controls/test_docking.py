@@ -7,7 +7,12 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-from napari_cytodino.widgets.controls.docking import below, dock_of, tab_with
+from napari_cytodino.widgets.controls.docking import (
+    PluginWidget,
+    below,
+    dock_of,
+    tab_with,
+)
 
 RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 BOTTOM = Qt.DockWidgetArea.BottomDockWidgetArea
@@ -48,3 +53,34 @@ def test_a_widget_in_no_dock_stays(qtbot: Any) -> None:
     tab_with(lone, lone)
     below(lone)
     assert lone.isWindow()
+
+
+class Noting(PluginWidget):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def place(self) -> None:
+        self.calls.append("place")
+
+    def let_go(self) -> None:
+        self.calls.append("let go")
+
+
+def test_a_widget_is_placed_once_and_let_go_once(qtbot: Any) -> None:
+    window, inside = QMainWindow(), Noting()
+    qtbot.addWidget(window)
+    inside.setParent(None)
+    assert inside.calls == [], "it was in no dock yet"
+    dock = QDockWidget("one", window)
+    dock.setWidget(inside)
+    window.addDockWidget(RIGHT, dock)
+    window.show()
+    qtbot.waitUntil(lambda: inside.calls == ["place"])
+    dock.hide()
+    dock.show()
+    qtbot.wait(10)
+    assert inside.calls == ["place"]
+    with qtbot.waitSignal(inside.destroyed):
+        inside.setParent(None)
+    assert inside.calls == ["place", "let go"]

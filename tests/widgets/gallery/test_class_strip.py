@@ -22,7 +22,7 @@ def model(pictured: Any) -> GalleryModel:
 
 
 @pytest.fixture
-def shelf(model: GalleryModel, qtbot: Any) -> ClassStrip:
+def strip(model: GalleryModel, qtbot: Any) -> ClassStrip:
     made = ClassStrip()
     qtbot.addWidget(made)
     made.resize(500, 200)
@@ -33,69 +33,69 @@ def shelf(model: GalleryModel, qtbot: Any) -> ClassStrip:
 
 
 def test_a_chip_for_each_class_in_order_empty_ones_too(
-    pictured: Any, shelf: ClassStrip
+    pictured: Any, strip: ClassStrip
 ) -> None:
     taxonomy = pictured.session.taxonomy
-    shown = [key for key, chip in shelf.chips.items() if chip.isVisible()]
+    shown = [key for key, chip in strip.chips.items() if chip.isVisible()]
     ordered = [c.code for g in taxonomy.lineages for c in taxonomy.classes_of(g.name)]
     assert shown == [*ordered, NOT_A_CELL], "what takes no drop shows with cells only"
-    chip = shelf.chips[pictured.codes[0]]
+    chip = strip.chips[pictured.codes[0]]
     assert chip.text() == f"{pictured.codes[0]} 15"
     assert chip.accessibleName().endswith(": 15 cells")
     assert chip.toolTip() == taxonomy.classes[taxonomy.index(chip.kind.code)].name
 
 
-def test_counts_follow(pictured: Any, model: GalleryModel, shelf: ClassStrip) -> None:
+def test_counts_follow(pictured: Any, model: GalleryModel, strip: ClassStrip) -> None:
     a, b, *_ = pictured.codes
-    chips = dict(shelf.chips)
+    chips = dict(strip.chips)
     pictured.review.set_class(b, [0, 4])
     model.rebuild()
-    shelf.refresh(model)
-    assert (shelf.chips[a].count, shelf.chips[b].count) == (13, 17)
-    assert shelf.chips == chips, "the chips stay"
+    strip.refresh(model)
+    assert (strip.chips[a].count, strip.chips[b].count) == (13, 17)
+    assert strip.chips == chips, "the chips stay"
     pictured.session.predictions = None
     pictured.session.rebuild()
     model.rebuild()
-    shelf.refresh(model)
-    assert shelf.chips[PENDING].isVisible()
+    strip.refresh(model)
+    assert strip.chips[PENDING].isVisible()
 
 
 def test_another_taxonomy_or_way_of_reading_has_other_chips(
-    pictured: Any, model: GalleryModel, shelf: ClassStrip, qtbot: Any
+    pictured: Any, model: GalleryModel, strip: ClassStrip, qtbot: Any
 ) -> None:
     pictured.review.read_as("CD", blind=True)
     model.rebuild()
-    shelf.refresh(model)
-    assert next(iter(shelf.chips)) == UNSETTLED
-    assert shelf.chips[UNSETTLED].text() == "not yet read 60"
+    strip.refresh(model)
+    assert next(iter(strip.chips)) == UNSETTLED
+    assert strip.chips[UNSETTLED].text() == "not yet read 60"
     pictured.session.clear_cells()
     model.rebuild()
-    shelf.refresh(model)
-    assert not shelf.isVisible()
+    strip.refresh(model)
+    assert not strip.isVisible()
 
 
-def test_a_press_names_the_class(pictured: Any, shelf: ClassStrip, qtbot: Any) -> None:
+def test_a_press_names_the_class(pictured: Any, strip: ClassStrip, qtbot: Any) -> None:
     pressed: list[Any] = []
-    shelf.pressed.connect(pressed.append)
-    chip = shelf.chips[pictured.codes[2]]
+    strip.pressed.connect(pressed.append)
+    chip = strip.chips[pictured.codes[2]]
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
     assert pressed == [chip.kind]
 
 
-def test_targets(pictured: Any, shelf: ClassStrip) -> None:
-    chip = shelf.chips[pictured.codes[1]]
+def test_targets(pictured: Any, strip: ClassStrip) -> None:
+    chip = strip.chips[pictured.codes[1]]
     at = chip.mapToGlobal(chip.rect().center())
-    assert shelf.kind_at(at) == chip.kind
-    assert shelf.kind_at(shelf.mapToGlobal(QPoint(-30, -30))) is None
+    assert strip.kind_at(at) == chip.kind
+    assert strip.kind_at(strip.mapToGlobal(QPoint(-30, -30))) is None
     before = chip.grab().toImage()
-    shelf.aim(chip.kind)
+    strip.aim(chip.kind)
     assert chip.grab().toImage() != before
-    shelf.aim(None)
+    strip.aim(None)
     assert chip.grab().toImage() == before
 
 
-def test_a_chip_shows_code_colour_and_count(pictured: Any, shelf: ClassStrip) -> None:
-    chip = shelf.chips[pictured.codes[0]]
+def test_a_chip_shows_code_colour_and_count(pictured: Any, strip: ClassStrip) -> None:
+    chip = strip.chips[pictured.codes[0]]
     full = chip.grab().toImage()
     assert full.pixelColor(3, 4).getRgbF()[:3] == pytest.approx(
         chip.kind.colour[:3], abs=0.02
@@ -108,11 +108,11 @@ def test_a_chip_shows_code_colour_and_count(pictured: Any, shelf: ClassStrip) ->
     assert chip.grab().toImage() != full
 
 
-def test_lines_wrap_where_there_is_no_room(shelf: ClassStrip, qtbot: Any) -> None:
-    shelf.resize(200, 400)
-    rows = {chip.y() for chip in shelf.chips.values() if chip.isVisible()}
+def test_lines_wrap_where_there_is_no_room(strip: ClassStrip, qtbot: Any) -> None:
+    strip.resize(200, 400)
+    rows = {chip.y() for chip in strip.chips.values() if chip.isVisible()}
     qtbot.waitUntil(
         lambda: (
-            len({c.y() for c in shelf.chips.values() if c.isVisible()}) >= len(rows) > 2
+            len({c.y() for c in strip.chips.values() if c.isVisible()}) >= len(rows) > 2
         )
     )

@@ -28,8 +28,8 @@ class Hand:
         return int(self.panel.model.order.rows[place])
 
     def spot(self, place: int) -> QPoint:
-        x, y = self.view.plan.corner(place)
-        return QPoint(x + 20, y - self.view.offset + 20)
+        x, y = self.view.port.plan.corner(place)
+        return QPoint(x + 20, y - self.view.port.offset + 20)
 
     def click(self, place: int, keys: Any = NONE) -> list[int]:
         QTest.mouseClick(self.view.viewport(), LEFT, keys, self.spot(place))
@@ -37,7 +37,7 @@ class Hand:
 
     def selected(self) -> list[int]:
         place = self.panel.model.order.place
-        return sorted(int(place[row]) for row in self.panel.choice.rows)
+        return sorted(int(place[row]) for row in self.panel.selection.rows)
 
     def press(self, at: QPoint, keys: Any = NONE) -> None:
         QTest.mousePress(self.view.viewport(), LEFT, keys, at)
@@ -81,7 +81,7 @@ def test_clicks(hand: Hand) -> None:
 
 def test_a_click_beside_the_cells_selects_none(hand: Hand) -> None:
     hand.click(3)
-    bare = QPoint(hand.view.viewport().width() - 2, hand.view.plan.header + 3)
+    bare = QPoint(hand.view.viewport().width() - 2, hand.view.port.plan.header + 3)
     QTest.mouseClick(hand.view.viewport(), LEFT, CTRL, bare)
     assert hand.selected() == [3]
     QTest.mouseClick(hand.view.viewport(), LEFT, NONE, bare)
@@ -97,17 +97,17 @@ def test_the_canvas_follows_a_click_and_the_gallery_the_canvas(
     hand.view.verticalScrollBar().setValue(0)
     pictured.session.select(hand.row(59))
     assert hand.selected() == [59]
-    assert hand.row(59) in hand.view.rows_in_view()
+    assert hand.row(59) in hand.view.port.rows_in_view()
 
 
 def test_rubber_band(hand: Hand) -> None:
     corner = hand.spot(0) - QPoint(24, 24)
-    assert hand.view.row_at(corner) is None
+    assert hand.view.port.row_at(corner) is None
     hand.drag(corner, hand.spot(2))
     assert hand.selected() == [0, 1, 2]
     assert hand.view.gestures.band is None
     between = hand.spot(6) - QPoint(25, 0)
-    assert hand.view.row_at(between) is None
+    assert hand.view.port.row_at(between) is None
     hand.drag(between, hand.spot(7), CTRL)
     assert hand.selected() == [0, 1, 2, 6, 7]
     hand.drag(between, hand.spot(6))
@@ -121,11 +121,11 @@ def test_the_band_scrolls_at_the_edge(hand: Hand, qtbot: Any) -> None:
     hand.press(corner)
     hand.move(hand.spot(0))
     hand.move(QPoint(200, height - 3))
-    qtbot.waitUntil(lambda: hand.view.offset > 2 * EDGE)
+    qtbot.waitUntil(lambda: hand.view.port.offset > 2 * EDGE)
     hand.release(QPoint(200, height - 3))
-    stopped = hand.view.offset
+    stopped = hand.view.port.offset
     qtbot.wait(100)
-    assert hand.view.offset == stopped
+    assert hand.view.port.offset == stopped
     assert len(hand.selected()) > 1
 
 
@@ -155,7 +155,7 @@ def test_drag_takes_a_cell_that_was_not_selected(pictured: Any, hand: Hand) -> N
 
 def test_drag_to_a_code_above(pictured: Any, hand: Hand) -> None:
     row = hand.row(2)
-    chip = hand.panel.shelf.chips[NOT_A_CELL]
+    chip = hand.panel.strip.chips[NOT_A_CELL]
     end = hand.view.viewport().mapFromGlobal(chip.mapToGlobal(chip.rect().center()))
     hand.press(hand.spot(2))
     hand.move(hand.spot(2) + QPoint(15, 15))
@@ -188,7 +188,7 @@ def test_escape_lets_go(pictured: Any, hand: Hand, qtbot: Any) -> None:
 
 def test_nothing_can_be_dragged_in_a_closed_case(pictured: Any, hand: Hand) -> None:
     pictured.review.lock("signed")
-    hand.panel.follow.refresh()
+    hand.panel.updater.refresh()
     second = section(hand, 1)
     hand.drag(hand.spot(0), hand.spot(second.start))
     assert not len(pictured.session.reviews)
@@ -199,3 +199,22 @@ def test_other_buttons_select_nothing(hand: Hand) -> None:
     spot = hand.spot(3)
     QTest.mouseClick(hand.view.viewport(), Qt.MouseButton.MiddleButton, NONE, spot)
     assert hand.selected() == []
+
+
+def test_a_target_is_looked_for_beside_the_view_too(hand: Hand) -> None:
+    looked: list[QPoint] = []
+
+    def elsewhere(at: QPoint) -> Any:
+        looked.append(at)
+        return section(hand, 2).kind
+
+    hand.view.gestures.elsewhere = elsewhere
+    hand.press(hand.spot(0))
+    hand.move(hand.spot(1))
+    hand.move(hand.spot(section(hand, 1).start))
+    assert hand.view.gestures.aim == section(hand, 1).kind
+    assert not looked
+    hand.move(QPoint(10, -40))
+    assert hand.view.gestures.aim == section(hand, 2).kind
+    assert looked == [hand.view.viewport().mapToGlobal(QPoint(10, -40))]
+    hand.view.gestures.cancel()

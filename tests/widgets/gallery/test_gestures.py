@@ -40,7 +40,7 @@ def panel(pictured: Any, qtbot: Any) -> GalleryPanel:
     around.activateWindow()
     made.view.resize_tiles(60)
     made.view.setFocus()
-    assert made.view.plan.columns < 15
+    assert made.view.port.plan.columns < 15
     return made
 
 
@@ -48,7 +48,7 @@ def panel(pictured: Any, qtbot: Any) -> GalleryPanel:
 def press(panel: GalleryPanel, qtbot: Any) -> Any:
     def pressed(key: Qt.Key, keys: Any = NONE) -> int:
         qtbot.keyClick(panel.view, key, keys)
-        row = panel.choice.current
+        row = panel.selection.current
         return -1 if row is None else int(panel.model.order.place[row])
 
     return pressed
@@ -62,14 +62,14 @@ def test_the_first_key_shows_where_the_focus_is(
 
 
 def test_arrows(panel: GalleryPanel, press: Any) -> None:
-    columns = panel.view.plan.columns
+    columns = panel.view.port.plan.columns
     press(KEY.Key_Left)
     assert press(KEY.Key_Left) == 0
     assert press(KEY.Key_Right) == 1
     assert press(KEY.Key_Down) == 1 + columns
     assert press(KEY.Key_Up) == 1
     assert press(KEY.Key_Up) == 1
-    row = panel.choice.current
+    row = panel.selection.current
     assert panel._session.selected_row == row
 
 
@@ -97,10 +97,10 @@ def test_from_class_to_class(panel: GalleryPanel, press: Any) -> None:
 
 def test_pages(panel: GalleryPanel, press: Any) -> None:
     press(KEY.Key_Right)
-    before = panel.view.offset
+    before = panel.view.port.offset
     place = press(KEY.Key_PageDown)
-    assert place >= panel.view.plan.columns
-    assert panel.view.offset > before
+    assert place >= panel.view.port.plan.columns
+    assert panel.view.port.offset > before
     assert press(KEY.Key_PageUp) == 0
     for _ in range(30):
         place = press(KEY.Key_PageDown)
@@ -112,9 +112,9 @@ def test_the_current_cell_is_always_in_view(panel: GalleryPanel, press: Any) -> 
     view = panel.view
     for key in (KEY.Key_End, KEY.Key_Down, KEY.Key_PageDown, KEY.Key_Up, KEY.Key_Home):
         press(key)
-        y = view.height_of(view.choice.current)
+        y = view.port.height_of(view.selection.current)
         assert y >= 0
-        assert y + view.plan.tile_height <= view.viewport().height()
+        assert y + view.port.plan.tile_height <= view.viewport().height()
 
 
 def test_shift_selects_a_run(panel: GalleryPanel, press: Any) -> None:
@@ -122,9 +122,9 @@ def test_shift_selects_a_run(panel: GalleryPanel, press: Any) -> None:
     press(KEY.Key_Right, SHIFT)
     assert press(KEY.Key_Right, SHIFT) == 2
     rows = panel.model.order.rows
-    assert set(panel.choice.rows.tolist()) == set(rows[:3].tolist())
+    assert set(panel.selection.rows.tolist()) == set(rows[:3].tolist())
     press(KEY.Key_Left, SHIFT)
-    assert set(panel.choice.rows.tolist()) == set(rows[:2].tolist())
+    assert set(panel.selection.rows.tolist()) == set(rows[:2].tolist())
 
 
 def test_all_of_a_class(panel: GalleryPanel, press: Any) -> None:
@@ -133,9 +133,9 @@ def test_all_of_a_class(panel: GalleryPanel, press: Any) -> None:
     press(KEY.Key_Down, CTRL)
     press(KEY.Key_A, CTRL)
     rows = panel.model.order.rows[second.start : second.stop]
-    assert sorted(panel.choice.rows.tolist()) == sorted(rows.tolist())
+    assert sorted(panel.selection.rows.tolist()) == sorted(rows.tolist())
     press(KEY.Key_Space, CTRL)
-    assert len(panel.choice.rows) == len(second) - 1
+    assert len(panel.selection.rows) == len(second) - 1
 
 
 def test_return_shows_the_cell_in_the_image(
@@ -146,7 +146,7 @@ def test_return_shows_the_cell_in_the_image(
     press(KEY.Key_Right)
     press(KEY.Key_Return)
     press(KEY.Key_Enter)
-    assert pictured.went == [panel.choice.current] * 2
+    assert pictured.went == [panel.selection.current] * 2
 
 
 def test_keys_of_verdicts_pass_through(panel: GalleryPanel, press: Any) -> None:

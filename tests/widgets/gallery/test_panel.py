@@ -29,7 +29,7 @@ def panel(pictured: Any, qtbot: Any) -> GalleryPanel:
 
 def all_drawn(panel: GalleryPanel, qtbot: Any) -> list[int]:
     def done() -> bool:
-        seen = panel.view.rows_in_view().tolist()
+        seen = panel.view.port.rows_in_view().tolist()
         return all(panel.thumbnails.get(row) is not None for row in seen)
 
     qtbot.waitUntil(done)
@@ -54,7 +54,7 @@ def test_the_title_counts(pictured: Any, panel: GalleryPanel) -> None:
     assert panel.title.text() == f"60 cells · 2 read · {doubt - 2} in doubt"
     pictured.session.clear_cells()
     assert panel.title.text() == "Gallery"
-    assert not panel.shelf.isVisible()
+    assert not panel.strip.isVisible()
     assert "px across" not in panel.hint.text()
 
 
@@ -77,10 +77,10 @@ def test_another_order_shows_the_section_from_its_top(
     pictured: Any, panel: GalleryPanel
 ) -> None:
     panel.resize(900, 350)
-    top = panel.view.plan.section_span(1)[0]
+    top = panel.view.port.plan.section_span(1)[0]
     panel.view.verticalScrollBar().setValue(top + 60)
     choose(panel, "size")
-    assert panel.view.offset == top
+    assert panel.view.port.offset == top
 
 
 def test_likeness_to_the_selected_cell(
@@ -91,14 +91,14 @@ def test_likeness_to_the_selected_cell(
     assert panel.sort.currentData() == "confidence"
     assert not panel.again.isVisible()
     row = int(panel.model.order.rows[7])
-    panel.choice.one(row)
+    panel.selection.one(row)
     choose(panel, "similarity")
     assert first_rows(panel)[0] == row
     assert panel.again.isVisible()
     assert not panel.again.isEnabled()
     before = panel.model.order.rows.tolist()
     other = int(panel.model.order.rows[5])
-    panel.choice.one(other)
+    panel.selection.one(other)
     assert panel.model.order.rows.tolist() == before, "it does not jump under the hand"
     qtbot.mouseClick(panel.again, Qt.MouseButton.LeftButton)
     assert first_rows(panel)[0] == other
@@ -106,11 +106,11 @@ def test_likeness_to_the_selected_cell(
 
 def test_size(panel: GalleryPanel, qtbot: Any) -> None:
     panel.zoom.setFocus()
-    before = panel.view.side
+    before = panel.view.port.side
     qtbot.keyClick(panel.zoom, Qt.Key.Key_PageUp)
-    assert panel.view.side == panel.zoom.value()
-    assert panel.view.plan.tile_width > panel.view.side > 0
-    assert panel.view.side != before
+    assert panel.view.port.side == panel.zoom.value()
+    assert panel.view.port.plan.tile_width > panel.view.port.side > 0
+    assert panel.view.port.side != before
 
 
 def test_confirm_all_in_view_but_those_that_demand_a_look(
@@ -153,25 +153,25 @@ def test_nothing_can_be_confirmed_in_a_closed_case_or_blind(
     all_drawn(panel, qtbot)
     qtbot.waitUntil(panel.confirm.isEnabled)
     pictured.review.lock("signed")
-    panel.follow.refresh()
+    panel.updater.refresh()
     assert not panel.confirm.isEnabled()
-    assert not panel.view.movable
+    assert not panel.view.gestures.movable
     pictured.review.reopen("a second look")
     pictured.review.read_as("CD", blind=True)
-    panel.follow.refresh()
+    panel.updater.refresh()
     assert not panel.confirm.isEnabled()
 
 
 def test_a_blind_reader(pictured: Any, panel: GalleryPanel) -> None:
     pictured.review.read_as("CD", blind=True)
-    panel.follow.refresh()
+    panel.updater.refresh()
     assert panel.title.text() == "60 cells · 0 read"
     assert "hidden" in panel.hint.text()
     assert not panel.sort.isEnabled()
     assert panel.sort.currentData() == "position"
     assert len(panel.model.order.sections) == 1
     pictured.review.read_as("AB")
-    panel.follow.refresh()
+    panel.updater.refresh()
     assert panel.sort.isEnabled()
     assert panel.sort.currentData() == "confidence"
 
@@ -180,12 +180,12 @@ def test_only_what_comes_from_elsewhere_is_set(
     pictured: Any, panel: GalleryPanel, told: list[str]
 ) -> None:
     kind = panel.model.kind_of(0)
-    panel.view.dropped.emit(kind, np.array([0, 1]))
+    panel.view.gestures.dropped.emit(kind, np.array([0, 1]))
     assert set(pictured.session.reviews) == {1}
-    panel.view.dropped.emit(kind, np.array([0, 4]))
+    panel.view.gestures.dropped.emit(kind, np.array([0, 4]))
     assert set(pictured.session.reviews) == {1}
     pictured.review.lock("signed")
-    panel.view.dropped.emit(kind, np.array([2]))
+    panel.view.gestures.dropped.emit(kind, np.array([2]))
     assert len(told) == 1, "what cannot be recorded is said"
 
 
@@ -205,21 +205,21 @@ def test_a_code_leads_to_its_section(pictured: Any, panel: GalleryPanel) -> None
     panel.resize(900, 350)
     number = 1
     kind = panel.model.order.sections[number].kind
-    panel.shelf.chips[kind.key].click()
-    assert panel.view.offset == panel.view.plan.section_span(number)[0]
+    panel.strip.chips[kind.key].click()
+    assert panel.view.port.offset == panel.view.port.plan.section_span(number)[0]
 
 
 def test_enter_goes_to_the_current_cell(pictured: Any, panel: GalleryPanel) -> None:
     panel._open()
     assert pictured.went == []
-    panel.choice.one(9)
-    panel.choice.toggle(9)
+    panel.selection.one(9)
+    panel.selection.toggle(9)
     panel._open()
     assert pictured.went == [9], "also where it is not selected"
 
 
 def test_all_parts_have_names(panel: GalleryPanel) -> None:
-    for part in (panel.sort, panel.zoom, panel.view, panel.shelf):
+    for part in (panel.sort, panel.zoom, panel.view, panel.strip):
         assert part.accessibleName()
     assert panel.confirm.text()
     assert panel.again.toolTip()

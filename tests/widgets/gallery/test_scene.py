@@ -34,7 +34,7 @@ def test_tiles_of_the_cells_in_view_and_no_others(
     drawn: list[Any] = []
     monkeypatch.setattr(paint, "draw_tile", lambda *given: drawn.append(given[4].code))
     shot(panel)
-    seen = panel.view.rows_in_view().tolist()
+    seen = panel.view.port.rows_in_view().tolist()
     assert drawn == [panel.model.tile(row).code for row in seen]
     assert 0 < len(drawn) < 60
 
@@ -49,10 +49,12 @@ def test_headers_of_sections_in_view_the_held_one_last(
         lambda *given, aim: drawn.append((given[3].kind.key, given[2].top())),
     )
     keys = [section.kind.key for section in panel.model.order.sections]
-    panel.view.scroll_by(panel.view.plan.section_span(0)[1] - 20)
+    panel.view.port.scroll_by(panel.view.port.plan.section_span(0)[1] - 20)
     shot(panel)
     assert drawn[-1][0] == keys[0]
-    assert drawn[-1][1] == 20 - panel.view.plan.header, "pushed out by the next one"
+    assert drawn[-1][1] == 20 - panel.view.port.plan.header, (
+        "pushed out by the next one"
+    )
     panel.view.verticalScrollBar().setValue(5)
     shot(panel)
     assert drawn[-1] == (keys[0], 0)
@@ -60,7 +62,7 @@ def test_headers_of_sections_in_view_the_held_one_last(
 
 def test_selection_band_and_burden_are_drawn(panel: GalleryPanel) -> None:
     shots = [shot(panel)]
-    panel.choice.one(int(panel.model.order.rows[0]))
+    panel.selection.one(int(panel.model.order.rows[0]))
     shots.append(shot(panel))
     panel.view.gestures.band = QRectF(5, 40, 200, 60)
     shots.append(shot(panel))
@@ -76,7 +78,7 @@ def test_selection_band_and_burden_are_drawn(panel: GalleryPanel) -> None:
 def test_an_empty_gallery_says_what_to_do(pictured: Any, panel: GalleryPanel) -> None:
     pictured.session.clear_cells()
     empty = shot(panel)
-    assert panel.view.plan.counts == ()
+    assert panel.view.port.plan.counts == ()
     paper = empty.pixelColor(1, 1)
     inked = sum(
         empty.pixelColor(x, y) != paper

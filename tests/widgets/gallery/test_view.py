@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QContextMenuEvent, QHelpEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication, QToolTip
 
@@ -31,9 +31,9 @@ def view(pictured: Any, qtbot: Any) -> GalleryView:
 
 
 def centre_of(view: GalleryView, row: int) -> QPoint:
-    x, y = view.plan.corner(int(view.model.order.place[row]))
-    half = view.plan.tile_width // 2
-    return QPoint(x + half, y - view.offset + half)
+    x, y = view.port.plan.corner(int(view.port.model.order.place[row]))
+    half = view.port.plan.tile_width // 2
+    return QPoint(x + half, y - view.port.offset + half)
 
 
 def wheel(view: GalleryView, steps: int, keys: Any) -> None:
@@ -52,12 +52,12 @@ def wheel(view: GalleryView, steps: int, keys: Any) -> None:
 
 def test_only_what_is_in_view_is_read(view: GalleryView, qtbot: Any) -> None:
     view.resize_tiles(200)
-    seen = view.rows_in_view()
+    seen = view.port.rows_in_view()
     assert 0 < len(seen) < 12
     view.thumbnails.forget()
     view.ask()
     qtbot.waitUntil(lambda: not view.thumbnails.busy)
-    ahead = view.rows_in_view(ahead=1.0)
+    ahead = view.port.rows_in_view(ahead=1.0)
     assert len(view.thumbnails) == len(ahead) < 40
     assert ahead[: len(seen)].tolist() == seen.tolist(), "what is in view comes first"
 
@@ -65,7 +65,7 @@ def test_only_what_is_in_view_is_read(view: GalleryView, qtbot: Any) -> None:
 def test_pictures_come_by_themselves(
     pictured: Any, view: GalleryView, qtbot: Any
 ) -> None:
-    row = int(view.model.order.rows[0])
+    row = int(view.port.model.order.rows[0])
 
     def painted() -> bool:
         image = view.viewport().grab().toImage()
@@ -75,88 +75,56 @@ def test_pictures_come_by_themselves(
     qtbot.waitUntil(painted)
 
 
-def test_points_and_rectangles_find_cells(view: GalleryView) -> None:
-    rows = view.model.order.rows
-    for row in rows[:3].tolist():
-        assert view.row_at(centre_of(view, row)) == row
-    assert view.row_at(QPoint(1, view.plan.header + 1)) is None
-    a, b = (centre_of(view, int(row)) for row in rows[:2])
-    band = QRectF(QPointF(a), QPointF(b)).translated(0, view.offset)
-    assert view.rows_within(band).tolist() == rows[:2].tolist()
-
-
-def test_the_header_is_held_while_its_section_is_in_view(view: GalleryView) -> None:
-    assert view.held_header() is None
-    first = view.model.order.sections[0].kind
-    view.scroll_by(view.plan.header + 20)
-    assert view.held_header() == 0
-    spot = QPoint(centre_of(view, int(view.model.order.rows[0])).x(), 3)
-    assert view.row_at(spot) is None, "the header lies above the tiles"
-    assert view.kind_at(spot) == first
+def test_the_header_stays_while_its_section_is_in_view(view: GalleryView) -> None:
+    first = view.port.model.order.sections[0].kind
+    view.port.scroll_by(view.port.plan.header + 20)
     painted = view.viewport().grab().toImage().pixelColor(2, 3)
     assert painted.getRgbF()[:3] == pytest.approx(first.colour[:3], abs=0.01)
 
 
-def test_targets_of_a_drop(view: GalleryView) -> None:
-    sections = view.model.order.sections
-    row = int(view.model.order.rows[sections[1].start])
-    view.show_row(row)
-    assert view.kind_at(centre_of(view, row)) == sections[1].kind
-    view.elsewhere = lambda at: sections[2].kind
-    assert view.kind_at(QPoint(10, -40)) == sections[2].kind
-
-
-def test_sections_can_be_gone_to(view: GalleryView) -> None:
-    for number, section in enumerate(view.model.order.sections[:2]):
-        view.show_kind(section.kind)
-        assert view.offset == view.plan.section_span(number)[0]
-
-
-def test_a_cell_is_brought_into_view_and_no_further(view: GalleryView) -> None:
-    last, first = (int(view.model.order.rows[place]) for place in (-1, 0))
-    view.show_row(last)
+def test_a_cell_selected_elsewhere_is_brought_into_view(
+    pictured: Any, view: GalleryView
+) -> None:
+    last = int(view.port.model.order.rows[-1])
+    assert last not in view.port.rows_in_view()
+    pictured.review.select([last])
     assert view.viewport().rect().contains(centre_of(view, last))
-    before = view.offset
-    view.show_row(last)
-    assert view.offset == before
-    view.show_row(first)
-    assert view.height_of(first) >= view.plan.header, "not below the held header"
 
 
 def test_what_is_in_view_stays_when_sizes_change(view: GalleryView) -> None:
-    row = int(view.model.order.rows[40])
-    view.choice.one(row)
-    view.show_row(row)
-    before = view.height_of(row)
+    row = int(view.port.model.order.rows[40])
+    view.selection.one(row)
+    view.port.show_row(row)
+    before = view.port.height_of(row)
     view.resize_tiles(90)
     limit = view.verticalScrollBar().maximum()
-    assert view.height_of(row) == before or view.offset in (0, limit)
-    assert row in view.rows_in_view()
+    assert view.port.height_of(row) == before or view.port.offset in (0, limit)
+    assert row in view.port.rows_in_view()
     view.panel.resize(500, 420)
-    assert row in view.rows_in_view()
+    assert row in view.port.rows_in_view()
 
 
 def test_what_was_drawn_whole(view: GalleryView, qtbot: Any) -> None:
     assert not len(view.rows_drawn()) or len(view.thumbnails)
     qtbot.waitUntil(lambda: len(view.rows_drawn()) > 0)
     qtbot.waitUntil(lambda: not view.thumbnails.busy)
-    view.scroll_by(30)
-    low, high = view.plan.header, view.viewport().height()
+    view.port.scroll_by(30)
+    low, high = view.port.plan.header, view.viewport().height()
     whole = [
         row
-        for row in view.model.order.rows.tolist()
-        if low <= view.height_of(row) and view.height_of(row) + 60 < high
+        for row in view.port.model.order.rows.tolist()
+        if low <= view.port.height_of(row) and view.port.height_of(row) + 60 < high
     ]
     drawn = view.rows_drawn().tolist()
     assert set(drawn) <= set(whole)
-    assert len(drawn) >= len(whole) - view.plan.columns
-    assert len(drawn) < len(view.rows_in_view())
+    assert len(drawn) >= len(whole) - view.port.plan.columns
+    assert len(drawn) < len(view.port.rows_in_view())
 
 
 def test_the_wheel_scrolls_and_with_ctrl_sizes(view: GalleryView) -> None:
     none = Qt.KeyboardModifier.NoModifier
     wheel(view, -1, none)
-    assert view.offset > 0
+    assert view.port.offset > 0
     side = view.panel.zoom.value()
     wheel(view, 1, Qt.KeyboardModifier.ControlModifier)
     assert view.panel.zoom.value() > side
@@ -165,7 +133,7 @@ def test_the_wheel_scrolls_and_with_ctrl_sizes(view: GalleryView) -> None:
 
 
 def test_screen_readers_hear_the_current_cell(view: GalleryView) -> None:
-    view.choice.one(8)
+    view.selection.one(8)
     words = view.accessibleDescription()
     assert words.startswith("Cell 9: ")
     assert " 3 of 15 in " in words
@@ -174,7 +142,7 @@ def test_screen_readers_hear_the_current_cell(view: GalleryView) -> None:
 
 
 def test_a_tooltip_says_what_a_cell_is(view: GalleryView) -> None:
-    at = centre_of(view, int(view.model.order.rows[0]))
+    at = centre_of(view, int(view.port.model.order.rows[0]))
     everywhere = view.viewport().mapToGlobal(at)
     QApplication.sendEvent(
         view.viewport(), QHelpEvent(QEvent.Type.ToolTip, at, everywhere)
@@ -185,20 +153,20 @@ def test_a_tooltip_says_what_a_cell_is(view: GalleryView) -> None:
 def test_a_menu_is_asked_for_the_selected_cells(view: GalleryView, qtbot: Any) -> None:
     asked: list[QPoint] = []
     view.menu_asked.connect(asked.append)
-    rows = view.model.order.rows[:3].tolist()
-    view.choice.take(np.array(rows[:2]))
+    rows = view.port.model.order.rows[:3].tolist()
+    view.selection.take(np.array(rows[:2]))
     for row, selected in ((rows[0], rows[:2]), (rows[2], [rows[2]])):
         at = centre_of(view, row)
         event = QContextMenuEvent(
             QContextMenuEvent.Reason.Mouse, at, view.viewport().mapToGlobal(at)
         )
         QApplication.sendEvent(view.viewport(), event)
-        assert sorted(view.choice.rows.tolist()) == sorted(selected)
+        assert sorted(view.selection.rows.tolist()) == sorted(selected)
     assert len(asked) == 2
 
 
 def test_the_focus_can_be_seen(view: GalleryView, qtbot: Any) -> None:
-    view.choice.one(int(view.model.order.rows[1]))
+    view.selection.one(int(view.port.model.order.rows[1]))
     qtbot.waitUntil(lambda: not view.thumbnails.busy)
     view.panel.sort.setFocus()
     without = view.viewport().grab().toImage()
@@ -209,11 +177,11 @@ def test_the_focus_can_be_seen(view: GalleryView, qtbot: Any) -> None:
 
 
 def test_larger_type_makes_room(view: GalleryView) -> None:
-    before, rows = view.plan.header, view.minimumSizeHint().height()
+    before, rows = view.port.plan.header, view.minimumSizeHint().height()
     font = view.font()
     font.setPointSizeF(2 * font.pointSizeF())
     view.setFont(font)
-    assert view.plan.header > 1.6 * before
+    assert view.port.plan.header > 1.6 * before
     assert view.minimumSizeHint().height() > 1.6 * rows
     assert view.sizeHint().height() >= view.minimumSizeHint().height()
 
@@ -221,7 +189,7 @@ def test_larger_type_makes_room(view: GalleryView) -> None:
 def test_a_double_click_shows_the_cell_in_the_image(
     pictured: Any, view: GalleryView, qtbot: Any
 ) -> None:
-    row = int(view.model.order.rows[2])
+    row = int(view.port.model.order.rows[2])
     qtbot.mouseDClick(
         view.viewport(), Qt.MouseButton.LeftButton, pos=centre_of(view, row)
     )

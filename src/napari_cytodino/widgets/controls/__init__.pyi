@@ -3,8 +3,8 @@ from .bars import Bars as Bars
 from .bars import ProbabilityBars as ProbabilityBars
 from .bars import Row as Row
 from .bars import rounded_percent as rounded_percent
+from .docking import PluginWidget as PluginWidget
 from .docking import below as below
-from .docking import let_go as let_go
 from .docking import tab_with as tab_with
 from .risk_chart import RiskChart as RiskChart
 from .risk_chart import curve as curve

@@ -119,9 +119,7 @@ class ClassStrip(QWidget):
         self.chips = {kind.key: ClassChip(kind) for kind in known}
         for chip in self.chips.values():
             layout.addWidget(chip)
-            chip.clicked.connect(
-                lambda _=False, kind=chip.kind: self.pressed.emit(kind)
-            )
+            chip.chosen.connect(self.pressed)
         self._built = known
 
     def kind_at(self, at: QPoint) -> SectionKind | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject, QPoint, QPointF, QRectF, Qt, QTimer
+from qtpy.QtCore import QObject, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 if TYPE_CHECKING:
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
     from qtpy.QtGui import QKeyEvent, QMouseEvent
+    from qtpy.QtWidgets import QWidget
 
     from napari_cytodino.widgets.gallery._order import SectionKind
-    from napari_cytodino.widgets.gallery._view import GalleryView
+    from napari_cytodino.widgets.gallery._selection import GallerySelection
+    from napari_cytodino.widgets.gallery._viewport import Viewport
 
 
 KEY = Qt.Key
@@ -23,89 +25,6 @@ KEY = Qt.Key
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 CTRL = Qt.KeyboardModifier.ControlModifier
-
-
-def press(view: GalleryView, event: QKeyEvent) -> bool:
-    """Act on a key; False where it means nothing here."""
-    keys, key = event.modifiers(), event.key()
-    if keys & ~(SHIFT | CTRL | Qt.KeyboardModifier.KeypadModifier):
-        return False
-    if key == KEY.Key_Escape and view.gestures.busy:
-        view.gestures.cancel()
-        return True
-    if not len(view.model.order):
-        return False
-    if key in (KEY.Key_Return, KEY.Key_Enter) and not keys & (SHIFT | CTRL):
-        view.opened.emit()
-        return True
-    if key == KEY.Key_A and keys & CTRL:
-        _select_section(view)
-        return True
-    if key == KEY.Key_Space and keys & CTRL and view.choice.current is not None:
-        view.choice.toggle(view.choice.current)
-        return True
-    move = _moves(view, ctrl=bool(keys & CTRL)).get(key)
-    if move is None:
-        return False
-    _go(view, move(_place(view)), keys)
-    return True
-
-
-def _place(view: GalleryView) -> int:
-    """Return the place of the current cell, or of the first that is in view."""
-    row = view.choice.current
-    if row is None:
-        seen = view.rows_in_view()
-        row = int(seen[0]) if len(seen) else int(view.model.order.rows[0])
-    return int(view.model.order.place[row])
-
-
-def _moves(view: GalleryView, *, ctrl: bool) -> dict[Qt.Key, Callable[[int], int]]:
-    """Return where each key leads from a place."""
-    layout, order = view.plan, view.model.order
-    last = len(order) - 1
-    page = max(1, (view.viewport().height() - layout.header) // layout.pitch)
-
-    def section(place: int) -> tuple[int, int]:
-        found = order.sections[order.section_of(place)]
-        return found.start, found.stop - 1
-
-    def other_section(place: int, step: int) -> int:
-        number = order.section_of(place) + step
-        return order.sections[min(max(number, 0), len(order.sections) - 1)].start
-
-    moves = {
-        KEY.Key_Left: lambda place: max(0, place - 1),
-        KEY.Key_Right: lambda place: min(last, place + 1),
-        KEY.Key_Up: lambda place: layout.moved(place, -1),
-        KEY.Key_Down: lambda place: layout.moved(place, 1),
-        KEY.Key_PageUp: lambda place: layout.moved(place, -page),
-        KEY.Key_PageDown: lambda place: layout.moved(place, page),
-        KEY.Key_Home: lambda place: 0 if ctrl else section(place)[0],
-        KEY.Key_End: lambda place: last if ctrl else section(place)[1],
-    }
-    if ctrl:
-        moves[KEY.Key_Up] = lambda place: other_section(place, -1)
-        moves[KEY.Key_Down] = lambda place: other_section(place, 1)
-    return moves
-
-
-def _go(view: GalleryView, place: int, keys: Qt.KeyboardModifier) -> None:
-    row = int(view.model.order.rows[place])
-    if view.choice.current is None:
-        # the first key only shows where the focus is
-        row = int(view.model.order.rows[_place(view)])
-    if keys & SHIFT:
-        view.choice.through(row)
-    else:
-        view.choice.one(row)
-    view.show_row(row)
-
-
-def _select_section(view: GalleryView) -> None:
-    order = view.model.order
-    section = order.sections[order.section_of(_place(view))]
-    view.choice.take(order.rows[section.start : section.stop])
 
 
 TICK_MS = 30
@@ -126,11 +45,26 @@ class MouseGestures(QObject):
         Rows that are dragged; empty while none are.
     aim
         Where they would be dropped.
+    at
+        Where the mouse is, on the surface.
+    movable
+        True where cells may be dragged to another class.
+    elsewhere
+        Finds a target of a drag beside the surface, from a place on the screen.
     """
 
-    def __init__(self, view: GalleryView) -> None:
-        super().__init__(view)
-        self._view = view
+    dropped = Signal(object, object)
+    """A kind, and the rows that were dragged to it."""
+    aimed = Signal(object)
+    """Where a drop would go now: a kind, or None."""
+
+    def __init__(
+        self, surface: QWidget, port: Viewport, selection: GallerySelection
+    ) -> None:
+        super().__init__(surface)
+        self._surface, self._port, self._selection = surface, port, selection
+        self.movable = False
+        self.elsewhere: Callable[[QPoint], SectionKind | None] = lambda at: None
         self._pressed: QPoint | None = None
         self._origin = QPointF()
         self._row: int | None = None
@@ -151,24 +85,24 @@ class MouseGestures(QObject):
 
     def press(self, event: QMouseEvent) -> None:
         """Select what is under the mouse; what is selected stays so, to be dragged."""
-        view, at = self._view, event.position().toPoint()
+        selection, at = self._selection, event.position().toPoint()
         self._pressed = self.at = at
-        self._origin = QPointF(at) + QPointF(0, view.offset)
-        self._row = view.row_at(at)
+        self._origin = QPointF(at) + QPointF(0, self._port.offset)
+        self._row = self._port.row_at(at)
         self._on_release = False
         keys = event.modifiers()
         self._adds = bool(keys & (SHIFT | CTRL))
-        self._before = view.choice.rows
+        self._before = selection.rows
         if self._row is None:
             return
         if keys & SHIFT:
-            view.choice.through(self._row, add=bool(keys & CTRL))
+            selection.through(self._row, add=bool(keys & CTRL))
         elif keys & CTRL:
-            view.choice.toggle(self._row)
-        elif view.choice.holds(self._row):
+            selection.toggle(self._row)
+        elif selection.holds(self._row):
             self._on_release = True
         else:
-            view.choice.one(self._row)
+            selection.one(self._row)
 
     def move(self, event: QMouseEvent) -> None:
         """Begin to drag once the mouse has moved, then follow it."""
@@ -188,48 +122,50 @@ class MouseGestures(QObject):
             if not self._adds:
                 self._before = np.zeros(0, np.int64)
             self.band = QRectF(self._origin, self._origin)
-        elif self._view.choice.holds(self._row) and self._view.movable:
-            self.carried = self._view.choice.rows
+        elif self._selection.holds(self._row) and self.movable:
+            self.carried = self._selection.rows
         else:
             self._pressed = None
             return
         self._timer.start()
 
     def _follow(self) -> None:
-        view = self._view
         if self.band is not None:
-            place = QPointF(self.at) + QPointF(0, view.offset)
+            place = QPointF(self.at) + QPointF(0, self._port.offset)
             self.band = QRectF(self._origin, place).normalized()
-            inside = view.rows_within(self.band)
-            view.choice.take(np.union1d(inside, self._before))
+            inside = self._port.rows_within(self.band)
+            self._selection.take(np.union1d(inside, self._before))
         elif len(self.carried):
             self.aim = self._target()
             allowed = self.aim is not None and bool(self.aim.code)
             shape = Qt.CursorShape
-            view.viewport().setCursor(
+            self._surface.setCursor(
                 shape.ClosedHandCursor if allowed else shape.ForbiddenCursor
             )
-            view.aimed.emit(self.aim if allowed else None)
-        view.viewport().update()
+            self.aimed.emit(self.aim if allowed else None)
+        self._surface.update()
 
     def _target(self) -> SectionKind | None:
         """Return where a drop would go; None where all that is carried stands there."""
-        kind = self._view.kind_at(self.at)
+        if self._surface.rect().contains(self.at):
+            kind = self._port.kind_at(self.at)
+        else:
+            kind = self.elsewhere(self._surface.mapToGlobal(self.at))
         if kind is None:
             return None
-        own = {self._view.model.kind_of(int(row)).key for row in self.carried}
+        own = {self._port.model.kind_of(int(row)).key for row in self.carried}
         return None if own == {kind.key} else kind
 
     def _tick(self) -> None:
         """Scroll on while the mouse is held at or beyond an edge."""
-        height = self._view.viewport().height()
+        height = self._surface.height()
         y = self.at.y()
-        inside_x = 0 <= self.at.x() < self._view.viewport().width()
+        inside_x = 0 <= self.at.x() < self._surface.width()
         beyond = min(y - EDGE, 0) + max(y - (height - EDGE), 0)
         # chips beside the view are aimed at from beyond its edge
         over_chip = len(self.carried) > 0 and not 0 <= y < height
         if beyond and inside_x and not over_chip:
-            self._view.scroll_by(max(-EDGE, min(EDGE, beyond)))
+            self._port.scroll_by(max(-EDGE, min(EDGE, beyond)))
             self._follow()
 
     def release(self, event: QMouseEvent) -> None:
@@ -241,17 +177,104 @@ class MouseGestures(QObject):
         self.cancel()
         if len(carried):
             if aim is not None and aim.code:
-                self._view.dropped.emit(aim, carried)
+                self.dropped.emit(aim, carried)
         elif not was_busy and pressed and only and row is not None:
-            self._view.choice.one(row)
+            self._selection.one(row)
         elif not (was_busy or row is not None or self._adds):
-            self._view.choice.take(np.zeros(0, np.int64))
+            self._selection.take(np.zeros(0, np.int64))
 
     def cancel(self) -> None:
         """Let go of everything, as Escape does."""
         self._timer.stop()
         self._pressed, self.band, self.aim = None, None, None
         self.carried = np.zeros(0, np.int64)
-        self._view.viewport().unsetCursor()
-        self._view.aimed.emit(None)
-        self._view.viewport().update()
+        self._surface.unsetCursor()
+        self.aimed.emit(None)
+        self._surface.update()
+
+
+class KeyGestures:
+    """Moves and selects by keys.
+
+    Parameters
+    ----------
+    mouse
+        What Escape ends.
+    open_cell
+        Shows the current cell on the canvas.
+    """
+
+    def __init__(
+        self,
+        port: Viewport,
+        selection: GallerySelection,
+        mouse: MouseGestures,
+        open_cell: Callable[[], None],
+    ) -> None:
+        self._port, self._selection = port, selection
+        self._mouse, self._open = mouse, open_cell
+
+    def press(self, event: QKeyEvent) -> bool:
+        """Act on a key; False where it means nothing here."""
+        keys, key = event.modifiers(), event.key()
+        order, current = self._port.model.order, self._selection.current
+        if keys & ~(SHIFT | CTRL | Qt.KeyboardModifier.KeypadModifier):
+            return False
+        if key == KEY.Key_Escape and self._mouse.busy:
+            self._mouse.cancel()
+        elif not len(order):
+            return False
+        elif key in (KEY.Key_Return, KEY.Key_Enter) and not keys & (SHIFT | CTRL):
+            self._open()
+        elif key == KEY.Key_A and keys & CTRL:
+            section = order.sections[order.section_of(self._place())]
+            self._selection.take(order.rows[section.start : section.stop])
+        elif key == KEY.Key_Space and keys & CTRL and current is not None:
+            self._selection.toggle(current)
+        elif move := self._moves(ctrl=bool(keys & CTRL)).get(key):
+            # the first key only shows where the focus is
+            place = self._place() if current is None else move(self._place())
+            row = int(order.rows[place])
+            select = self._selection.through if keys & SHIFT else self._selection.one
+            select(row)
+            self._port.show_row(row)
+        else:
+            return False
+        return True
+
+    def _place(self) -> int:
+        """Return the place of the current cell, or of the first that is in view."""
+        row, order = self._selection.current, self._port.model.order
+        if row is None:
+            seen = self._port.rows_in_view()
+            row = int(seen[0]) if len(seen) else int(order.rows[0])
+        return int(order.place[row])
+
+    def _moves(self, *, ctrl: bool) -> dict[Qt.Key, Callable[[int], int]]:
+        """Return where each key leads from a place."""
+        layout, order = self._port.plan, self._port.model.order
+        last = len(order) - 1
+        page = max(1, (self._port.height - layout.header) // layout.pitch)
+
+        def section(place: int) -> tuple[int, int]:
+            found = order.sections[order.section_of(place)]
+            return found.start, found.stop - 1
+
+        def other_section(place: int, step: int) -> int:
+            number = order.section_of(place) + step
+            return order.sections[min(max(number, 0), len(order.sections) - 1)].start
+
+        moves = {
+            KEY.Key_Left: lambda place: max(0, place - 1),
+            KEY.Key_Right: lambda place: min(last, place + 1),
+            KEY.Key_Up: lambda place: layout.moved(place, -1),
+            KEY.Key_Down: lambda place: layout.moved(place, 1),
+            KEY.Key_PageUp: lambda place: layout.moved(place, -page),
+            KEY.Key_PageDown: lambda place: layout.moved(place, page),
+            KEY.Key_Home: lambda place: 0 if ctrl else section(place)[0],
+            KEY.Key_End: lambda place: last if ctrl else section(place)[1],
+        }
+        if ctrl:
+            moves[KEY.Key_Up] = lambda place: other_section(place, -1)
+            moves[KEY.Key_Down] = lambda place: other_section(place, 1)
+        return moves

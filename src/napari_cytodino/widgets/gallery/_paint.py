@@ -211,7 +211,7 @@ def draw_tile(
     painter.fillRect(QRect(x, y, width, width), colour)
     inside = QRect(x + frame, y + frame, side, side)
     if picture is not None and picture.pixmap is not None:
-        _draw_picture(painter, inside, picture.pixmap)
+        painter.drawPixmap(inside, picture.pixmap)
     else:
         _draw_lack(painter, style, inside, failed=picture is not None)
     _outline(painter, QRect(x, y, width, width), style.faint(0.5))
@@ -230,10 +230,6 @@ def _outline(painter: QPainter, room: QRect, colour: QColor) -> None:
     painter.fillRect(x, y + height - 1, width, 1, colour)
     painter.fillRect(x, y + 1, 1, height - 2, colour)
     painter.fillRect(x + width - 1, y + 1, 1, height - 2, colour)
-
-
-def _draw_picture(painter: QPainter, room: QRect, pixmap: QPixmap) -> None:
-    painter.drawPixmap(room, pixmap)
 
 
 def _draw_lack(painter: QPainter, style: Style, room: QRect, *, failed: bool) -> None:

@@ -70,22 +70,20 @@ class GalleryUpdater(QObject):
             self.refresh()
             return
         rows = np.asarray(rows, np.int64)
-        view, model = self._view, self._view.model
-        current, following = view.choice.current, self._following(rows)
-        held = view.hold(rows)
+        view, port, model = self._view, self._view.port, self._view.port.model
+        current, following = view.selection.current, self._following(rows)
         if current is None or following is None:
-            model.patch(rows)
-            view.lay_out()
-            view.put_back(held)
+            with view.keep_in_view(rows):
+                model.patch(rows)
         else:
-            kind, stays = model.kind_of(current), view.held(following)
+            kind, stays = model.kind_of(current), port.anchor_of(following)
             slot = stays._replace(y=self._slot(current, rows, stays.y, following))
             model.patch(rows)
             view.lay_out()
             moved = model.kind_of(current).key != kind.key
-            view.put_back([slot if moved else stays])
-            view.choice.one(following)
-            view.show_row(following)
+            port.restore([slot if moved else stays])
+            view.selection.one(following)
+            port.show_row(following)
         self.refreshed.emit()
 
     def _following(self, rows: np.ndarray[Any, Any]) -> int | None:
@@ -94,20 +92,19 @@ class GalleryUpdater(QObject):
         The selection moves on when the reader works in the gallery and has just
         dealt with all that was selected; never after an undo.
         """
-        view, chosen = self._view, self._view.choice.rows
-        dealt = len(chosen) and bool(np.isin(chosen, rows).all())
-        if not (dealt and view.hasFocus() and view.choice.current in chosen):
+        current, selected = self._view.selection.current, self._view.selection.rows
+        if current is None or current not in selected or not self._view.hasFocus():
             return None
-        if any(self._reviewing.verdict_of(int(row)) is None for row in chosen):
+        verdicts = map(self._reviewing.verdict_of, selected.tolist())
+        if not np.isin(selected, rows).all() or None in verdicts:
             return None
-        assert view.choice.current is not None
-        return view.model.after(view.choice.current, list(map(int, chosen)))
+        return self._view.port.model.after(current, selected.tolist())
 
     def _slot(
         self, current: int, rows: np.ndarray[Any, Any], stays: int, following: int
     ) -> int:
         """Return the height at which the following cell is seen once others left."""
-        order = self._view.model.order
+        order = self._view.port.model.order
         section = order.sections[order.section_of(int(order.place[current]))]
         places = order.place[rows]
         left = places[(section.start <= places) & (places < section.stop)]
@@ -116,4 +113,4 @@ class GalleryUpdater(QObject):
         first = int(left.min())
         if first > order.place[following]:
             return stays
-        return self._view.height_of(int(order.rows[first]))
+        return self._view.port.height_of(int(order.rows[first]))

@@ -71,19 +71,19 @@ class GalleryPanel(QWidget):
         self._controller, self._session = controller, controller.session
         self._reviewing = controller.review
         self.model = GalleryModel(self._session, self._reviewing)
-        self.choice = GallerySelection(self.model, self._reviewing)
+        self.selection = GallerySelection(self.model, self._reviewing)
         self.thumbnails = Thumbnails(self._session)
-        self.view = GalleryView(self.model, self.choice, self.thumbnails)
-        self.shelf = ClassStrip()
-        self.follow = GalleryUpdater(self.view, self._session, self._reviewing)
+        self.view = GalleryView(self.model, self.selection, self.thumbnails)
+        self.strip = ClassStrip()
+        self.updater = GalleryUpdater(self.view, self._session, self._reviewing)
         self.title = ui.heading("Gallery")
         self.hint = ui.hint(HELP)
         self._make_tools()
         self._lay_out()
         self._connect()
-        self.follow.refresh()
+        self.updater.refresh()
         # its own object: Qt would keep the panel alive for a function that holds it
-        self._end = _Disconnector(self.follow, self.choice, self.thumbnails)
+        self._end = _Disconnector(self.updater, self.selection, self.thumbnails)
         self.destroyed.connect(self._end.close)
 
     def _make_tools(self) -> None:
@@ -101,7 +101,7 @@ class GalleryPanel(QWidget):
         self.zoom.setPageStep(unit)
         self.zoom.setValue(round(unit * USUAL))
         self.zoom.setFixedWidth(unit * 7)
-        self.view.side = self.zoom.value()
+        self.view.port.side = self.zoom.value()
         self.confirm = QPushButton()
         self.confirm.setToolTip(
             "Accept the model's class of every cell that is wholly in view. Cells of "
@@ -123,7 +123,7 @@ class GalleryPanel(QWidget):
             top.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
-        layout.addWidget(self.shelf)
+        layout.addWidget(self.strip)
         layout.addWidget(self.view, 1)
         layout.addWidget(self.hint)
 
@@ -134,13 +134,13 @@ class GalleryPanel(QWidget):
         self.confirm.clicked.connect(self._confirm)
         self.view.zoomed.connect(self._zoom)
         self.view.opened.connect(self._open)
-        self.view.dropped.connect(self._drop)
-        self.view.aimed.connect(self.shelf.aim)
+        self.view.gestures.dropped.connect(self._drop)
+        self.view.gestures.aimed.connect(self.strip.aim)
         self.view.shown.connect(self._count_confirmable)
-        self.view.elsewhere = self.shelf.kind_at
-        self.shelf.pressed.connect(self.view.show_kind)
-        self.choice.changed.connect(self._offer_comparison)
-        self.follow.refreshed.connect(self._refresh)
+        self.view.gestures.elsewhere = self.strip.kind_at
+        self.strip.pressed.connect(self.view.port.show_kind)
+        self.selection.changed.connect(self._offer_comparison)
+        self.updater.refreshed.connect(self._refresh)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop reading when the dock is closed for good."""
@@ -149,8 +149,8 @@ class GalleryPanel(QWidget):
 
     def _refresh(self) -> None:
         model, blind = self.model, self.model.blind
-        self.shelf.refresh(model)
-        self.view.movable = self._reviewing.writable
+        self.strip.refresh(model)
+        self.view.gestures.movable = self._reviewing.writable
         words = [f"{len(model.order):,} cells", f"{model.read:,} read"]
         if not blind:
             words.append(f"{model.doubtful:,} in doubt")
@@ -168,22 +168,22 @@ class GalleryPanel(QWidget):
         self.hint.setText(" ".join(part for part in parts if part))
 
     def _sort(self) -> None:
-        wanted, row = self.sort.currentData(), self.choice.current
+        wanted, row = self.sort.currentData(), self.selection.current
         lacking = wanted == "similarity" and row is None
-        kind = self.view.kind_at(QPoint(0, 0))
+        kind = self.view.port.kind_at(QPoint(0, 0))
         if not lacking:
             self.model.sort = wanted
             self.model.like = row if wanted == "similarity" else None
-        self.follow.refresh()
+        self.updater.refresh()
         if lacking:
             self._say(CHOOSE_FIRST)
         if row is not None:
-            self.view.show_row(row)
+            self.view.port.show_row(row)
         elif kind is not None:
-            self.view.show_kind(kind)
+            self.view.port.show_kind(kind)
 
     def _offer_comparison(self) -> None:
-        row = self.choice.current
+        row = self.selection.current
         other = row is not None and row != self.model.like
         self.again.setVisible(self.model.sorted_by == "similarity")
         self.again.setEnabled(other)
@@ -223,11 +223,11 @@ class GalleryPanel(QWidget):
             notices.error(error)
 
     def _open(self) -> None:
-        row = self.choice.current
+        row = self.selection.current
         if row is None:
             return
         if row != self._session.selected_row:
-            self.choice.one(row)
+            self.selection.one(row)
         self._controller.canvas.fly_to_selected()
 
     def _zoom(self, step: int) -> None:
