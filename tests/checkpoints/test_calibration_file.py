@@ -20,10 +20,9 @@ from napari_cytodino.checkpoints.folder import (
     ADAPTER_WEIGHTS,
     FAMILIARITY,
     WEIGHTS,
-    sha256,
-    write_json,
 )
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256, write_json
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.calibration import SCHEMA, Calibration
 from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy, decide
