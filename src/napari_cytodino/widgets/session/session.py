@@ -112,10 +112,9 @@ class Session:
         """The thresholds in force: those for the risk asked for, or the user's own."""
         if self.opened is None:
             return None
-        policy, calibration = self.opened.policy, self.opened.calibration
-        if calibration is not None and self.risk is not None:
-            policy = calibration.policy(self.risk)
-        return with_user_threshold(policy, self.min_confidence)
+        # one without a calibration has its own thresholds, whatever is asked for
+        risk = None if self.opened.calibration is None else self.risk
+        return with_user_threshold(self.opened.policy_at(risk), self.min_confidence)
 
     @property
     def probabilities(self) -> ClassProbabilities | None:

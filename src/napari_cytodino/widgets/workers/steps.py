@@ -74,15 +74,10 @@ def open_checkpoint(source: Checkpoint | str) -> Checkpoint:
 
 def open_all(source: Checkpoint | str, device: str) -> Opened:
     """Open a checkpoint, choose device and number type; imports torch."""
-    from napari_cytodino.inference import pick_device, pick_dtype
+    from napari_cytodino.inference import on_device
 
-    checkpoint = open_checkpoint(source)
-    found = pick_device(device)
-    dtype = pick_dtype("auto", found.kind, checkpoint.calibrated)
-    if dtype != checkpoint.dtype:
-        # its thresholds are those that were measured in this type
-        checkpoint = checkpoint.for_dtype(dtype)
-    name = f"{found.name}, {dtype}"
+    checkpoint, found = on_device(open_checkpoint(source), device)
+    name = f"{found.name}, {checkpoint.dtype}"
     text = f"{name}: {found.why}" if found.why else name
     return Opened(checkpoint, text)
 
