@@ -47,7 +47,7 @@ def many_cells() -> ClassifiedField:
         rng.random((400, 3)).astype(np.float16),
         np.ones(400, bool),
     )
-    whole = Predictions.empty(400, 21, 3).with_batch(batch)
+    whole = Predictions.empty(400, 21, 3).with_batches([batch])
     reviews = {i: (taxonomy.codes[(i + 1) % 5], "Ann", "t") for i in range(0, 399, 3)}
     table = build_table(cells, whole, taxonomy, policy, reviews)
     table = with_file_columns(

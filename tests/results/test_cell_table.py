@@ -44,7 +44,7 @@ def some_predictions(n, rows=None, seed=0):
         np.zeros((len(rows), 2), np.float16),
         np.ones(len(rows), bool),
     )
-    return Predictions.empty(n, 21, 2).with_batch(batch)
+    return Predictions.empty(n, 21, 2).with_batches([batch])
 
 
 @settings(deadline=None, max_examples=40)
@@ -91,7 +91,7 @@ def test_an_open_stage_is_no_final_class():
         np.array([0]), logits, np.zeros((1, 2), np.float16), np.ones(1, bool)
     )
     table = build_table(
-        cells, Predictions.empty(1, 21, 2).with_batch(batch), TAXONOMY, POLICY
+        cells, Predictions.empty(1, 21, 2).with_batches([batch]), TAXONOMY, POLICY
     )
     assert table["status"].tolist() == ["lineage_only"]
     assert final_class(table).tolist() == [""]

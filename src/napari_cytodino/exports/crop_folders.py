@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -76,7 +76,7 @@ def export_crops(
     side
         Of the pictures, in image pixels (`crops.crop_side`); not scaled.
     case
-        Begins the file names, see `cell_of`; not empty.
+        Begins the file names; not empty.
     reviewed_only
         Leave out what no reader gave a class.
     progress
@@ -122,23 +122,6 @@ def export_crops(
     if finished:
         _remove(path for paths_left in old.values() for path in paths_left)
     return CropsWritten(dict(counts), tuple(sorted(unreadable)), finished)
-
-
-def cell_of(name: str) -> tuple[str, int]:
-    """Return the case and the label of the cell that a file name leads back to.
-
-    Raises
-    ------
-    InputError
-        When `export_crops` gave no such name.
-    """
-    found = _NAME.fullmatch(name)
-    if found is None:
-        raise InputError(
-            f"'{name}' is no name of an exported crop; they read "
-            "<case>_cell<label>_y<y>_x<x>.png."
-        )
-    return unquote(found["case"], errors="surrogatepass"), int(found["label"])
 
 
 def _classes(table: pd.DataFrame, *, reviewed_only: bool) -> dict[int, str]:

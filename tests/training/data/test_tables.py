@@ -56,7 +56,7 @@ def exported(
     )
     rows = {int(label): row for row, label in enumerate(cells.label)}
     said = {rows[label]: words for label, words in reviews.items()}
-    predictions = Predictions.empty(n, len(CODES), 2).with_batch(batch)
+    predictions = Predictions.empty(n, len(CODES), 2).with_batches([batch])
     policy = DecisionPolicy()
     table = build_table(cells, predictions, TAXONOMY, policy, said)
     frame = with_file_columns(
