@@ -362,9 +362,11 @@ def make_field() -> Callable[..., Field]:
         width = np.arange(3 * count, dtype=np.float16).reshape(count, 3) / 8
         every = np.ones(count, bool)
         batch = PredictionBatch(np.arange(count), logits, width, every)
-        whole = Predictions.empty(count, 21, 3).with_batch(batch)
+        whole = Predictions.empty(count, 21, 3).with_batches([batch])
         policy = DecisionPolicy()
-        table = build_table(cells, whole, taxonomy, policy, reviews)
+        rows = {int(label): row for row, label in enumerate(cells.label)}
+        said = {rows[label]: words for label, words in (reviews or {}).items()}
+        table = build_table(cells, whole, taxonomy, policy, said)
         table = with_file_columns(
             table, cells, whole, taxonomy, policy, image=image, checkpoint="demo@0"
         )

@@ -20,7 +20,7 @@ from PIL import Image
 from napari_cytodino import sample_data
 from napari_cytodino.common.errors import CytoDinoError
 from napari_cytodino.sample_data import RemoteImage, bccd_field, fetch_image
-from napari_cytodino.synthetic._morphology import drawable_codes
+from napari_cytodino.synthetic._morphology import morphologies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def test_the_synthetic_sample_is_an_image_and_its_labels() -> None:
         assert "SYNTHETIC" in meta["name"]
     features = labels_meta["features"]
     np.testing.assert_array_equal(features["index"], np.unique(labels)[1:])
-    assert set(features["drawn_class"]) == set(drawable_codes())
+    assert set(features["drawn_class"]) == {kind.code for kind in morphologies()}
 
 
 def test_the_synthetic_sample_is_the_same_for_everybody() -> None:

@@ -18,12 +18,12 @@ from napari_cytodino.batch.record import (
     read_record,
     record_path,
     request_for,
-    sha256_of,
     tidy,
     write_failures,
     write_record,
     write_summary,
 )
+from napari_cytodino.common.files import sha256
 
 HASH = "0" * 64
 JSON = st.recursive(
@@ -45,7 +45,7 @@ def done(tmp_path):
     out.mkdir()
     for name in ("a.cells.csv", "a.overlay.png"):
         (out / name).write_text(name)
-    files = {path.name: sha256_of(path) for path in out.iterdir()}
+    files = {path.name: sha256(path) for path in out.iterdir()}
     record = Record(request, 3, 1, (0, 3), files, "abc", {"threads": 1})
     write_record(out, "a", record)
     return image, out, request, record

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cytodino.cells.cells import cells_from_points
-from napari_cytodino.cells.crops import CropStack, crop_side, iter_crops, iter_series
+from napari_cytodino.cells.cells import cells_from_crops, cells_from_points
+from napari_cytodino.cells.crops import (
+    CropStack,
+    crop_side,
+    crops_of,
+    iter_crops,
+    iter_series,
+)
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.images.source import ImageSource
 
@@ -94,7 +100,7 @@ def test_a_stack_gives_the_middle_of_each_crop(axis):
     crops = RNG.integers(0, 256, (5, 30, 30, 3), dtype=np.uint8)
     data = crops if axis is None else np.moveaxis(crops, -1, axis)
     stack = CropStack(data, channel_axis=axis)
-    assert (stack.count, stack.shape) == (5, (30, 30))
+    assert (stack.count, stack.source(0).shape) == (5, (30, 30))
     batches = list(iter_series(stack, 10, batch_size=2))
     assert [len(b.rows) for b in batches] == [2, 2, 1]
     pixels = np.concatenate([b.pixels for b in batches])
@@ -139,7 +145,7 @@ def test_a_stack_whose_chunks_are_too_large_to_keep_is_read_crop_by_crop(monkeyp
 
 def test_a_picture_that_cannot_be_opened_or_read_is_black():
     class Series:
-        count, shape = 3, (30, 30)
+        count = 3
 
         def source(self, row):
             if row == 1:
@@ -151,6 +157,23 @@ def test_a_picture_that_cannot_be_opened_or_read_is_black():
     (batch,) = iter_series(Series(), 10)
     assert batch.readable.tolist() == [True, False, False]
     assert batch.pixels.any(axis=(1, 2, 3)).tolist() == [True, False, False]
+
+
+def test_crops_of_some_rows_of_an_image_or_a_stack():
+    crops = np.stack([np.full((32, 32, 3), i * 20, np.uint8) for i in range(5)])
+    rows = np.array([3, 1])
+    (batch,) = crops_of(CropStack(crops), cells_from_crops(5, 32), rows, 16, 8)
+    assert batch.rows.tolist() == [0, 1]
+    assert batch.pixels[:, 0, 0, 0].tolist() == [60, 20]
+    image = ImageSource(np.concatenate(list(crops), axis=1))
+    cells = cells_from_points(
+        np.array([[16, 16 + 32 * i] for i in range(5)]), (32, 160), diameter=20
+    )
+    (batch,) = crops_of(image, cells, rows, 16, 8)
+    found = dict(
+        zip(batch.rows.tolist(), batch.pixels[:, 8, 8, 0].tolist(), strict=True)
+    )
+    assert found == {0: 60, 1: 20}
 
 
 def test_an_empty_stack_is_refused():

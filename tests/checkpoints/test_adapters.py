@@ -23,11 +23,11 @@ from napari_cytodino.checkpoints.folder import (
     ADAPTER_FILES,
     ADAPTER_WEIGHTS,
     Preprocessing,
-    write_json,
     write_manifest,
 )
 from napari_cytodino.checkpoints.saving import save_checkpoint
 from napari_cytodino.common.errors import CheckpointError, CytoDinoError
+from napari_cytodino.common.files import write_json
 from napari_cytodino.models.cytodino import (
     CytoDinoConfig,
     CytoDinoForImageClassification,

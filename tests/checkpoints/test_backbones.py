@@ -19,8 +19,8 @@ from napari_cytodino.checkpoints.backbones import (
     load_backbone,
     read_base,
 )
-from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,10 +20,9 @@ from napari_cytodino.checkpoints.folder import (
     ADAPTER_WEIGHTS,
     FAMILIARITY,
     WEIGHTS,
-    sha256,
-    write_json,
 )
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256, write_json
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.calibration import SCHEMA, Calibration
 from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy, decide
@@ -62,7 +61,7 @@ def assert_accepts_nothing(policy: DecisionPolicy) -> None:
     batch = PredictionBatch(
         np.arange(3), logits, np.zeros((3, 1), np.float16), np.ones(3, bool)
     )
-    sure = Predictions.empty(3, len(TAXONOMY), 1).with_batch(batch)
+    sure = Predictions.empty(3, len(TAXONOMY), 1).with_batches([batch])
     made = decide(sure, TAXONOMY, policy, np.zeros(3, bool))
     assert set(made.status) == {"review"}
     assert set(made.reason) == {"no threshold is calibrated for these weights"}

@@ -20,12 +20,11 @@ from napari_cytodino.checkpoints.folder import (
     WEIGHTS,
     Preprocessing,
     read_json,
-    sha256,
-    write_json,
     write_manifest,
 )
 from napari_cytodino.checkpoints.saving import save_calibrated, save_checkpoint
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256, write_json
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.uncertainty.decisions import UNREACHABLE, DecisionPolicy
 

@@ -20,11 +20,10 @@ from napari_cytodino.checkpoints.folder import (
     FILES,
     MANIFEST,
     WEIGHTS,
-    sha256,
-    write_json,
     write_manifest,
 )
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,11 +1,21 @@
 """A file appears whole or not at all."""
 
+import hashlib
+import json
+import resource
 import stat
 
 import pytest
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.common.files import LARGEST_TOML, atomic_write, read_toml
+from napari_cytodino.common.files import (
+    LARGEST_TOML,
+    atomic_write,
+    first_changed,
+    read_toml,
+    sha256,
+    write_json,
+)
 
 
 def test_the_file_appears_when_all_is_written(tmp_path):
@@ -95,3 +105,33 @@ def test_toml_that_is_none_is_a_value_error(tmp_path, content):
     (tmp_path / "a.toml").write_bytes(content)
     with pytest.raises(ValueError, match=r"."):
         read_toml(tmp_path / "a.toml")
+
+
+def test_json_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"größe": 1})
+    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.json cannot be written"):
+            write_json(path, {"much": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_compared_with_their_hashes(tmp_path):
+    names = ("a.txt", "b.txt")
+    for name in names:
+        (tmp_path / name).write_text(name)
+    hashes = {name: sha256(tmp_path / name) for name in names}
+    assert hashes["a.txt"] == hashlib.sha256(b"a.txt").hexdigest()
+    assert first_changed(tmp_path, hashes) == ("", "")
+    (tmp_path / "b.txt").write_text("other")
+    assert first_changed(tmp_path, hashes) == ("b.txt", "altered")
+    (tmp_path / "a.txt").unlink()
+    assert first_changed(tmp_path, hashes) == ("a.txt", "missing")

@@ -47,8 +47,8 @@ def many_cells() -> ClassifiedField:
         rng.random((400, 3)).astype(np.float16),
         np.ones(400, bool),
     )
-    whole = Predictions.empty(400, 21, 3).with_batch(batch)
-    reviews = {i: (taxonomy.codes[i % 5], "Ann", "t") for i in range(1, 400, 3)}
+    whole = Predictions.empty(400, 21, 3).with_batches([batch])
+    reviews = {i: (taxonomy.codes[(i + 1) % 5], "Ann", "t") for i in range(0, 399, 3)}
     table = build_table(cells, whole, taxonomy, policy, reviews)
     table = with_file_columns(
         table, cells, whole, taxonomy, policy, image="Ä.png", checkpoint="demo@0"

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.folder import Preprocessing, write_json, write_manifest
+from napari_cytodino.checkpoints.folder import Preprocessing, write_manifest
 from napari_cytodino.checkpoints.saving import save_checkpoint
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import write_json
 from napari_cytodino.inference.engine import fused_model
 from napari_cytodino.models.cytodino import (
     CytoDinoConfig,

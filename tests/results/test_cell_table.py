@@ -44,7 +44,7 @@ def some_predictions(n, rows=None, seed=0):
         np.zeros((len(rows), 2), np.float16),
         np.ones(len(rows), bool),
     )
-    return Predictions.empty(n, 21, 2).with_batch(batch)
+    return Predictions.empty(n, 21, 2).with_batches([batch])
 
 
 @settings(deadline=None, max_examples=40)
@@ -74,7 +74,7 @@ def test_only_cells_that_are_done():
 def test_review_wins_and_the_models_class_stays():
     cells = some_cells([3, 5])
     whole = some_predictions(2)
-    reviews = {5: ("BLA", "ada", "2026-11-22T10:00:00+00:00")}
+    reviews = {1: ("BLA", "ada", "2026-11-22T10:00:00+00:00")}
     table = build_table(cells, whole, TAXONOMY, POLICY, reviews).set_index("label")
     plain = build_table(cells, whole, TAXONOMY, POLICY).set_index("label")
     assert table.loc[5, "final_class"] == "BLA"
@@ -91,7 +91,7 @@ def test_an_open_stage_is_no_final_class():
         np.array([0]), logits, np.zeros((1, 2), np.float16), np.ones(1, bool)
     )
     table = build_table(
-        cells, Predictions.empty(1, 21, 2).with_batch(batch), TAXONOMY, POLICY
+        cells, Predictions.empty(1, 21, 2).with_batches([batch]), TAXONOMY, POLICY
     )
     assert table["status"].tolist() == ["lineage_only"]
     assert final_class(table).tolist() == [""]
@@ -154,20 +154,19 @@ def test_a_table_is_a_copy():
 def test_verdicts_written_into_a_table_equal_a_table_built_with_them():
     cells = some_cells(range(1, 9))
     predictions = some_predictions(8, [0, 1, 2, 4, 5, 7])
-    said = {1: ("NGS", "AM", "t1"), 5: (NOT_A_CELL, "AM", "t2"), 8: ("BLA", "B", "t3")}
+    said = {0: ("NGS", "AM", "t1"), 4: (NOT_A_CELL, "AM", "t2"), 7: ("BLA", "B", "t3")}
     table = build_table(cells, predictions, TAXONOMY, POLICY)
-    lines = np.flatnonzero(table["label"].isin(list(said)))
-    write_verdicts(table, lines, [said[label] for label in table["label"][lines]])
+    write_verdicts(table, np.array([0, 3, 5]), list(said.values()))
     wanted = build_table(cells, predictions, TAXONOMY, POLICY, said)
     assert table.equals(wanted)
-    assert table["final_class"][lines].tolist() == ["NGS", "", "BLA"]
+    assert table["final_class"][[0, 3, 5]].tolist() == ["NGS", "", "BLA"]
     assert table["final_class"].equals(final_class(table))
-    write_verdicts(table, lines, [("", "", "")] * 3)
+    write_verdicts(table, np.array([0, 3, 5]), [("", "", "")] * 3)
     assert table.equals(build_table(cells, predictions, TAXONOMY, POLICY))
 
 
 def test_a_table_without_the_model_tells_nothing_of_it():
-    said = {2: ("NGS", "AM", "t1")}
+    said = {1: ("NGS", "AM", "t1")}
     table = build_table(some_cells([1, 2]), some_predictions(2), TAXONOMY, POLICY, said)
     blind = blinded(table)
     told = ["index", "label", "y", "x", "area", "at_border"]

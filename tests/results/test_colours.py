@@ -8,7 +8,6 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.results.colours import (
     MODES,
     NONE,
-    cell_colours,
     class_colours,
     colour_keys,
     lineage_colours,
@@ -52,16 +51,17 @@ def test_class_colours_are_the_palette_of_the_taxonomy():
 def test_every_key_has_a_colour(mode):
     known = palette(TAXONOMY, mode)
     assert set(colour_keys(TABLE, mode, TAXONOMY)) - {""} <= set(known)
-    colours = cell_colours(TABLE, TAXONOMY, mode)
-    assert colours.shape == (3, 4)
+    colours = np.array(list(known.values()))
     assert len(known) <= 21
     assert ((colours >= 0) & (colours <= 1)).all()
 
 
-def test_no_class_is_grey_and_not_the_colour_of_another():
-    colours = cell_colours(TABLE, TAXONOMY, "class")
-    assert tuple(colours[1]) == NONE
-    np.testing.assert_allclose(colours[0], rgba("#E73907"), atol=1e-6)
+def test_no_class_has_no_key_and_grey_is_no_colour_of_a_class():
+    keys = colour_keys(TABLE, "class", TAXONOMY)
+    known = palette(TAXONOMY, "class")
+    assert known[keys[0]] == rgba("#E73907")
+    assert keys[1] == ""
+    assert NONE not in known.values()
 
 
 def test_confidence_grows_lighter():
@@ -75,7 +75,3 @@ def test_unknown_mode():
         palette(TAXONOMY, "size")
     with pytest.raises(InputError, match="'size' is no colour mode"):
         colour_keys(TABLE, "size", TAXONOMY)
-
-
-def test_empty_table():
-    assert cell_colours(TABLE.iloc[:0], TAXONOMY, "class").shape == (0, 4)

@@ -10,7 +10,6 @@ import pytest
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.synthetic._morphology import (
     Morphology,
-    drawable_codes,
     morphologies,
     optical_density,
     parse_morphologies,
@@ -28,7 +27,9 @@ MINIMAL = {
 
 
 def test_every_class_of_the_taxonomy_can_be_drawn() -> None:
-    assert sorted(drawable_codes()) == sorted(Taxonomy.load("mll21").codes)
+    assert sorted(kind.code for kind in morphologies()) == sorted(
+        Taxonomy.load("mll21").codes
+    )
 
 
 @pytest.mark.parametrize("kind", morphologies(), ids=lambda kind: kind.code)

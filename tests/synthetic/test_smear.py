@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.synthetic._morphology import drawable_codes
+from napari_cytodino.synthetic._morphology import morphologies
 from napari_cytodino.synthetic.smear import Smear, synthetic_crops, synthetic_smear
 
 EIGHT = np.ones((3, 3), bool)
@@ -49,7 +49,7 @@ def test_the_default_smear_shows_every_class() -> None:
     assert smear.image.dtype == np.uint8
     assert_exact(smear, 60)
     counts = Counter(smear.codes)
-    assert set(counts) == set(drawable_codes())
+    assert set(counts) == {kind.code for kind in morphologies()}
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
@@ -175,7 +175,7 @@ def test_crops_of_all_classes_are_repeatable() -> None:
     images, codes = synthetic_crops(None, 1, size=64, scale=0.26, seed=4)
     again, _ = synthetic_crops(None, 1, size=64, scale=0.26, seed=4)
     other, _ = synthetic_crops(None, 1, size=64, scale=0.26, seed=5)
-    assert codes == list(drawable_codes())
+    assert codes == [kind.code for kind in morphologies()]
     np.testing.assert_array_equal(images, again)
     assert not np.array_equal(images, other)
 
@@ -245,6 +245,6 @@ def test_classes_can_be_told_apart_by_simple_colour_and_texture() -> None:
     spread = known.std(0)
     distance = np.linalg.norm((asked[:, None] - known[None]) / spread, axis=2)
     found = np.array(codes)[distance.argmin(1)]
-    right = (found == np.repeat(drawable_codes(), 4)).mean()
+    right = (found == np.repeat([kind.code for kind in morphologies()], 4)).mean()
     # Chance is 5 %; shape, which this leaves out, tells the rest apart.
     assert right > 0.6

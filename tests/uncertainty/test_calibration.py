@@ -61,7 +61,9 @@ def random_cells(seed, n=200):
         rng.random(n) < 0.95,
         rng.uniform(0, 1.2, n).astype(np.float32),
     )
-    return Predictions.empty(n, len(TAXONOMY), 1).with_batch(batch), rng.random(n) < 0.1
+    return Predictions.empty(n, len(TAXONOMY), 1).with_batches([batch]), rng.random(
+        n
+    ) < 0.1
 
 
 @FIXED

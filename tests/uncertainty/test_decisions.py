@@ -33,7 +33,7 @@ def predictions(*cells, far=None):
     batch = PredictionBatch(
         np.arange(n), logits, np.zeros((n, 1), np.float16), np.ones(n, bool), far
     )
-    return Predictions.empty(n, 21, 1).with_batch(batch)
+    return Predictions.empty(n, 21, 1).with_batches([batch])
 
 
 def one(cell, policy=None, *, border=False, far=np.nan):
@@ -121,7 +121,7 @@ def test_every_flag_has_a_reason_and_no_acceptance_has():
         np.arange(500), logits, np.zeros((500, 1), np.float16), np.ones(500, bool)
     )
     made = decide(
-        Predictions.empty(500, 21, 1).with_batch(batch),
+        Predictions.empty(500, 21, 1).with_batches([batch]),
         TAXONOMY,
         DecisionPolicy(min_confidence=0.6),
         rng.random(500) < 0.1,
@@ -137,7 +137,7 @@ def test_lower_threshold_never_accepts_fewer():
     batch = PredictionBatch(
         np.arange(300), logits, np.zeros((300, 1), np.float16), np.ones(300, bool)
     )
-    whole = Predictions.empty(300, 21, 1).with_batch(batch)
+    whole = Predictions.empty(300, 21, 1).with_batches([batch])
     accepted = [
         (
             decide(
@@ -252,7 +252,7 @@ def mixed(n, seed):
         rng.random(len(done)) < 0.95,
         rng.uniform(0, 1.15, len(done)).astype(np.float32),
     )
-    return Predictions.empty(n, 21, 1).with_batch(batch), rng.random(n) < 0.1
+    return Predictions.empty(n, 21, 1).with_batches([batch]), rng.random(n) < 0.1
 
 
 def by_the_book(whole, row, policy, border):

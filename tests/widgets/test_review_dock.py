@@ -196,7 +196,7 @@ def test_shift_and_drag_select_many(review: Review) -> None:
         event_at(review, here)
     assert len(review.viewer.layers) == layers + 1, "the box is not drawn"
     review.qtbot.mouseRelease(review.native, button, SHIFT, right)
-    assert sorted(review.review.rows.tolist()) == list(range(6))
+    assert sorted(review.session.selected_rows.tolist()) == list(range(6))
     assert tuple(review.viewer.scene.camera.center) == center
     assert len(review.viewer.layers) == layers + 1, "the rings, but not the box"
     review.press(Qt.Key.Key_B)

@@ -266,11 +266,6 @@ class CropFolder:
         self.files = list(files)
         self.count = len(self.files)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the first file, in pixels."""
-        return self.source(0).shape
-
     def source(self, row: int) -> ImageSource:
         """Read one file."""
         return read_image(self.files[row])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import atomic_write
+from napari_cytodino.common import atomic_write, first_changed, sha256
 from napari_cytodino.exports import safe_text
 
 if TYPE_CHECKING:
@@ -202,12 +202,6 @@ class Record:
     made_with: dict[str, Any] = field(default_factory=dict)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def request_for(
     files: Mapping[str, Path | None], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -228,7 +222,7 @@ def request_for(
 
 def _described(path: Path) -> list[Any]:
     try:
-        return [path.name, path.stat().st_size, sha256_of(path)]
+        return [path.name, path.stat().st_size, sha256(path)]
     except OSError:
         return [path.name, "unreadable"]
 
@@ -263,10 +257,10 @@ def _sound(held: dict[str, Any], stem: str) -> bool:
         and all(
             (name.startswith(f"{stem}.") or name == OF_CROPS)
             and not {*"/\\:\0"} & {*name}
-            and isinstance(sha256, str)
-            and len(sha256) == 64
-            and {*sha256} <= _HEX
-            for name, sha256 in held["files"].items()
+            and isinstance(found, str)
+            and len(found) == 64
+            and {*found} <= _HEX
+            for name, found in held["files"].items()
         )
     )
 
@@ -294,7 +288,7 @@ def done_before(out: Path, stem: str, request: Mapping[str, Any]) -> Record | No
     if record is None or record.request != request:
         return None
     with suppress(OSError):
-        if all(sha256_of(out / name) == held for name, held in record.files.items()):
+        if not any(first_changed(out, record.files)):
             return record
     return None
 

@@ -19,7 +19,6 @@ from napari_cytodino.batch.record import (
     forget,
     request_for,
     result_hash,
-    sha256_of,
     tidy,
     write_failures,
     write_record,
@@ -32,6 +31,7 @@ from napari_cytodino.common import (
     CytoDinoError,
     InputError,
     StoppedError,
+    sha256,
 )
 from napari_cytodino.inference import DEVICES, DTYPES, Classifier, ClassifyOptions
 
@@ -328,7 +328,7 @@ def _record(
         len(table),
         flagged,
         (int(strange), int(told)),
-        {path.name: sha256_of(path) for path in written},
+        {path.name: sha256(path) for path in written},
         result_hash(written),
         {"device": classifier.device.name, "threads": torch.get_num_threads()},
     )

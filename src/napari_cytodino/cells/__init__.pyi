@@ -8,6 +8,7 @@ from .crops import CropBatch as CropBatch
 from .crops import CropSeries as CropSeries
 from .crops import CropStack as CropStack
 from .crops import crop_side as crop_side
+from .crops import crops_of as crops_of
 from .crops import iter_crops as iter_crops
 from .crops import iter_series as iter_series
 from .matching import find_again as find_again

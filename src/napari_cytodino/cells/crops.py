@@ -94,28 +94,54 @@ class CropSeries(Protocol):
     def count(self) -> int:
         """How many cells there are."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the first picture, in pixels."""
-
     def source(self, row: int) -> ImageSource:
         """Return the picture of one cell."""
 
 
 def iter_series(
-    series: CropSeries, side: int, batch_size: int = 8
+    series: CropSeries,
+    side: int,
+    batch_size: int = 8,
+    chosen: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[CropBatch]:
-    """Cut the middle `side` pixels of each picture, reflected where it is smaller."""
+    """Cut the middle `side` pixels of each picture, reflected where it is smaller.
+
+    Parameters
+    ----------
+    chosen
+        Rows of the pictures wanted; None takes all. The rows of a batch are places in
+        `chosen`.
+    """
     if isinstance(series, CropStack):
         series = series.held()
-    for start in range(0, series.count, batch_size):
-        rows = np.arange(start, min(start + batch_size, series.count))
+    wanted = np.arange(series.count) if chosen is None else chosen
+    for start in range(0, len(wanted), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(wanted)))
         pixels = np.zeros((len(rows), side, side, 3), np.uint8)
         readable = [
             _fill_middle(series, int(row), out)
-            for row, out in zip(rows, pixels, strict=True)
+            for row, out in zip(wanted[rows], pixels, strict=True)
         ]
         yield CropBatch(rows, pixels, np.array(readable))
+
+
+def crops_of(
+    source: ImageSource | CropSeries,
+    cells: Cells,
+    rows: npt.NDArray[np.int64],
+    side: int,
+    batch_size: int,
+) -> Iterator[CropBatch]:
+    """Cut the crops of some cells; the rows of a batch are places in `rows`.
+
+    Parameters
+    ----------
+    source
+        The image, or ready-made crops in the order of `cells`.
+    """
+    if isinstance(source, ImageSource):
+        return iter_crops(source, cells.take(rows), side, batch_size)
+    return iter_series(source, side, batch_size, rows)
 
 
 def _fill_middle(series: CropSeries, row: int, out: npt.NDArray[np.uint8]) -> bool:
@@ -149,8 +175,7 @@ class CropStack:
         self.count = int(data.shape[0])
         if not self.count:
             raise InputError("A stack of 0 crops holds no cell; choose another.")
-        first = self.source(0)
-        self.shape, self._limits = first.shape, first.limits
+        self._limits = self.source(0).limits
 
     def held(self) -> CropStack:
         """Return the same stack for one run, in which each lazy chunk is read once.

@@ -14,7 +14,6 @@ from .checkpoint import load_checkpoint as load_checkpoint
 from .folder import WEIGHTS as WEIGHTS
 from .folder import Preprocessing as Preprocessing
 from .folder import read_json as read_json
-from .folder import sha256 as sha256
 from .hub import HUB_ID as HUB_ID
 from .hub import fetch as fetch
 from .saving import save_calibrated as save_calibrated

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.checkpoints.folder import MANIFEST, read_json, sha256
-from napari_cytodino.common import CheckpointError
+from napari_cytodino.checkpoints.folder import MANIFEST, read_json
+from napari_cytodino.common import CheckpointError, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.checkpoints.folder import WEIGHTS, read_json, sha256
+from napari_cytodino.checkpoints.folder import WEIGHTS, read_json
 from napari_cytodino.checkpoints.hub import HUB_ID, fetch
-from napari_cytodino.common import CheckpointError
+from napari_cytodino.common import CheckpointError, sha256
 from napari_cytodino.models import (
     backbone_fields,
     check_size,

@@ -10,9 +10,8 @@ from napari_cytodino.checkpoints.folder import (
     FAMILIARITY,
     WEIGHTS,
     read_json,
-    sha256,
 )
-from napari_cytodino.common import CheckpointError, InputError
+from napari_cytodino.common import CheckpointError, InputError, sha256
 from napari_cytodino.uncertainty import SCHEMA, UNREACHABLE, Calibration, DecisionPolicy
 
 if TYPE_CHECKING:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_cytodino.common import CheckpointError, InputError
+from napari_cytodino.common import (
+    CheckpointError,
+    InputError,
+    first_changed,
+    json_text,
+    sha256,
+)
 from napari_cytodino.models import BACKBONES, check_model, check_size
 from napari_cytodino.taxonomy import Taxonomy
 
@@ -103,22 +108,11 @@ def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def sha256(path: Path) -> str:
-    """Return the hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_manifest(folder: Path, files: tuple[str, ...] = FILES) -> None:
     """Write the hash of every file of the folder."""
     hashes = {name: sha256(folder / name) for name in files}
-    write_json(folder / MANIFEST, {"sha256": hashes})
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write indented JSON that ends in a newline; NaN is refused."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    text = json_text({"sha256": hashes})
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -234,16 +228,16 @@ def verify_files(folder: Path) -> str:
         raise CheckpointError(
             f"{folder} holds {extra[0]}, which its manifest does not list; remove it."
         )
-    for name in listed:
-        if name not in present:
-            raise CheckpointError(
-                f"{name} is missing in {folder}; get the checkpoint again, whole."
-            )
-        if sha256(folder / name) != hashes[name]:
-            raise CheckpointError(
-                f"{name} in {folder} was altered: its sha256 is not that of the "
-                "manifest; get the checkpoint again."
-            )
+    name, fault = first_changed(folder, hashes)
+    if fault == "missing":
+        raise CheckpointError(
+            f"{name} is missing in {folder}; get the checkpoint again, whole."
+        )
+    if fault:
+        raise CheckpointError(
+            f"{name} in {folder} was altered: its sha256 is not that of the "
+            "manifest; get the checkpoint again."
+        )
     return sha256(folder / MANIFEST)
 
 

@@ -29,10 +29,9 @@ from napari_cytodino.checkpoints.folder import (
     OPTIONAL,
     WEIGHTS,
     Preprocessing,
-    write_json,
     write_manifest,
 )
-from napari_cytodino.common import CheckpointError
+from napari_cytodino.common import CheckpointError, json_text
 from napari_cytodino.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -105,16 +104,18 @@ def save_checkpoint(
     def fill(part: Path) -> None:
         weights = part / (ADAPTER_WEIGHTS if base else WEIGHTS)
         save_file(stored, weights, metadata={"format": "pt"})
-        write_json(part / "config.json", config)
+        texts = {
+            "README.md": card,
+            "config.json": json_text(config),
+            "preprocessor_config.json": json_text(asdict(preprocessing)),
+        }
         if adapter:
-            write_json(part / ADAPTER_CONFIG, adapter)
-        write_json(part / "preprocessor_config.json", asdict(preprocessing))
+            texts[ADAPTER_CONFIG] = json_text(adapter)
+        _write(part, texts)
         if familiarity is not None:
             save_arrays(familiarity.to_tensors(), part / FAMILIARITY)
-        write_json(
-            part / CALIBRATION, calibration_content(policy, part, taxonomy, facts)
-        )
-        (part / "README.md").write_text(card, encoding="utf-8")
+        content = calibration_content(policy, part, taxonomy, facts)
+        _write(part, {CALIBRATION: json_text(content)})
 
     return _placed(Path(folder), fill)
 
@@ -162,10 +163,14 @@ def save_calibrated(
         content = calibration_content(
             calibration, part, checkpoint.taxonomy, dtype=checkpoint.dtype
         )
-        write_json(part / own, content)
-        (part / "README.md").write_text(card, encoding="utf-8")
+        _write(part, {own: json_text(content), "README.md": card})
 
     return _placed(Path(folder), fill)
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _placed(target: Path, fill: Callable[[Path], None]) -> Path:

@@ -4,7 +4,11 @@ from .errors import CytoDinoError as CytoDinoError
 from .errors import InputError as InputError
 from .errors import StoppedError as StoppedError
 from .files import atomic_write as atomic_write
+from .files import first_changed as first_changed
+from .files import json_text as json_text
 from .files import read_toml as read_toml
+from .files import sha256 as sha256
+from .files import write_json as write_json
 from .html import MISSING as MISSING
 from .html import Markup as Markup
 from .html import chip as chip

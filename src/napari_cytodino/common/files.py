@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all, and TOML of others, read with care."""
+"""Files that appear whole or not at all, their hashes, and TOML read with care."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import tempfile
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from napari_cytodino.common.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 LARGEST_TOML = 100_000
@@ -83,6 +85,50 @@ def _said_by_system(error: Exception) -> str:
         return os.strerror(error.errno) if error.errno else str(error)
     number = re.search(r"\berrno = (\d+)", str(error))
     return os.strerror(int(number[1])) if number else ""
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return indented JSON that ends in a newline; NaN is refused."""
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    return text + "\n"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write indented JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        When the disk refuses.
+    ValueError
+        When a number is not finite.
+    """
+    text = json_text(content)
+    with atomic_write(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_changed(folder: Path, hashes: Mapping[str, str]) -> tuple[str, str]:
+    """Compare the files of a folder with the sha256 of each, by its name.
+
+    Returns
+    -------
+    tuple of str
+        The first file that differs and "missing" or "altered"; empty where none does.
+    """
+    for name, wanted in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            return name, "missing"
+        if sha256(path) != wanted:
+            return name, "altered"
+    return "", ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:

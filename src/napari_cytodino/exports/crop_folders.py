@@ -7,22 +7,22 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
-from napari_cytodino.cells import CropSeries, CropStack, iter_crops, iter_series
+from napari_cytodino.cells import crops_of
 from napari_cytodino.common import InputError, atomic_write
-from napari_cytodino.images import ImageSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
     import pandas as pd
 
-    from napari_cytodino.cells import Cells, CropBatch
+    from napari_cytodino.cells import Cells, CropSeries
+    from napari_cytodino.images import ImageSource
 
 
 _NAME = re.compile(r"(?P<case>[^/]*)_cell(?P<label>\d+)_y-?\d+_x-?\d+\.png")
@@ -76,7 +76,7 @@ def export_crops(
     side
         Of the pictures, in image pixels (`crops.crop_side`); not scaled.
     case
-        Begins the file names, see `cell_of`; not empty.
+        Begins the file names; not empty.
     reviewed_only
         Leave out what no reader gave a class.
     progress
@@ -104,7 +104,7 @@ def export_crops(
     counts: Counter[str] = Counter()
     unreadable: list[int] = []
     done, finished = 0, True
-    for batch in _batches(source, cells, rows, side, batch_size):
+    for batch in crops_of(source, cells, rows, side, batch_size):
         if cancelled():
             finished = False
             break
@@ -122,23 +122,6 @@ def export_crops(
     if finished:
         _remove(path for paths_left in old.values() for path in paths_left)
     return CropsWritten(dict(counts), tuple(sorted(unreadable)), finished)
-
-
-def cell_of(name: str) -> tuple[str, int]:
-    """Return the case and the label of the cell that a file name leads back to.
-
-    Raises
-    ------
-    InputError
-        When `export_crops` gave no such name.
-    """
-    found = _NAME.fullmatch(name)
-    if found is None:
-        raise InputError(
-            f"'{name}' is no name of an exported crop; they read "
-            "<case>_cell<label>_y<y>_x<x>.png."
-        )
-    return unquote(found["case"], errors="surrogatepass"), int(found["label"])
 
 
 def _classes(table: pd.DataFrame, *, reviewed_only: bool) -> dict[int, str]:
@@ -182,31 +165,6 @@ def _remove(paths: Iterable[Path]) -> None:
         # training takes a class folder without a picture for a mistake
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
-
-
-def _batches(
-    source: ImageSource | CropSeries,
-    cells: Cells,
-    rows: npt.NDArray[np.intp],
-    side: int,
-    batch_size: int,
-) -> Iterator[CropBatch]:
-    """Cut the crops of some cells; the rows of a batch are places in `rows`."""
-    if isinstance(source, ImageSource):
-        return iter_crops(source, cells.take(rows), side, batch_size)
-    held = source.held() if isinstance(source, CropStack) else source
-    return iter_series(_Chosen(held, rows), side, batch_size)
-
-
-class _Chosen:
-    """Some of the pictures of a series."""
-
-    def __init__(self, series: CropSeries, rows: npt.NDArray[np.intp]) -> None:
-        self._series, self._rows = series, rows
-        self.count, self.shape = len(rows), series.shape
-
-    def source(self, row: int) -> ImageSource:
-        return self._series.source(int(self._rows[row]))
 
 
 def _write(pixels: npt.NDArray[Any], path: Path) -> None:

@@ -7,6 +7,6 @@ from .classifier import preprocess as preprocess
 from .devices import DEVICES as DEVICES
 from .devices import DTYPES as DTYPES
 from .devices import bfloat16_is_faster as bfloat16_is_faster
+from .devices import on_device as on_device
 from .devices import pick_device as pick_device
-from .devices import pick_dtype as pick_dtype
 from .engine import fused_model as fused_model

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_cytodino.common import CytoDinoError, InputError
 from napari_cytodino.inference._prefetch import prefetch
-from napari_cytodino.inference.devices import pick_device, pick_dtype
+from napari_cytodino.inference.devices import on_device
 from napari_cytodino.uncertainty import PredictionBatch
 
 if TYPE_CHECKING:
@@ -61,13 +61,10 @@ class Classifier:
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"A batch size of {batch_size} is below 1; raise it.")
-        self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device.kind, checkpoint.calibrated)
-        if self.dtype != checkpoint.dtype:
-            checkpoint = checkpoint.for_dtype(self.dtype)
-        self.checkpoint = checkpoint
+        self.checkpoint, self.device = on_device(checkpoint, device, dtype)
+        self.dtype = self.checkpoint.dtype
         self._model = self._build()
-        self._familiarity = checkpoint.familiarity()
+        self._familiarity = self.checkpoint.familiarity()
         self.batch_size = batch_size or self._probe_batch_size()
 
     def _build(self) -> Model:

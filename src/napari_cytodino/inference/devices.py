@@ -12,6 +12,8 @@ from napari_cytodino.common import InputError
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from napari_cytodino.checkpoints import Checkpoint
+
 
 DEVICES = ("auto", "cuda", "mps", "cpu", "openvino")
 """What a user may wish for; `auto` takes the first that works, but not OpenVINO, which
@@ -97,6 +99,29 @@ def pick_dtype(wish: str, kind: str, calibrated: Container[str] = DTYPES) -> str
     if "bfloat16" in calibrated and bfloat16_is_faster(kind):
         return "bfloat16"
     return "float32"
+
+
+def on_device(
+    checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto"
+) -> tuple[Checkpoint, Device]:
+    """Choose device and number type for a checkpoint.
+
+    Parameters
+    ----------
+    device, dtype
+        One of `DEVICES`, one of `DTYPES`.
+
+    Returns
+    -------
+    Checkpoint
+        With the thresholds that were measured in what is computed in, its `dtype`.
+    Device
+        Where it will run.
+    """
+    found = pick_device(device)
+    chosen = pick_dtype(dtype, found.kind, checkpoint.calibrated)
+    fits = chosen == checkpoint.dtype
+    return checkpoint if fits else checkpoint.for_dtype(chosen), found
 
 
 def bfloat16_is_faster(kind: str) -> bool:

@@ -80,7 +80,7 @@ def build_table(
     Parameters
     ----------
     reviews
-        For a label: reviewed class, reviewer, time (UTC, ISO 8601).
+        By row of the cells: reviewed class, reviewer, time (UTC, ISO 8601).
     evidence
         As in `decide`: what `class_probabilities` made of the same predictions,
         where it is at hand.
@@ -98,7 +98,9 @@ def build_table(
     decisions = decide(predictions, taxonomy, policy, cells.at_border, evidence)
     codes = np.array([*taxonomy.codes, ""], object)
     lineages = np.array([*(g.name for g in taxonomy.lineages), ""], object)
-    reviewed = _reviewed(cells.label, reviews or {})
+    reviewed = np.full((3, len(cells)), "", object)
+    if reviews:
+        reviewed[:, list(reviews)] = np.array(list(reviews.values()), object).T
     predicted = codes[decisions.class_index]
     columns = {
         "index": cells.label.copy(),
@@ -124,17 +126,6 @@ def build_table(
         table = table.loc[predictions.done].reset_index(drop=True)
     table.attrs["taxonomy"] = _Shared(taxonomy.to_dict())
     return table
-
-
-def _reviewed(
-    labels: npt.NDArray[np.int64], reviews: Mapping[int, tuple[str, str, str]]
-) -> npt.NDArray[np.object_]:
-    """Return reviewed class, reviewer and time of each cell, (3, N)."""
-    out = np.full((3, len(labels)), "", object)
-    known = np.flatnonzero(np.isin(labels, np.array(list(reviews), np.int64)))
-    for row in known:
-        out[:, row] = reviews[int(labels[row])]
-    return out
 
 
 def final_class(table: pd.DataFrame) -> pd.Series[str]:

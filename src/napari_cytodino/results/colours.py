@@ -113,12 +113,3 @@ def _lineages(table: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.object_
     for line in np.flatnonzero(said != ""):
         names[line] = of.get(final[line], "")
     return names
-
-
-def cell_colours(
-    table: pd.DataFrame, taxonomy: Taxonomy, mode: str
-) -> npt.NDArray[np.float32]:
-    """Return red, green, blue, alpha from 0 to 1 of each row, shape (N, 4)."""
-    colours = palette(taxonomy, mode)
-    rows = [colours.get(key, NONE) for key in colour_keys(table, mode, taxonomy)]
-    return np.array(rows, np.float32).reshape(-1, 4)

@@ -182,17 +182,6 @@ def _packaged() -> dict[str, Morphology]:
     return parse_morphologies(tomllib.loads(source.read_text(encoding="utf-8")))
 
 
-def drawable_codes() -> tuple[str, ...]:
-    """Class codes that can be drawn.
-
-    Returns
-    -------
-    tuple of str
-        In the order of ``synthetic.toml``.
-    """
-    return tuple(_packaged())
-
-
 def morphologies(codes: Iterable[str] | None = None) -> tuple[Morphology, ...]:
     """Look up how classes are drawn.
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_cytodino.common import InputError
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -82,21 +80,6 @@ class Predictions:
             np.ones(cells, bool),
             np.full(cells, np.nan, np.float32),
         )
-
-    def with_batch(self, batch: PredictionBatch) -> Predictions:
-        """Return predictions with one more batch in them.
-
-        Raises
-        ------
-        InputError
-            When the batch has another number of classes.
-        """
-        if batch.logits.shape[1] != self.logits.shape[1]:
-            raise InputError(
-                f"A batch of {batch.logits.shape[1]} classes does not fit predictions "
-                f"of {self.logits.shape[1]}; classify with one checkpoint."
-            )
-        return self.with_batches([batch])
 
     def with_batches(self, batches: list[PredictionBatch]) -> Predictions:
         """Return predictions with these batches in them, copied once."""

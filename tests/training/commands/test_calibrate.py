@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.folder import WEIGHTS, sha256
+from napari_cytodino.checkpoints.folder import WEIGHTS
 from napari_cytodino.checkpoints.saving import save_checkpoint
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import sha256
 from napari_cytodino.synthetic.smear import synthetic_crops
 from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.commands.calibrate import (

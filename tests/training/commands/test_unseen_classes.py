@@ -12,9 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.folder import write_json
 from napari_cytodino.checkpoints.saving import save_checkpoint
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import write_json
 from napari_cytodino.synthetic.smear import synthetic_crops
 from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.commands.unseen_classes import judge_unknown

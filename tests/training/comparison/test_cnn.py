@@ -12,8 +12,9 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
-from napari_cytodino.checkpoints.folder import WEIGHTS, sha256
+from napari_cytodino.checkpoints.folder import WEIGHTS
 from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.files import sha256
 from napari_cytodino.training.comparison import _cnn as cnn
 from napari_cytodino.training.comparison._cnn import (
     RANDOM,

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import sha256
 from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.comparison import probes
 from napari_cytodino.training.comparison import run as module

@@ -54,9 +54,11 @@ def exported(
     batch = PredictionBatch(
         np.arange(n), logits, np.zeros((n, 2), np.float16), np.ones(n, bool)
     )
-    predictions = Predictions.empty(n, len(CODES), 2).with_batch(batch)
+    rows = {int(label): row for row, label in enumerate(cells.label)}
+    said = {rows[label]: words for label, words in reviews.items()}
+    predictions = Predictions.empty(n, len(CODES), 2).with_batches([batch])
     policy = DecisionPolicy()
-    table = build_table(cells, predictions, TAXONOMY, policy, reviews)
+    table = build_table(cells, predictions, TAXONOMY, policy, said)
     frame = with_file_columns(
         table, cells, predictions, TAXONOMY, policy, image="", checkpoint="demo@0"
     )

@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.folder import write_json, write_manifest
+from napari_cytodino.checkpoints.folder import write_manifest
 from napari_cytodino.checkpoints.saving import save_calibrated
 from napari_cytodino.common.errors import CheckpointError, InputError
+from napari_cytodino.common.files import write_json
 from napari_cytodino.inference.classifier import Classifier
 from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.commands.calibrate import calibrate, calibrate_for

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import CytoDinoError, InputError
+from napari_cytodino.common.files import sha256
 from napari_cytodino.training.finetuning import pipeline as module
 from napari_cytodino.training.finetuning._losses import (
     HierarchicalFocalLoss,
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "recipe.json"))
 
-    monkeypatch.setattr(module, "write_whole_json", full)
+    monkeypatch.setattr(module, "write_json", full)
     with pytest.raises(CytoDinoError, match=r"recipe\.json cannot be .* \(No space"):
         finetune(recipe, None, tmp_path)
 

@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score
 from napari_cytodino.checkpoints.checkpoint import Checkpoint
 from napari_cytodino.checkpoints.folder import Preprocessing
 from napari_cytodino.inference.classifier import preprocess
+from napari_cytodino.training.finetuning import trainer as module
 from napari_cytodino.training.finetuning.model import new_model
 from napari_cytodino.training.finetuning.parts import load_parts
 from napari_cytodino.training.finetuning.pipeline import make_trainer
@@ -24,7 +25,6 @@ from napari_cytodino.training.finetuning.states import load_adapter
 from napari_cytodino.training.finetuning.trainer import (
     FinetuneTrainer,
     arguments,
-    computes_bfloat16,
     macro_f1_of_all,
     rate_factor,
     to_views,
@@ -247,18 +247,31 @@ def test_two_ranks_equal_one_at_the_same_global_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cuda", "cpu", "asked", "wanted"),
+    ("cuda", "mps", "precision", "wanted"),
     [
-        (True, False, "torch.cuda.is_bf16_supported", True),
-        (True, False, "torch.cuda.is_bf16_supported", False),
-        (False, True, "torch.cpu._is_amx_tile_supported", True),
-        (False, True, "torch.cpu._is_amx_tile_supported", False),
-        (False, False, "torch.cpu._is_amx_tile_supported", True),
+        (True, False, "auto", ["cuda"]),
+        (False, False, "auto", ["cpu"]),
+        (False, True, "auto", []),
+        (False, False, "float32", ["cpu"]),
     ],
 )
 def test_bfloat16_is_for_devices_that_multiply_in_it(
-    monkeypatch: pytest.MonkeyPatch, cuda: bool, cpu: bool, asked: str, wanted: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: bool,
+    mps: bool,
+    precision: str,
+    wanted: list[str],
 ) -> None:
-    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(asked, lambda: wanted)
-    assert computes_bfloat16(cuda, cpu) == (wanted and (cuda or cpu))
+    asked: list[str] = []
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    monkeypatch.setattr(
+        module, "bfloat16_is_faster", lambda kind: not asked.append(kind)
+    )
+    monkeypatch.setattr(module, "TrainingArguments", lambda **kept: given.update(kept))
+    arguments(recipe_with(f"run.precision={precision}"), tmp_path)
+    assert asked == wanted
+    assert given["bf16"] == (precision == "auto" and bool(wanted))
+    assert given["use_cpu"] == (not cuda and not mps)

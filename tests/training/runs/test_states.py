@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cytodino.checkpoints.folder import sha256
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import sha256
 from napari_cytodino.training.runs import states
 from napari_cytodino.training.runs.states import (
     COMPLETE,
@@ -26,7 +25,6 @@ from napari_cytodino.training.runs.states import (
     newest_complete,
     versions,
     why_incomplete,
-    write_whole_json,
 )
 
 FACTS = {
@@ -150,23 +148,6 @@ def test_a_state_is_sealed_on_windows(
     monkeypatch.setattr(states, "os", Windows)
     mark_complete(made)
     assert newest_complete(tmp_path) == made
-
-
-def test_json_is_whole_or_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_whole_json(path, {"größe": 1})
-    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
-    try:
-        with pytest.raises(InputError, match=r"a\.json cannot be written"):
-            write_whole_json(path, {"much": "x" * 100})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_whole_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text("utf-8")) == {"größe": 1}
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_new_folder_takes_the_facts_and_the_same_facts_agree(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_box_takes_centres_within_it(read_bench: Any, area: AreaSelection) -> 
     y, x = cells.centre[3]
     path = [(y - 5, x - 5), (y, x + 90), (y + 5, x + 5)]
     assert drag(area, viewer, path, "Shift") == 2
-    assert read_bench.controller.review.rows.tolist() == [3]
+    assert read_bench.session.selected_rows.tolist() == [3]
     assert OUTLINE not in [layer.name for layer in viewer.layers]
     assert viewer.scene.camera.mouse_pan
 
@@ -56,7 +56,7 @@ def test_a_free_outline(read_bench: Any, area: AreaSelection) -> None:
     share = (centre - (top, left)) / (bottom - top, right - left)
     wanted = np.flatnonzero(share[:, 0] > share[:, 1])
     assert 0 < len(wanted) < 6
-    assert sorted(read_bench.controller.review.rows) == wanted.tolist()
+    assert sorted(read_bench.session.selected_rows) == wanted.tolist()
 
 
 @pytest.mark.parametrize("names", [(), ("Control",)])
@@ -64,7 +64,7 @@ def test_other_drags_are_left_to_napari(
     read_bench: Any, area: AreaSelection, names: tuple[str, ...]
 ) -> None:
     assert drag(area, read_bench.viewer, [(0, 0), (400, 500)], *names) == -1
-    assert len(read_bench.controller.review.rows) == 0
+    assert len(read_bench.session.selected_rows) == 0
 
 
 def test_nothing_to_select_from(bench: Any) -> None:

@@ -106,6 +106,6 @@ def test_who_leads_on_while_a_verdict_is_given_is_followed(reading: Any) -> None
     wanted = queue(session).tolist()
     other = next(row for row in range(6) if row not in wanted)
     session.select(wanted[0])
-    reading.controller.review.changed.connect(lambda rows: session.select(other))
+    session.verdicts_changed.connect(lambda rows: session.select(other))
     actions.accept()
     assert session.selected_row == other

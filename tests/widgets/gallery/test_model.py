@@ -18,7 +18,7 @@ from napari_cytodino.widgets.session.appearance import UNSETTLED
 @pytest.fixture
 def model(pictured: Any) -> GalleryModel:
     made = GalleryModel(pictured.session, pictured.review)
-    pictured.review.changed.connect(
+    pictured.session.verdicts_changed.connect(
         lambda rows: made.rebuild() if rows is None else made.patch(rows)
     )
     made.rebuild()

@@ -15,7 +15,7 @@ from napari_cytodino.widgets.gallery._selection import GallerySelection
 def selection(pictured: Any) -> GallerySelection:
     model = GalleryModel(pictured.session, pictured.review)
     model.rebuild()
-    return GallerySelection(model, pictured.review)
+    return GallerySelection(model, pictured.session, pictured.review)
 
 
 def test_one_cell_is_what_the_card_shows(
@@ -23,7 +23,7 @@ def test_one_cell_is_what_the_card_shows(
 ) -> None:
     selection.one(9)
     assert pictured.session.selected_row == 9
-    assert pictured.review.rows.tolist() == [9]
+    assert pictured.session.selected_rows.tolist() == [9]
     assert selection.holds(9)
     assert not selection.holds(8)
     assert not selection.holds(1000)

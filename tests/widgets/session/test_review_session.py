@@ -44,7 +44,7 @@ def test_nothing_can_be_said_before_a_case_is_open(judged: Any) -> None:
 def test_a_verdict_is_in_the_table_and_on_disk(reading: Any, log: ReviewLog) -> None:
     session, reviewing = reading.session, reading.controller.review
     heard: list[Any] = []
-    reviewing.changed.connect(heard.append)
+    session.verdicts_changed.connect(heard.append)
     session.select(3)
     reviewing.set_class(CODES[0])
     line = session.table.iloc[3]

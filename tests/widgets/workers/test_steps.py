@@ -69,13 +69,9 @@ def test_cancelled_before_the_model(demo: Any, reading: CellsReading) -> None:
     )
 
 
-@pytest.mark.usefixtures("classifier")
-def test_crops_of_a_stack_by_row(demo: Any, smear: Any) -> None:
+def test_a_picture_of_a_stack_by_row() -> None:
     crops = np.stack([np.full((32, 32, 3), i * 20, np.uint8) for i in range(5)])
     reading = CellsReading(cells_from_crops(5, 32), CropStack(crops))
-    batches = list(work.crop_batches(reading, reading.cells, np.array([3, 1]), 16, 8))
-    assert batches[0].rows.tolist() == [0, 1]
-    assert batches[0].pixels[:, 0, 0, 0].tolist() == [60, 20]
     assert work.crop_picture(reading, reading.cells, 2, 16)[0, 0, 0] == 40
 
 

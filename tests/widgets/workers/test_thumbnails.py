@@ -12,7 +12,6 @@ from qtpy.QtGui import QColor
 from napari_cytodino.cells.crops import CropStack
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.widgets.session.messages import CellsReading
-from napari_cytodino.widgets.workers import steps
 from napari_cytodino.widgets.workers import thumbnails as module
 from napari_cytodino.widgets.workers.thumbnails import (
     BATCH,
@@ -36,13 +35,13 @@ def thumbs(pictured: Any, qtbot: Any) -> Any:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Note which rows are cut, batch by batch."""
     seen: list[list[int]] = []
-    real = steps.crop_batches
+    real = module.crops_of
 
     def noted(reading: Any, cells: Any, rows: Any, *rest: Any) -> Any:
         seen.append(rows.tolist())
         return real(reading, cells, rows, *rest)
 
-    monkeypatch.setattr(steps, "crop_batches", noted)
+    monkeypatch.setattr(module, "crops_of", noted)
     return seen
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from napari_cytodino.checkpoints import load_checkpoint
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, write_json
 from napari_cytodino.training.commands.origin import recipe_of, same_split, split_of
 from napari_cytodino.training.data import (
     CropSet,
@@ -48,7 +48,6 @@ from napari_cytodino.training.evaluation import (
 from napari_cytodino.training.finetuning import augment as paper_augment
 from napari_cytodino.training.finetuning import load_parts, read_files, to_views
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
-from napari_cytodino.training.runs import write_whole_json
 from napari_cytodino.uncertainty import OodCells, TestCells
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ def _judged(
         strangers=_strangers(checkpoint, crops, data, device),
     )
     block = figures_block(results)
-    write_whole_json(out / "metrics.json", results)
+    write_json(out / "metrics.json", results)
     (out / "figures.md").write_text(block + "\n", encoding="utf-8")
     same = "the same" if block == figures_of(checkpoint.card) else "something else"
     return f"{block}\n\nThe model card says {same}."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.checkpoints import load_checkpoint
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, write_json
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import split_of
 from napari_cytodino.training.comparison import Embedded, probe
@@ -22,7 +22,6 @@ from napari_cytodino.training.data import (
 )
 from napari_cytodino.training.evaluation import device_of, scratch_in, stored_answers
 from napari_cytodino.training.metrics import classification_report
-from napari_cytodino.training.runs import write_whole_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +125,7 @@ def transfer(
         "protocol": protocol,
         "results": results,
     }
-    write_whole_json(out / "transfer.json", facts)
+    write_json(out / "transfer.json", facts)
     page = _page(checkpoint, protocol, results)
     (out / "transfer.md").write_text(page + "\n", encoding="utf-8")
     return page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.checkpoints import load_checkpoint
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, write_json
 from napari_cytodino.stats import lower_bound, upper_bound
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import recipe_of, same_split
@@ -19,7 +19,6 @@ from napari_cytodino.training.evaluation import (
     unfamiliarity_of,
 )
 from napari_cytodino.training.recipes import Recipe, build
-from napari_cytodino.training.runs import write_whole_json
 from napari_cytodino.uncertainty import accepted_cells
 
 if TYPE_CHECKING:
@@ -77,9 +76,7 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
     rows = _rows(checkpoint, crops, codes, known, kind)
     table = _table(rows)
     out.mkdir(parents=True, exist_ok=True)
-    write_whole_json(
-        out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows}
-    )
+    write_json(out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows})
     (out / "unknown.md").write_text(table + "\n", encoding="utf-8")
     return table
 

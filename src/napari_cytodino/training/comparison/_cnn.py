@@ -11,8 +11,8 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from napari_cytodino.checkpoints import HUB_ID, WEIGHTS, fetch, read_json, sha256
-from napari_cytodino.common import CheckpointError
+from napari_cytodino.checkpoints import HUB_ID, WEIGHTS, fetch, read_json
+from napari_cytodino.common import CheckpointError, sha256
 from napari_cytodino.training.finetuning import FinetuneTrainer, best_state, states
 
 if TYPE_CHECKING:

@@ -9,7 +9,13 @@ from dataclasses import asdict
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import RESEARCH_USE, InputError, atomic_write, versions
+from napari_cytodino.common import (
+    RESEARCH_USE,
+    InputError,
+    atomic_write,
+    versions,
+    write_json,
+)
 from napari_cytodino.training.comparison._published import (
     NOT_RUN,
     UNKNOWN,
@@ -286,10 +292,9 @@ def write_tables(out: Path, found: Mapping[str, Any]) -> str:
         From `comparison.gather`.
     """
     page, lines = as_page(found), as_lines(found)
-    text = json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False)
-    for name, content in (("json", text), ("md", page)):
-        with atomic_write(out / f"comparison.{name}") as part:
-            part.write_text(content + "\n", encoding="utf-8")
+    write_json(out / "comparison.json", found)
+    with atomic_write(out / "comparison.md") as part:
+        part.write_text(page + "\n", encoding="utf-8")
     with (
         atomic_write(out / "comparison.csv") as part,
         part.open("w", newline="", encoding="utf-8") as file,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import set_seed
 
-from napari_cytodino.common import InputError, atomic_write
+from napari_cytodino.common import InputError, write_json
 from napari_cytodino.training.comparison._cnn import (
     RANDOM,
     WholeTrainer,
@@ -221,8 +220,7 @@ def run_method(
         )
         if states.is_dir():
             shutil.copy2(best_state(states) / WEIGHTS, folder / WEIGHTS)
-        with atomic_write(folder / METRICS) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / METRICS, content)
     shutil.rmtree(states, ignore_errors=True)
 
 

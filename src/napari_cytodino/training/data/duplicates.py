@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from napari_cytodino.common import sha256
 from napari_cytodino.images import read_image
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def image_hashes(path: Path) -> ImageHashes:
     """
     source = read_image(path)
     pixels = source.read(0, 0, *source.shape)
-    return ImageHashes(
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        difference_hash(Image.fromarray(pixels)),
-    )
+    return ImageHashes(sha256(path), difference_hash(Image.fromarray(pixels)))
 
 
 def joined(keys: Sequence[Iterable[Hashable]]) -> list[int]:

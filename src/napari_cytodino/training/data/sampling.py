@@ -100,22 +100,6 @@ def class_weights(targets: NDArray[np.int64], classes: int) -> NDArray[np.float6
     return weights
 
 
-def expected_draws(
-    counts: NDArray[np.int64], *, power: float, multiplier: float
-) -> NDArray[np.float64]:
-    """Return how many crops of each class an epoch of `epoch_order` shows on average.
-
-    Parameters
-    ----------
-    counts : NDArray[np.int64]
-        (C,) training crops of each class.
-    power, multiplier : float
-        As in `epoch_order`.
-    """
-    mass = counts * _chance(counts, power)
-    return counts + _extra(int(counts.sum()), multiplier) * mass / mass.sum()
-
-
 def epoch_order(
     targets: NDArray[np.int64],
     *,

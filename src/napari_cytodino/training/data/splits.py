@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.common import InputError, atomic_write
+from napari_cytodino.common import InputError, atomic_write, sha256
 from napari_cytodino.training.data.crops import read_rows
 from napari_cytodino.training.data.duplicates import joined
 from napari_cytodino.training.data.grouped_split import stratified_group_split
@@ -230,7 +230,7 @@ def _split_rows(path: Path) -> list[dict[str, str]]:
 
 def split_sha256(path: Path) -> str:
     """Return the hash a checkpoint keeps of its split."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path)
 
 
 def load_or_make_split(

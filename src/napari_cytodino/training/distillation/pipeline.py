@@ -17,7 +17,7 @@ from napari_cytodino.checkpoints import (
     save_calibrated,
     save_checkpoint,
 )
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, write_json
 from napari_cytodino.synthetic import synthetic_crops
 from napari_cytodino.training.data import (
     CropSet,
@@ -31,12 +31,7 @@ from napari_cytodino.training.distillation._stages import fit_student, get_teach
 from napari_cytodino.training.distillation._student import interpolate_with_start
 from napari_cytodino.training.evaluation import answers_to, evaluate_crops, write_card
 from napari_cytodino.training.recipes import PARTS
-from napari_cytodino.training.runs import (
-    TrainingError,
-    bind_run,
-    digest,
-    write_whole_json,
-)
+from napari_cytodino.training.runs import TrainingError, bind_run, digest
 from napari_cytodino.uncertainty import DecisionPolicy, fit_calibration
 
 if TYPE_CHECKING:
@@ -224,7 +219,7 @@ def finish(
     results = evaluate_crops(calibrated, sets["test"])
     card = write_card(recipe, calibration, counts, results, digest)
     save_calibrated(folder, calibrated, calibration, familiarity, card)
-    write_whole_json(out / "metrics.json", results)
+    write_json(out / "metrics.json", results)
     return results
 
 
@@ -275,7 +270,7 @@ def _train(recipe: Recipe, data: Path | None, out: Path) -> dict[str, Any]:
     train = read_part(recipe, data, ("train",), packed=True, cache=cache)
     watched = read_part(recipe, data, ("calibration-a",), packed=True, cache=cache)
     bind_run(out, run_facts(recipe, train, watched))
-    write_whole_json(out / "recipe.json", resolved)
+    write_json(out / "recipe.json", resolved)
     teacher = get_teacher(recipe, train, watched, out / "teacher")
     model = fit_student(recipe, train, watched, teacher, out / "student")
     if recipe.start_share:

@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from napari_cytodino.checkpoints import describe_backbone
-from napari_cytodino.common import CytoDinoError
+from napari_cytodino.common import CytoDinoError, write_json
 from napari_cytodino.training.data import class_weights, epoch_order
 from napari_cytodino.training.finetuning._losses import (
     HierarchicalFocalLoss,
@@ -34,7 +34,6 @@ from napari_cytodino.training.runs import (
     bind_run,
     sigterm_ends,
     versions,
-    write_whole_json,
 )
 
 if TYPE_CHECKING:
@@ -232,7 +231,7 @@ def _finetune(
         facts = run_facts(recipe, parts, args)
         if args.should_save:
             bind_run(out, facts, allow_inexact=allow_inexact)
-            write_whole_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
+            write_json(out / RECIPE, json.loads(json.dumps(asdict(recipe))))
     stored = _figures(out / "metrics.json")
     if stored is not None:
         return stored

@@ -15,6 +15,7 @@ from napari_cytodino.checkpoints import (
     merge_lora,
     save_checkpoint,
 )
+from napari_cytodino.common import write_json
 from napari_cytodino.inference import bfloat16_is_faster
 from napari_cytodino.training.data import some_of_each
 from napari_cytodino.training.evaluation import (
@@ -29,7 +30,6 @@ from napari_cytodino.training.evaluation import (
     unfamiliarity_of,
 )
 from napari_cytodino.training.finetuning.model import parameter_counts, trained_share
-from napari_cytodino.training.runs import write_whole_json
 from napari_cytodino.uncertainty import (
     Answers,
     Calibration,
@@ -148,7 +148,7 @@ def finish(
         store(folders[1], kept, policy=policy, card=card, familiarity=known, base=own)
     if measured and bfloat16_is_faster(device):
         _calibrate_in_bfloat16(recipe, parts, folders, device)
-    write_whole_json(out / "metrics.json", results)
+    write_json(out / "metrics.json", results)
     return results
 
 

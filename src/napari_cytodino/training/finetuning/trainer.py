@@ -14,6 +14,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from napari_cytodino.common import CytoDinoError
+from napari_cytodino.inference import bfloat16_is_faster
 from napari_cytodino.models import resize
 from napari_cytodino.training.data import CellDataset, EpochSampler
 from napari_cytodino.training.finetuning._callbacks import StateThenEnd, callbacks_for
@@ -108,20 +109,14 @@ def macro_f1_of_all(answers: tuple[Any, Any]) -> dict[str, float]:
     }
 
 
-def computes_bfloat16(cuda: bool, cpu: bool) -> bool:
-    """Say whether the device multiplies in bfloat16 itself, so that it is faster."""
-    if cuda:
-        return torch.cuda.is_bf16_supported()
-    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    asked = [getattr(torch.cpu, name, lambda: False) for name in known]
-    return cpu and any(ask() for ask in asked)
-
-
 def arguments(recipe: FinetuneRecipe, out: Path) -> TrainingArguments:
     """Return what transformers needs to know of a recipe, on this machine."""
     plan = recipe.run
     cuda = torch.cuda.is_available()
     cpu = not cuda and not torch.backends.mps.is_available()
+    kind = "cuda" if cuda else "cpu"
+    # not measured on an Apple GPU
+    gains = (cuda or cpu) and bfloat16_is_faster(kind)
     # torchrun says how many processes there are
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     return TrainingArguments(
@@ -133,7 +128,7 @@ def arguments(recipe: FinetuneRecipe, out: Path) -> TrainingArguments:
         max_grad_norm=recipe.optim.clip,
         learning_rate=recipe.optim.lr,
         seed=recipe.seed,
-        bf16=plan.precision == "auto" and computes_bfloat16(cuda, cpu),
+        bf16=plan.precision == "auto" and gains,
         use_cpu=cpu,
         eval_strategy="epoch",
         save_strategy="epoch",

@@ -12,7 +12,6 @@ from .states import mark_complete as mark_complete
 from .states import newest_complete as newest_complete
 from .states import versions as versions
 from .states import why_incomplete as why_incomplete
-from .states import write_whole_json as write_whole_json
 from .tensor_files import DamagedError as DamagedError
 from .tensor_files import fill as fill
 from .tensor_files import read_tensors as read_tensors

@@ -10,8 +10,13 @@ import shutil
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.checkpoints import sha256
-from napari_cytodino.common import CytoDinoError, InputError, atomic_write
+from napari_cytodino.common import (
+    CytoDinoError,
+    InputError,
+    first_changed,
+    sha256,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,21 +62,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write indented JSON, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        When the disk refuses.
-    ValueError
-        When a number is not finite.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    with atomic_write(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
-
-
 def _files(folder: Path) -> list[Path]:
     # a hidden one is what a kill left of a file on its way to its name
     found = (p for p in folder.rglob("*") if p.is_file() and p.name != COMPLETE)
@@ -88,7 +78,7 @@ def mark_complete(folder: Path) -> None:
     for path in _files(folder):
         _sync(path)
         hashes[path.relative_to(folder).as_posix()] = sha256(path)
-    write_whole_json(folder / COMPLETE, hashes)
+    write_json(folder / COMPLETE, hashes)
     _sync_folder(folder)
     _sync_folder(folder.parent)
 
@@ -103,13 +93,8 @@ def why_incomplete(folder: Path) -> str:
         return f"its seal cannot be read ({error})"
     if not isinstance(hashes, dict) or not hashes:
         return "its seal lists no file"
-    for name, wanted in hashes.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if sha256(path) != wanted:
-            return f"{name} was altered"
-    return ""
+    name, fault = first_changed(folder, hashes)
+    return name and f"{name} is {fault}"
 
 
 def _step(folder: Path) -> int:
@@ -173,7 +158,7 @@ def bind_run(
     path = folder / FINGERPRINT
     plain = json.loads(json.dumps(facts))
     if not path.is_file():
-        write_whole_json(path, plain)
+        write_json(path, plain)
         return False
     try:
         stored = dict(json.loads(path.read_text(encoding="utf-8")))

@@ -46,7 +46,7 @@ class ReviewActions:
 
     def accept(self) -> None:
         """Say that the model is right; with nothing selected, go to the first cell."""
-        if not len(self._reviewing.rows):
+        if not len(self._session.selected_rows):
             self.skip()
         else:
             self._verdict(self._reviewing.accept)
@@ -84,11 +84,12 @@ class ReviewActions:
         self.search_asked.emit()
 
     def _verdict(self, give: Callable[[], None]) -> None:
-        rows, before = self._reviewing.rows, queue(self._session)
+        rows, before = self._session.selected_rows, queue(self._session)
         row = int(rows[0]) if len(rows) == 1 else None
         place = place_in(before, row)
         # the gallery leads on by itself where a verdict was given in it
-        if self._try(give) and rows is self._reviewing.rows and place is not None:
+        stayed = self._try(give) and rows is self._session.selected_rows
+        if stayed and place is not None:
             self._go_on(before, place)
 
     def _go_on(self, before: npt.NDArray[np.int64], place: int) -> None:
@@ -104,8 +105,8 @@ class ReviewActions:
             self._picture.show_at_scale()
 
     def _travel(self, go: Callable[[], None]) -> None:
-        before = self._reviewing.rows
-        if self._try(go) and not np.array_equal(before, self._reviewing.rows):
+        before = self._session.selected_rows
+        if self._try(go) and not np.array_equal(before, self._session.selected_rows):
             self._picture.fly_to_selected()
 
     def _try(self, do: Callable[[], None]) -> bool:

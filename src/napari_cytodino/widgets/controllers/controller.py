@@ -83,8 +83,7 @@ class Controller:
         session.display.connect(self.run.redraw)
         session.results.connect(self._on_results)
         session.decided.connect(self._on_decided)
-        session.reviewed.connect(self._on_reviewed)
-        self.review.changed.connect(self._on_verdicts)
+        session.verdicts_changed.connect(self._on_verdicts)
         session.selected.connect(self.canvas.draw_selected)
 
     def find(self) -> None:
@@ -271,17 +270,15 @@ class Controller:
             self._draw_soon()
             self._write_later()
 
-    def _on_reviewed(self, rows: Any) -> None:
-        """Show a verdict at once; all that takes long waits until the reader rests."""
-        self.canvas.touch(rows)
-        self._draw_later()
-        self._write_later()
-
     def _on_verdicts(self, rows: Any) -> None:
-        """Draw everything where all verdicts are others, as of another reader."""
-        if rows is None and self.session.predictions is not None:
+        """Show a verdict at once; all that takes long waits until the reader rests."""
+        if rows is not None:
+            self.canvas.touch(rows)
+            self._draw_later()
+        elif self.session.predictions is not None:
+            # all are others, as of another reader
             self.run.redraw()
-            self._write_later()
+        self._write_later()
 
     def _idle(self, cancelled: bool) -> None:
         self.session.set_state(RunState.IDLE)

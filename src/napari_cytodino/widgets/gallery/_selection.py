@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_cytodino.widgets.gallery._model import GalleryModel
-    from napari_cytodino.widgets.session import ReviewSession
+    from napari_cytodino.widgets.session import ReviewSession, Session
 
 
 class GallerySelection:
@@ -28,22 +28,24 @@ class GallerySelection:
     came = Signal(int)
     """A cell was selected elsewhere: on the canvas, or in the table."""
 
-    def __init__(self, model: GalleryModel, reviewing: ReviewSession) -> None:
-        self._model, self._reviewing = model, reviewing
+    def __init__(
+        self, model: GalleryModel, session: Session, reviewing: ReviewSession
+    ) -> None:
+        self._model, self._session, self._reviewing = model, session, reviewing
         self.current: int | None = None
         self.anchor: int | None = None
         self._mask = np.zeros(0, bool)
         self._own = False
-        reviewing.selection.connect(self._follow)
+        session.selected.connect(self._follow)
 
     def close(self) -> None:
         """Follow the selection no more; may be called again."""
-        self._reviewing.selection.disconnect(self._follow, missing_ok=True)
+        self._session.selected.disconnect(self._follow, missing_ok=True)
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:
         """The selected cells, the current one first."""
-        return np.asarray(self._reviewing.rows, np.int64)
+        return self._session.selected_rows
 
     def holds(self, row: int) -> bool:
         """Tell whether a cell is selected."""

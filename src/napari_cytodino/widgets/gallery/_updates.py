@@ -39,7 +39,7 @@ class GalleryUpdater(QObject):
             (session.results, self.soon),
             (session.chosen, self.soon),
             (reviewing.state, self.soon),
-            (reviewing.changed, self._verdicts),
+            (session.verdicts_changed, self._verdicts),
         )
         for signal, slot in self._links:
             signal.connect(slot)

@@ -132,7 +132,7 @@ class CellTable(QTableView):
         self._own = False
         session = controller.session
         ui.listen(self, session.results, self.refresh)
-        ui.listen(self, session.reviewed, self.cells.touch)
+        ui.listen(self, session.verdicts_changed, self.cells.touch)
         ui.listen(self, session.selected, self.follow)
         self.selectionModel().selectionChanged.connect(self._choose)
         self.activated.connect(self._go)

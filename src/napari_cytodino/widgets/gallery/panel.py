@@ -71,7 +71,7 @@ class GalleryPanel(QWidget):
         self._controller, self._session = controller, controller.session
         self._reviewing = controller.review
         self.model = GalleryModel(self._session, self._reviewing)
-        self.selection = GallerySelection(self.model, self._reviewing)
+        self.selection = GallerySelection(self.model, self._session, self._reviewing)
         self.thumbnails = Thumbnails(self._session)
         self.view = GalleryView(self.model, self.selection, self.thumbnails)
         self.strip = ClassStrip()

@@ -62,7 +62,7 @@ class CardPanel(QWidget):
         layout.addWidget(self.cut)
         self.cut.toggled.connect(self._toggle)
         session = self._session
-        for signal in (session.selected, session.results, session.reviewed):
+        for signal in (session.selected, session.results, session.verdicts_changed):
             ui.listen(self, signal, self.refresh)
         ui.listen(self, self._nearest.found, self.refresh)
         ui.listen(self, self._clicks.crop, self._show_crop)

@@ -94,7 +94,7 @@ class LegendPanel(QWidget):
             self._session.display,
         ):
             signal.connect(self.refresh)
-        self._session.reviewed.connect(self._recount)
+        self._session.verdicts_changed.connect(self._recount)
         self.refresh()
 
     def refresh(self) -> None:

@@ -67,7 +67,7 @@ class ReadersPanel(QWidget):
         self.settle.clicked.connect(self._toggle_settling)
         self.lock.clicked.connect(self._toggle_lock)
         ui.listen(self, self._reviewing.state, self.refresh)
-        ui.listen(self, self._reviewing.changed, self._on_changed)
+        ui.listen(self, self._session.verdicts_changed, self._on_changed)
         self.refresh()
 
     def refresh(self) -> None:

@@ -65,7 +65,7 @@ class CellMenu:
             return
         if row is None:
             return
-        if row not in reviewing.rows:
+        if row not in session.selected_rows:
             reviewing.select(np.array([row]))
         cell_menu(self._controller, self._parent).popup(QCursor.pos())
 

@@ -87,7 +87,7 @@ class DifferentialPanel(QWidget):
         self.only.toggled.connect(lambda on: self.refresh())
         self.tree.itemChanged.connect(self._tick)
         session = self._session
-        for signal in (session.results, session.chosen, session.reviewed):
+        for signal in (session.results, session.chosen, session.verdicts_changed):
             ui.listen(self, signal, self._count_soon)
         self.destroyed.connect(self._soon.cancel)
         self.refresh()

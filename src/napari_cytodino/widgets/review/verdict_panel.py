@@ -78,7 +78,7 @@ class ReviewPanel(QWidget):
             controller.case.offered,
         ):
             ui.listen(self, signal, self.refresh)
-        ui.listen(self, self._session.reviewed, self._on_reviewed)
+        ui.listen(self, self._session.verdicts_changed, self._on_verdicts)
         ui.listen(self, self._session.chosen, self._follow_image)
         ui.listen(self, self._session.selected, self._enable)
         self.refresh()
@@ -209,7 +209,7 @@ class ReviewPanel(QWidget):
             self.classes[cell.code] = button
             self._grid.addWidget(button, place // COLUMNS, place % COLUMNS)
 
-    def _on_reviewed(self, rows: object) -> None:
+    def _on_verdicts(self, rows: object) -> None:
         self._count()
         self._enable()
 
@@ -227,7 +227,7 @@ class ReviewPanel(QWidget):
         if log is None:
             return
         writable = reviewing.writable
-        chosen = writable and len(reviewing.rows) > 0
+        chosen = writable and len(self._session.selected_rows) > 0
         name, settling = reviewing.reader, reviewing.settling
         can = dict.fromkeys(self.buttons, chosen) | {
             "accept": writable and not reviewing.blind,

@@ -47,12 +47,8 @@ class ReviewSession:
         True while the model's classes are hidden.
     """
 
-    changed = Signal(object)
-    """Verdicts on these rows changed, (M,) int64; None means all."""
     state = Signal()
     """Opened, closed, locked, another reader, blind or not."""
-    selection = Signal()
-    """Other cells are selected; the same as the session's `selected`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -64,12 +60,6 @@ class ReviewSession:
         self._image: Any = None
         session.results.connect(self._follow_cells)
         session.chosen.connect(self._follow_image)
-        session.selected.connect(self.selection.emit)
-
-    @property
-    def rows(self) -> npt.NDArray[np.int64]:
-        """The selected cells, the one that the card shows first."""
-        return self._session.selected_rows
 
     @property
     def is_open(self) -> bool:
@@ -140,12 +130,11 @@ class ReviewSession:
         self.reader, self.settling, self.blind = "", False, False
         self._session.take_reviews({})
         self.state.emit()
-        self.changed.emit(None)
 
     def select(self, rows: Sequence[int] | npt.NDArray[Any]) -> None:
         """Select cells; the card shows the first of them."""
         chosen = np.asarray(rows, np.int64).reshape(-1)
-        if not np.array_equal(chosen, self.rows):
+        if not np.array_equal(chosen, self._session.selected_rows):
             self._session.select_many(chosen)
 
     def set_class(self, code: str, rows: Sequence[int] | None = None) -> None:
@@ -285,7 +274,8 @@ class ReviewSession:
         return self.log
 
     def _chosen(self, rows: Sequence[int] | None) -> npt.NDArray[np.int64]:
-        chosen = self.rows if rows is None else np.asarray(rows, np.int64).reshape(-1)
+        given = self._session.selected_rows if rows is None else rows
+        chosen = np.asarray(given, np.int64).reshape(-1)
         if not len(chosen):
             raise InputError("No cell is selected; click one.")
         predictions = self._session.predictions
@@ -319,7 +309,6 @@ class ReviewSession:
         if not len(rows):
             return
         self._session.update_reviews(rows)
-        self.changed.emit(rows)
 
     def _attach(self) -> None:
         """Find the reviewed cells again among those of the session."""
@@ -334,7 +323,6 @@ class ReviewSession:
         if self.settling:
             said, asked = log.settled(), np.array(log.disagreements(), np.int64)
         self._session.take_reviews(said, blind=self.blind, asked=asked)
-        self.changed.emit(None)
 
     def _follow_cells(self) -> None:
         cells = self._session.cells

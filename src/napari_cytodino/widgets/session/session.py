@@ -53,8 +53,8 @@ class Session:
     """The cells, their predictions or the policy changed."""
     decided = Signal()
     """Thresholds moved: the same answers, decided anew."""
-    reviewed = Signal(object)
-    """Verdicts on these rows of the cells changed; (M,) int64."""
+    verdicts_changed = Signal(object)
+    """Verdicts on these rows of the cells changed, (M,) int64; None means all."""
     display = Signal()
     """The colour mode or the hidden classes changed."""
     run = Signal()
@@ -112,10 +112,9 @@ class Session:
         """The thresholds in force: those for the risk asked for, or the user's own."""
         if self.opened is None:
             return None
-        policy, calibration = self.opened.policy, self.opened.calibration
-        if calibration is not None and self.risk is not None:
-            policy = calibration.policy(self.risk)
-        return with_user_threshold(policy, self.min_confidence)
+        # one without a calibration has its own thresholds, whatever is asked for
+        risk = None if self.opened.calibration is None else self.risk
+        return with_user_threshold(self.opened.policy_at(risk), self.min_confidence)
 
     @property
     def probabilities(self) -> ClassProbabilities | None:
@@ -287,14 +286,7 @@ class Session:
         """
         if self.predictions is None or self.cells is None or self.opened is None:
             raise InputError("Nothing is classified yet; press Classify first.")
-        return self._table(self._by_label(reviews))
-
-    def _by_label(
-        self, reviews: Mapping[int, Verdict]
-    ) -> dict[int, tuple[str, str, str]]:
-        assert self.cells is not None
-        labels = self.cells.label
-        return {int(labels[row]): _verdict_line(v) for row, v in reviews.items()}
+        return self._table({row: _verdict_line(v) for row, v in reviews.items()})
 
     def _table(self, said: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
         assert self.cells is not None
@@ -330,8 +322,9 @@ class Session:
         """
         self.reviews, self.blind, self.review_rows = reviews, blind, asked
         # kept, as thresholds that move change no verdict
-        self._verdict_lines = self._by_label(reviews) if reviews else {}
+        self._verdict_lines = {r: _verdict_line(v) for r, v in reviews.items()}
         self.rebuild()
+        self.verdicts_changed.emit(None)
 
     def update_reviews(self, rows: npt.NDArray[np.int64]) -> None:
         """Bring the lines of these rows up to date, and nothing else."""
@@ -341,10 +334,8 @@ class Session:
             lines = (np.cumsum(done) - 1)[rows]
             said = [_verdict_line(self.reviews.get(int(row))) for row in rows]
             write_verdicts(self.table, lines, said)
-            assert self.cells is not None
-            for label, words in zip(self.cells.label[rows], said, strict=True):
-                self._verdict_lines[int(label)] = words
-        self.reviewed.emit(rows)
+            self._verdict_lines.update(zip(rows.tolist(), said, strict=True))
+        self.verdicts_changed.emit(rows)
 
     def set_min_confidence(self, value: float) -> None:
         """Override the least confidence of the policy; 0 takes the checkpoint's."""

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.cells import (
-    CropBatch,
-    CropStack,
-    crop_side,
-    iter_crops,
-    iter_series,
-)
+from napari_cytodino.cells import CropStack, crop_side, crops_of
 from napari_cytodino.common import InputError
 from napari_cytodino.inference import PredictionCache
 
@@ -80,15 +74,10 @@ def open_checkpoint(source: Checkpoint | str) -> Checkpoint:
 
 def open_all(source: Checkpoint | str, device: str) -> Opened:
     """Open a checkpoint, choose device and number type; imports torch."""
-    from napari_cytodino.inference import pick_device, pick_dtype
+    from napari_cytodino.inference import on_device
 
-    checkpoint = open_checkpoint(source)
-    found = pick_device(device)
-    dtype = pick_dtype("auto", found.kind, checkpoint.calibrated)
-    if dtype != checkpoint.dtype:
-        # its thresholds are those that were measured in this type
-        checkpoint = checkpoint.for_dtype(dtype)
-    name = f"{found.name}, {dtype}"
+    checkpoint, found = on_device(open_checkpoint(source), device)
+    name = f"{found.name}, {checkpoint.dtype}"
     text = f"{name}: {found.why}" if found.why else name
     return Opened(checkpoint, text)
 
@@ -114,48 +103,17 @@ def classify_steps(
     if request.rows is not None:
         rows = np.array(request.rows, np.int64)
     answers = models.answers(checkpoint, request.device, request.batch_size)
-    crops = crop_batches(reading, cells, rows, side, answers.classifier.batch_size)
+    size = answers.classifier.batch_size
+    crops = crops_of(reading.source, cells, rows, side, size)
     for batch in answers.run(crops, cancelled):
         yield replace(batch, rows=rows[batch.rows])
-
-
-@dataclass(frozen=True)
-class _Picked:
-    """Some crops of a stack, as a series of their own."""
-
-    stack: CropStack
-    rows: npt.NDArray[np.int64]
-
-    @property
-    def count(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.stack.shape
-
-    def source(self, row: int) -> ImageSource:
-        return self.stack.source(int(self.rows[row]))
-
-
-def crop_batches(
-    reading: CellsReading,
-    cells: Cells,
-    rows: npt.NDArray[np.int64],
-    side: int,
-    batch_size: int,
-) -> Iterator[CropBatch]:
-    """Cut the crops of some rows; rows of the batches count within `rows`."""
-    if isinstance(reading.source, CropStack):
-        return iter_series(_Picked(reading.source.held(), rows), side, batch_size)
-    return iter_crops(reading.source, cells.take(rows), side, batch_size)
 
 
 def crop_picture(
     reading: CellsReading, cells: Cells, row: int, side: int
 ) -> npt.NDArray[np.uint8] | None:
     """Return the picture of one cell, None where it cannot be read."""
-    batch = next(iter(crop_batches(reading, cells, np.array([row]), side, 1)))
+    batch = next(crops_of(reading.source, cells, np.array([row]), side, 1))
     return batch.pixels[0] if batch.readable[0] else None
 
 

@@ -12,7 +12,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_cytodino.widgets.workers import steps as work
+from napari_cytodino.cells import crops_of
 from napari_cytodino.widgets.workers.worker import Worker
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def cut(
     try:
         return [
             (int(wanted[place]), pixels if readable else None)
-            for batch in work.crop_batches(reading, cells, wanted, side, BATCH)
+            for batch in crops_of(reading.source, cells, wanted, side, BATCH)
             for place, pixels, readable in zip(
                 batch.rows, batch.pixels, batch.readable, strict=True
             )
