@@ -1,5 +1,6 @@
 """What the report of a case says, as data."""
 
+import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -17,7 +18,9 @@ from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.load("mll21")
 VOID = {"meta", "img", "br"}
-EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>$body '&\x00\ud800"
+EVIL = (
+    "\"><script>alert(1)</script><img src=x onerror=alert(1)>$body '&\x00\ud800\u202e\r"
+)
 
 
 class Page(HTMLParser):
@@ -130,6 +133,9 @@ def test_texts_of_others_stay_texts():
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 1
     assert page.text.count("<script>alert(1)</script>") >= 15
     html.encode("utf-8")
+    # no mark that hides or turns a text around comes through, in attributes either
+    kinds = {unicodedata.category(letter) for letter in set(html) - {"\n"}}
+    assert not any(kind.startswith("C") for kind in kinds)
 
 
 def test_urgent_cells_are_shown_first_then_corrected_then_flagged():

@@ -1,21 +1,19 @@
 """Alerts, readers, agreement, pictures and provenance are told as they are."""
 
+import io
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from napari_cytodino.case_report._sections import (
     LEVEL_SIGNS,
-    PAIRS,
-    agreements,
-    alert_list,
     cell_pictures,
-    foot,
-    head,
-    making,
+    moment,
 )
+from napari_cytodino.case_report.page import PAIRS, case_report
 from napari_cytodino.case_report.report import CaseReport
 from napari_cytodino.common.provenance import RESEARCH_USE, Provenance
 from napari_cytodino.results.alerts import LEVELS, AlertRules
@@ -44,6 +42,16 @@ def plain(html):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
+def section(report, title):
+    """Return the HTML of a section of the report; empty where there is none."""
+    page = case_report(report)
+    return next((p for p in page.split("<section>") if f"<h2>{title}</h2>" in p), "")
+
+
+def head(report):
+    return plain(case_report(report).partition("</header>")[0])
+
+
 AUTO = ("NGS", "", "", "auto")
 
 
@@ -54,7 +62,7 @@ def test_every_level_has_a_shape_and_a_word():
 
 def test_alerts_in_order_with_what_is_open():
     report = case([("FGC", "", "", "review"), AUTO], unsettled=3)
-    told = alert_list(report)
+    told = section(report, "Alerts")
     levels = re.findall(r'<li class="(\w+)">', told)
     assert levels == ["urgent", "review", "quality", "quality"]
     assert "▲ Urgent Cells called Auer-rod bundle cell (faggot cell): 1" in plain(told)
@@ -64,7 +72,7 @@ def test_alerts_in_order_with_what_is_open():
 
 def test_no_alert_is_no_all_clear():
     report = case([AUTO], rules=AlertRules(()), remark="Stain <pale>")
-    told = alert_list(report)
+    told = section(report, "Alerts")
     assert "no all-clear" in told
     assert "<li" not in told
     assert "Stain &lt;pale&gt;" in told
@@ -93,7 +101,7 @@ def test_agreement_level_by_level():
     second = {i: line[min(4, i % 5 + (i % 7 == 0))] for i in range(40)}
     second[1] = "not_a_cell"
     found = agreement(first, second, TAXONOMY, names=("the model", "Ann"))
-    told = agreements(case([AUTO], agreements=(found,)))
+    told = section(case([AUTO], agreements=(found,)), "Agreement")
     assert "<h3>The model and Ann</h3>" in told
     value = f"<td>{found.classes.agreed} of 40"
     assert value in told
@@ -110,7 +118,7 @@ def test_agreement_level_by_level():
 def test_weights_are_left_out_where_they_change_nothing():
     calls = {0: "PEB", 1: "EBO", 2: "EBO"}
     found = agreement(calls, {**calls, 2: "PEB"}, TAXONOMY)
-    told = agreements(case([AUTO], agreements=(found,)))
+    told = section(case([AUTO], agreements=(found,)), "Agreement")
     assert "Erythroid: stage" in told
     assert "Erythroid: stage beside" not in told
 
@@ -120,11 +128,13 @@ def test_many_kinds_of_disagreement_are_summed_up():
     found = agreement(
         dict(enumerate(codes)), dict(enumerate(codes[1:] + codes[:1])), TAXONOMY
     )
-    told = agreements(case([AUTO], agreements=(found,)))
+    told = section(case([AUTO], agreements=(found,)), "Agreement")
     assert f"and {len(codes) - PAIRS} other kinds" in told
-    assert agreements(case([AUTO])) == ""
+    assert section(case([AUTO]), "Agreement") == ""
     same = agreement({0: "NGS"}, {0: "NGS"}, TAXONOMY)
-    assert "called differently" not in agreements(case([AUTO], agreements=(same,)))
+    assert "called differently" not in section(
+        case([AUTO], agreements=(same,)), "Agreement"
+    )
 
 
 def test_pictures_by_what_they_are_shown_for():
@@ -139,7 +149,7 @@ def test_pictures_by_what_they_are_shown_for():
     rows = np.arange(6) * 10
     pictures = dict.fromkeys([40, 30, 20, 10, 0, 999], PIXELS)
     report = case(lines, rows=rows, pictures=pictures, picture_note="Each 25 µm wide.")
-    told = cell_pictures(report)
+    told = section(report, "Cells")
     sections = re.split(r"<h3>", told)[1:]
     assert [s.split("</h3>")[0] for s in sections] == [
         "Of an urgent alert: to be confirmed by eye",
@@ -155,19 +165,19 @@ def test_pictures_by_what_they_are_shown_for():
     assert "open · 103 model: MMZ" in flagged
     assert "NGS · 102" in other
     assert "Each 25 µm wide." in told
-    assert cell_pictures(case(lines)) == ""
+    assert section(case(lines), "Cells") == ""
 
 
 def test_a_long_reason_is_cut():
     report = case([("NGS", "", "", "review")], pictures={0: PIXELS})
     report.table["reason"] = "x" * 500
-    told = plain(cell_pictures(report))
+    told = plain(section(report, "Cells"))
     assert "x" * 89 + "…" in told
     assert "x" * 90 not in told
 
 
 def test_what_a_second_laboratory_must_know():
-    told = making(case([AUTO], image_hash="feed", synthetic=True))
+    told = section(case([AUTO], image_hash="feed", synthetic=True), "How it was made")
     for words in (
         "At most 5 % wrong.", "smear.tif", "feed", "ab" * 32, "temperature 1.5",
         "starter (knows synthetic cells only)", "numpy", "21 classes", "BLA",
@@ -187,9 +197,24 @@ def test_what_a_second_laboratory_must_know():
     ],
 )
 def test_the_guarantee_in_force(given, policy, told):
-    found = making(case([AUTO], guarantee=given, policy=policy))
+    found = section(case([AUTO], guarantee=given, policy=policy), "How it was made")
     assert f"<dt>Guarantee in force</dt><dd>{told}</dd>" in found
 
 
 def test_what_it_is_not():
-    assert RESEARCH_USE in foot(case([AUTO]))
+    foot = case_report(case([AUTO])).partition("<footer>")[2]
+    assert RESEARCH_USE in foot
+
+
+def test_a_picture_keeps_its_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    report = case([AUTO], pictures={0: pixels})
+    ((cell,),) = [group.cells for group in cell_pictures(report)]
+    back = np.asarray(Image.open(io.BytesIO(cell.png)))
+    assert (back == pixels).all()
+    assert f'alt="Cell {cell.label}: NGS; model: NGS 0.90"' in section(report, "Cells")
+
+
+def test_moments_are_written_for_people():
+    assert moment("2026-11-22T09:30:00+01:00") == "2026-11-22 08:30 UTC"
+    assert moment("yesterday") == "yesterday"

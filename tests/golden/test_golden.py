@@ -14,6 +14,7 @@ import math
 import re
 import subprocess
 import sys
+from html import unescape
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,12 @@ def tables_differ(one: Path, other: Path) -> str:
     return ""
 
 
+def pieces(page: str) -> list[str]:
+    """Return the tags and texts of a page, without the white space between."""
+    found = (" ".join(piece.split()) for piece in re.split(r"(<[^>]*>)", page))
+    return [unescape(piece) for piece in found if piece]
+
+
 def differ(one: Path, other: Path) -> str:
     """Return the first difference of two files; empty where there is none."""
     if one.suffix == ".csv":
@@ -103,7 +110,8 @@ def differ(one: Path, other: Path) -> str:
             return values_differ(*map(json.loads, texts))
         except ValueError as error:
             return f"no JSON: {error}"
-    for number, pair in enumerate(zip_longest(*(t.splitlines() for t in texts)), 1):
+    split = pieces if one.suffix == ".html" else str.splitlines
+    for number, pair in enumerate(zip_longest(*map(split, texts)), 1):
         if None in pair or texts_differ(*pair):
             return f"line {number}: {pair[0]!r} was, {pair[1]!r} is"
     return ""

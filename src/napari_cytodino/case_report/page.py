@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from string import Template
 from typing import TYPE_CHECKING
 
-from napari_cytodino.case_report._counts import count_table, key_figures
-from napari_cytodino.case_report._sections import (
-    agreements,
-    alert_list,
-    cell_pictures,
-    foot,
-    head,
-    making,
-)
-from napari_cytodino.case_report._text import clean
-from napari_cytodino.common import atomic_write
+from napari_cytodino.case_report import _sections as sections
+from napari_cytodino.case_report._chart import lineage_chart
+from napari_cytodino.common import atomic_write, render_html
+from napari_cytodino.results import SAMPLING_ONLY, grey_zone_sentence
+from napari_cytodino.stats import FORMULA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,21 +16,36 @@ if TYPE_CHECKING:
     from napari_cytodino.case_report.report import CaseReport
 
 
+PAIRS = 12
+"""Kinds of disagreement that are listed."""
+
+
 def case_report(report: CaseReport) -> str:
     """Return the report as HTML that loads nothing, runs nothing and prints on A4."""
-    body = [
-        head(report),
-        alert_list(report),
-        key_figures(report),
-        count_table(report),
-        agreements(report),
-        cell_pictures(report),
-        making(report),
-        foot(report),
-    ]
-    file = resources.files("napari_cytodino.case_report") / "page.html"
-    page = Template(file.read_text(encoding="utf-8"))
-    return page.substitute(title=clean(f"Case {report.case}"), body="\n".join(body))
+    found = report.differential
+    by_model = sections.cells_by_model(report)
+    return render_html(
+        "case_report/page.html",
+        report=report,
+        readers=sections.ranked_readers(report),
+        alerts=sections.ranked_alerts(report),
+        signs=sections.LEVEL_SIGNS,
+        chart=lineage_chart(found),
+        counted=(found.total, by_model[0]),
+        without_class=(found.without_class, by_model[1]),
+        flagged=sections.flagged_cells(report),
+        grey_zone=grey_zone_sentence(found),
+        sampling_only=SAMPLING_ONLY,
+        agreements=[
+            (one, sections.agreement_rows(one), sections.disagreement_kinds(one))
+            for one in report.agreements
+        ],
+        PAIRS=PAIRS,
+        formula=FORMULA,
+        pictures=sections.cell_pictures(report),
+        words=sections.verdict_words,
+        moment=sections.moment,
+    )
 
 
 def write_case_report(report: CaseReport, path: Path) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +19,6 @@ from napari_cytodino.training.evaluation.report import About
 from napari_cytodino.training.metrics.scores import all_scores
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
 from napari_cytodino.uncertainty.labelled import TestCells
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MLL = Taxonomy.load("mll21")
 VOID = {"meta", "img"}
@@ -175,9 +174,42 @@ def test_names_from_data_are_no_markup() -> None:
     assert odd.name in text
 
 
+def poisoned(value: Any, evil: str) -> Any:
+    """Return a value of JSON whose texts are all evil, but those that are codes."""
+    if isinstance(value, dict):
+        codes = ("key", "code", "risk", "versions")
+        return {
+            name: one if name in codes else poisoned(one, evil)
+            for name, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [poisoned(one, evil) for one in value]
+    return evil if isinstance(value, str) else value
+
+
+def test_no_text_at_all_is_markup_or_hidden() -> None:
+    evil = (
+        "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&\x00\ud800\u202e\r"
+    )
+    found = poisoned(results(groups=True), evil)
+    found["about"] |= {"versions": {evil: evil}, "notes": [evil]}
+    found["by_source"] = {evil * n: found["by_source"]["east"] for n in (1, 2)}
+    found["stage_kappas"] = {evil: {"kappa": None, "n": 0}}
+    html = render(found, MLL, [(Path(__file__), evil, evil)])
+    page = parse(html)
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) == 1
+    assert images[0]["alt"] == evil[:-4] + 4 * "\ufffd"
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "".join(page.text).count("<script>alert(1)</script>") >= 30
+    html.encode("utf-8")
+    kinds = {unicodedata.category(letter) for letter in set(html) - {"\n"}}
+    assert not any(kind.startswith("C") for kind in kinds)
+
+
 def test_the_units_of_the_intervals_are_told() -> None:
     alone = "".join(parse(render(results(), MLL, [])).text)
     assert "bootstrap samples of cells" in alone
     together = "".join(parse(render(results(groups=True), MLL, [])).text)
     assert "bootstrap samples of groups" in together
-    assert "Patients or groups12" in together
+    assert re.search(r"Patients or groups\s*12\b", together)

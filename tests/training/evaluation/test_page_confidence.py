@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import asdict
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from napari_cytodino.stats.fixed_sequence import curve_of
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
-from napari_cytodino.training.evaluation._page_confidence import doubt_sections
+from napari_cytodino.training.evaluation._page import render
+from napari_cytodino.training.evaluation.report import About
 from napari_cytodino.training.metrics.scores import all_scores
 from napari_cytodino.uncertainty.calibration import MissedCritical
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
@@ -67,9 +69,13 @@ def found(made: Calibration) -> Any:
 
 
 def text_of(found: Any) -> str:
-    html = "\n".join(doubt_sections(found))
+    """Return the text of the sections from "Confidence" to the figures."""
+    about = {**asdict(About("A try", "demo", "ab" * 32, "by image")), "taxonomy": ""}
+    html = render({"notice": "", "about": about, **found}, MLL, [])
     assert "<script" not in html
-    return unescape(re.sub(r"<[^>]+>", "", html))
+    html = html.partition("<h2>Confidence</h2>")[2].partition("<h2>Figures</h2>")[0]
+    assert html
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
 
 
 def test_every_measure_is_there_with_its_meaning(found: Any) -> None:
