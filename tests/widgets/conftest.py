@@ -258,7 +258,7 @@ class Pictured:
     went: list[int] = field(default_factory=list)
 
     @property
-    def picture(self) -> Pictured:
+    def canvas(self) -> Pictured:
         return self
 
     def fly_to_selected(self) -> None:
