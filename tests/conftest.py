@@ -364,8 +364,8 @@ def make_field() -> Callable[..., Field]:
         batch = PredictionBatch(np.arange(count), logits, width, every)
         whole = Predictions.empty(count, 21, 3).with_batches([batch])
         policy = DecisionPolicy()
-        rows = {int(label): row for row, label in enumerate(cells.label)}
-        said = {rows[label]: words for label, words in (reviews or {}).items()}
+        rows, known = enumerate(cells.label.tolist()), reviews or {}
+        said = {row: known[label] for row, label in rows if label in known}
         table = build_table(cells, whole, taxonomy, policy, said)
         table = with_file_columns(
             table, cells, whole, taxonomy, policy, image=image, checkpoint="demo@0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from math import isfinite, prod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,7 @@ def iter_crops(
         yield CropBatch(rows, pixels, np.array(readable))
 
 
+@runtime_checkable
 class CropSeries(Protocol):
     """Single cells, one picture each: a stack in memory or a folder of files."""
 
@@ -139,9 +140,9 @@ def crops_of(
     source
         The image, or ready-made crops in the order of `cells`.
     """
-    if isinstance(source, ImageSource):
-        return iter_crops(source, cells.take(rows), side, batch_size)
-    return iter_series(source, side, batch_size, rows)
+    if isinstance(source, CropSeries):
+        return iter_series(source, side, batch_size, rows)
+    return iter_crops(source, cells.take(rows), side, batch_size)
 
 
 def _fill_middle(series: CropSeries, row: int, out: npt.NDArray[np.uint8]) -> bool:

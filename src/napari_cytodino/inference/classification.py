@@ -10,6 +10,7 @@ import numpy as np
 from napari_cytodino.cells import (
     Cells,
     CropBatch,
+    CropSeries,
     cells_from_crops,
     cells_from_labels,
     crop_side,
@@ -160,7 +161,7 @@ def collect(
 def _intake(
     image: Any, cells: Any, side: int, batch_size: int
 ) -> tuple[Iterator[CropBatch], Cells]:
-    if not isinstance(image, ImageSource) and hasattr(image, "source"):
+    if isinstance(image, CropSeries):
         found = cells_from_crops(image.count, side)
         return iter_series(image, side, batch_size), found
     source = image if isinstance(image, ImageSource) else ImageSource(image)

@@ -54,8 +54,8 @@ def exported(
     batch = PredictionBatch(
         np.arange(n), logits, np.zeros((n, 2), np.float16), np.ones(n, bool)
     )
-    rows = {int(label): row for row, label in enumerate(cells.label)}
-    said = {rows[label]: words for label, words in reviews.items()}
+    labels = cells.label.tolist()
+    said = {row: reviews[n] for row, n in enumerate(labels) if n in reviews}
     predictions = Predictions.empty(n, len(CODES), 2).with_batches([batch])
     policy = DecisionPolicy()
     table = build_table(cells, predictions, TAXONOMY, policy, said)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari_cytodino.widgets.picture.result_layers import CLASSES, SELECTED
 
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.widgets.canvas.canvas import SHOWN
+from napari_cytodino.widgets.canvas.result_layers import CLASSES, SELECTED
 from napari_cytodino.widgets.session.messages import CellsReading
 
 
