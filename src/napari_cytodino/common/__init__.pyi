@@ -4,6 +4,7 @@ from .errors import CytoDinoError as CytoDinoError
 from .errors import InputError as InputError
 from .errors import StoppedError as StoppedError
 from .files import atomic_write as atomic_write
+from .files import parse_toml as parse_toml
 from .files import read_toml as read_toml
 from .html import MISSING as MISSING
 from .html import Markup as Markup
@@ -21,6 +22,8 @@ from .html import table as table
 from .provenance import RESEARCH_USE as RESEARCH_USE
 from .provenance import Provenance as Provenance
 from .provenance import versions as versions
+from .records import read_record as read_record
+from .records import record as record
 from .threads import cores as cores
 from .threads import in_threads as in_threads
 from .threads import no_progress as no_progress
