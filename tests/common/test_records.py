@@ -12,16 +12,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.common.records import MOST_FAULTS, read_record, record
-
-
-def even(value: int) -> int:
-    if value % 2:
-        raise ValueError("an even number")
-    return value
+from napari_cytodino.common.records import MOST_FAULTS, must_be, read_record, record
 
 
 @record
@@ -29,8 +23,12 @@ class Part:
     size: Annotated[int, Field(ge=1, lt=9)] = 1
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
     kind: Literal["round", "flat"] = "round"
-    pair: Annotated[int, AfterValidator(even)] = 2
+    pair: Annotated[int, must_be("an even number", lambda n: n % 2 == 0)] = 2
     pairs: tuple[Annotated[float, Field(ge=0)], float] = (1.0, 2.0)
+
+    def __post_init__(self) -> None:
+        if self.size == 3 and self.kind == "flat":
+            raise ValueError("what is flat cannot be 3 in size")
 
 
 @record
@@ -92,6 +90,7 @@ def test_records_are_frozen() -> None:
         ({"part": {"pairs": [-1, 2]}}, "part.pairs[0] is -1, but must be 0 or more"),
         ({"part": {"pairs": [1]}}, "'part.pairs[1]' is missing, so add it"),
         ({"part": {"pairs": "ab"}}, "part.pairs is 'ab', but must be a list"),
+        ({"parts": [{}, {"size": 3, "kind": "flat"}]}, "parts[1]: what is flat"),
         ({"parts": []}, "parts is [], but must be a list of at least 1"),
         ({"part": 3}, "part is 3, but must be a table"),
         ({"part": None}, "part is None, but must be a table"),
@@ -136,6 +135,8 @@ def test_what_is_no_table_at_all_is_refused() -> None:
 def test_in_code_it_is_the_same_refusal() -> None:
     with pytest.raises(InputError, match=r"^Part: size is 0, but must be 1 or more\.$"):
         Part(size=0)
+    with pytest.raises(InputError, match=r"^Part: what is flat cannot be 3 in size\.$"):
+        Part(size=3, kind="flat")
     with pytest.raises(InputError, match="share is 2, but must be 1 or less"):
         replace(Part(), share=2)
     with pytest.raises(InputError, match="name it otherwise"):

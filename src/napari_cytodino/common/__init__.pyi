@@ -22,6 +22,7 @@ from .html import table as table
 from .provenance import RESEARCH_USE as RESEARCH_USE
 from .provenance import Provenance as Provenance
 from .provenance import versions as versions
+from .records import must_be as must_be
 from .records import read_record as read_record
 from .records import record as record
 from .threads import cores as cores

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import field, fields, is_dataclass
 from functools import wraps
-from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from napari_cytodino.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -35,9 +45,14 @@ _MUST_BE = {
     "too_long": "a list of at most {max_length}",
     "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
+    "string_pattern_mismatch": "like {pattern}",
     "value_error": "{error}",
 }
 """What pydantic calls a fault -> what a value must be instead."""
+
+
+_VALUES = (str, int, float, list, tuple)
+"""What is no table."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -45,8 +60,8 @@ def record(kind: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose values are always as its fields say.
 
     A whole number is taken for a number, but true is no number, and neither NaN nor
-    infinity is one. A validator raises a `ValueError` that says what the value must be;
-    ``__post_init__`` checks what concerns several fields.
+    infinity is one. What concerns several fields is for ``__post_init__`` to check; it
+    raises a `ValueError` with a sentence of its own.
 
     Raises
     ------
@@ -65,6 +80,25 @@ def record(kind: type[T]) -> type[T]:
 
     made.__init__ = checked
     return kind
+
+
+def must_be(what: str, good: Callable[[Any], object]) -> AfterValidator:
+    """Give an annotation for values that a function is to judge.
+
+    Parameters
+    ----------
+    what : str
+        What the value must be, in words.
+    good : callable
+        Whether it is.
+    """
+
+    def checked(value: T) -> T:
+        if not good(value):
+            raise ValueError(what)
+        return value
+
+    return AfterValidator(checked)
 
 
 def read_record(kind: type[T], content: Any, where: str) -> T:
@@ -105,8 +139,12 @@ def _refused(error: ValidationError, kind: type, where: str) -> InputError:
 def _fault(fault: dict[str, Any], kind: type) -> str:
     """Say where a value lies, what it is and what it must be."""
     steps = fault["loc"]
+    if steps and isinstance(steps[0], int):
+        # an argument without its name
+        steps = (fields(kind)[steps[0]].name, *steps[1:])  # type: ignore[arg-type]
     place = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
     place = place.removeprefix(".") or "it"
+    context = fault.get("ctx", {})
     match fault["type"]:
         case "missing":
             return f"'{place}' is missing, so add it"
@@ -115,9 +153,13 @@ def _fault(fault: dict[str, Any], kind: type) -> str:
             return f"'{place}' is an unknown field; known are {known}"
         case "json_invalid":
             return f"{fault['ctx']['error']}, so correct it"
+    if fault["type"] == "value_error" and not isinstance(fault["input"], _VALUES):
+        return (
+            f"{place}: {fault['ctx']['error']}" if steps else str(fault["ctx"]["error"])
+        )
     must = fault["msg"]
     if fault["type"] in _MUST_BE:
-        must = _MUST_BE[fault["type"]].format_map(fault.get("ctx", {}))
+        must = _MUST_BE[fault["type"]].format_map(context)
     value = repr(fault["input"])
     shown = value if len(value) <= 200 else f"{value[:190]} ..."
     return f"{place} is {shown}, but must be {must}"
@@ -126,7 +168,7 @@ def _fault(fault: dict[str, Any], kind: type) -> str:
 def _table(kind: Any, steps: tuple[int | str, ...]) -> Any:
     """Return the record that lies at a place within another."""
     for step in steps:
-        if isinstance(step, str):
-            hint = get_type_hints(kind)[step]
-            kind = next(h for h in (hint, *get_args(hint)) if is_dataclass(h))
+        # a place in a list and a key of a mapping are no fields
+        hint = get_type_hints(kind).get(str(step))
+        kind = next((h for h in (hint, *get_args(hint)) if is_dataclass(h)), kind)
     return kind

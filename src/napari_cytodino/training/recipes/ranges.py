@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, must_be
 
 T = TypeVar("T")
 
@@ -28,13 +28,9 @@ Deviation = Annotated[float, Field(ge=0.001, le=1)]
 """Of a channel."""
 
 
-def _lower_first(ends: tuple[T, T]) -> tuple[T, T]:
-    if not ends[0] <= ends[1]:  # type: ignore[operator]
-        raise ValueError("two numbers, the lower first")
-    return ends
-
-
-Range = Annotated[tuple[T, T], AfterValidator(_lower_first)]
+Range = Annotated[
+    tuple[T, T], must_be("two numbers, the lower first", lambda v: v[0] <= v[1])
+]
 """From the lower to the higher."""
 
 
