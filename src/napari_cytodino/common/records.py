@@ -138,28 +138,23 @@ def _refused(error: ValidationError, kind: type, where: str) -> InputError:
 
 def _fault(fault: dict[str, Any], kind: type) -> str:
     """Say where a value lies, what it is and what it must be."""
-    steps = fault["loc"]
+    steps, name, context = fault["loc"], fault["type"], fault.get("ctx", {})
     if steps and isinstance(steps[0], int):
         # an argument without its name
-        steps = (fields(kind)[steps[0]].name, *steps[1:])  # type: ignore[arg-type]
+        steps = (fields(kind)[steps[0]].name, *steps[1:])
     place = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
     place = place.removeprefix(".") or "it"
-    context = fault.get("ctx", {})
-    match fault["type"]:
+    match name:
         case "missing":
             return f"'{place}' is missing, so add it"
         case "unexpected_keyword_argument":
             known = ", ".join(f.name for f in fields(_table(kind, steps[:-1])))
             return f"'{place}' is an unknown field; known are {known}"
         case "json_invalid":
-            return f"{fault['ctx']['error']}, so correct it"
-    if fault["type"] == "value_error" and not isinstance(fault["input"], _VALUES):
-        return (
-            f"{place}: {fault['ctx']['error']}" if steps else str(fault["ctx"]["error"])
-        )
-    must = fault["msg"]
-    if fault["type"] in _MUST_BE:
-        must = _MUST_BE[fault["type"]].format_map(context)
+            return f"{context['error']}, so correct it"
+        case "value_error" if not isinstance(fault["input"], _VALUES):
+            return f"{place}: {context['error']}" if steps else str(context["error"])
+    must = _MUST_BE[name].format_map(context) if name in _MUST_BE else fault["msg"]
     value = repr(fault["input"])
     shown = value if len(value) <= 200 else f"{value[:190]} ..."
     return f"{place} is {shown}, but must be {must}"
