@@ -98,13 +98,22 @@ def test_toml_of_a_user_is_read(tmp_path):
         b"a = [{b = [9223372036854775808]}]",
         b"a = " + b"9" * 5000,
         b" " * (LARGEST_TOML + 1),
+        b"a = [2020-01-01]",
+        b"a = 07:32:00",
     ],
-    ids=["no text", "no TOML", "deep", "65 bits", "many digits", "long"],
+    ids=["no text", "no TOML", "deep", "65 bits", "digits", "long", "date", "time"],
 )
-def test_toml_that_is_none_is_a_value_error(tmp_path, content):
+def test_toml_that_is_none_is_refused(tmp_path, content):
     (tmp_path / "a.toml").write_bytes(content)
-    with pytest.raises(ValueError, match=r"."):
-        read_toml(tmp_path / "a.toml")
+    with pytest.raises(
+        InputError, match=r"a\.toml cannot be read \(not .*\): mend it\."
+    ):
+        read_toml(tmp_path / "a.toml", "mend it")
+
+
+def test_toml_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"b\.toml cannot be read \(No such file"):
+        read_toml(tmp_path / "b.toml")
 
 
 def test_json_is_whole_or_as_it_was(tmp_path):

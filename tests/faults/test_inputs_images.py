@@ -31,8 +31,6 @@ from layouts import locked, spread
 
 bench = benches.bench
 classifier = benches.classifier
-demo = benches.demo
-smear = benches.smear
 told = benches.told
 no_case_of_the_users = benches.no_case_of_the_users
 

@@ -30,8 +30,6 @@ import benches
 bench = benches.bench
 chosen = benches.chosen
 classifier = benches.classifier
-demo = benches.demo
-smear = benches.smear
 told = benches.told
 no_case_of_the_users = benches.no_case_of_the_users
 

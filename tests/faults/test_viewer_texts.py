@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from napari_cytodino.checkpoints.checkpoint import Checkpoint
 
 classifier = benches.classifier
-demo = benches.demo
-smear = benches.smear
 no_case_of_the_users = benches.no_case_of_the_users
 
 pytestmark = pytest.mark.filterwarnings(benches.NAPARIS_OWN)

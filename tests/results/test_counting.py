@@ -70,17 +70,17 @@ def test_a_taxonomy_without_blasts():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("target = 0", "target 0"),
-        ("target = 299.5", "target 299.5"),
-        ("target = true", "target True"),
+        ("target = 0", "target is 0, but"),
+        ("target = 299.5", "target is 299.5, but"),
+        ("target = true", "target is True, but"),
         ("thresholds = [20, 5]", "ascending"),
-        ('thresholds = ["20"]', "'20' is no number"),
-        ("thresholds = [120]", "120 is not between"),
+        ('thresholds = ["20"]', "'20', but must be a number"),
+        ("thresholds = [120]", "120, but must be less than 100"),
         ("thresholds = 20", "must be a list"),
-        ('counted = ["NGS", "NGS"]', "counted has 'NGS' twice"),
-        ('erythroid = ["NGS"]', "'NGS' is both"),
-        ('blasts_in_me = "no"', "blasts_in_me 'no'"),
-        ("goal = 5", "names 'goal'"),
+        ('counted = ["NGS", "NGS"]', "names no class twice"),
+        ('erythroid = ["NGS"]', "NGS cannot be both"),
+        ('blasts_in_me = "no"', "blasts_in_me is 'no'"),
+        ("goal = 5", "'goal' is an unknown field"),
         ("target =", "cannot be read"),
     ],
 )
@@ -90,7 +90,7 @@ def test_nonsense_is_refused_by_name(tmp_path, text, told):
 
 
 def test_every_fault_is_told_at_once(tmp_path):
-    with pytest.raises(InputError, match=r"target -1 .*threshold 0 "):
+    with pytest.raises(InputError, match=r"target is -1, .*thresholds\[0\] is 0, "):
         read(tmp_path, "target = -1\nthresholds = [0]")
 
 

@@ -47,8 +47,8 @@ def test_a_users_file_changes_what_it_names(tmp_path: Path) -> None:
         ('[classes]\nNGS = "banana"', "NGS = 'banana' is no key"),
         ('[classes]\nNGS = "Space"', "'Space' is given to accept and NGS"),
         ('[actions]\nfly = "Q"', "gives a key to 'fly'"),
-        ("[classes]\nNGS = 4", "must hold lines like"),
-        ("[classes", "is not valid TOML"),
+        ("[classes]\nNGS = 4", "classes.NGS is 4, but must be a text"),
+        ("[classes", "not valid TOML"),
     ],
 )
 def test_faults_are_told(tmp_path: Path, text: str, message: str) -> None:

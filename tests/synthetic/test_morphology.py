@@ -73,8 +73,8 @@ def test_an_unknown_key_is_named_with_its_place(part: str | None) -> None:
         table["wings"] = 2
     else:
         table[part] = {**MINIMAL[part], "wings": 2}
-    where = "AAA" if part is None else f"AAA.{part}"
-    with pytest.raises(InputError, match=rf"\[{where}\] has unknown keys wings"):
+    where = "wings" if part is None else f"{part}.wings"
+    with pytest.raises(InputError, match=rf"\[AAA\]: '{where}' is an unknown field"):
         parse_morphologies({"AAA": table})
 
 

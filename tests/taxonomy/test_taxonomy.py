@@ -162,13 +162,15 @@ def test_a_slip_in_a_users_tree_is_told(tmp_path):
     with pytest.raises(InputError, match="names KCS, neither a class"):
         Taxonomy.load(path)
     path.write_text(text.replace("length = 6", 'length = "six"'))
-    with pytest.raises(InputError, match="lacks or misnames"):
+    with pytest.raises(InputError, match=r"length is 'six', but must be a number"):
         Taxonomy.load(path)
     path.write_text(text.replace("factor = 2\n", "factor = -2\n"))
-    with pytest.raises(InputError, match="cost -2 of FGC is not above 0"):
+    with pytest.raises(InputError, match=r"cost -2\.0 of FGC is not above 0"):
         Taxonomy.load(path)
     path.write_text(text.replace("ordered", "in_order"))
-    with pytest.raises(InputError, match="Branch has no field in_order"):
+    with pytest.raises(
+        InputError, match=r"in_order' is an unknown field; known are parts"
+    ):
         Taxonomy.load(path)
 
 
@@ -229,7 +231,7 @@ def test_fields_missing_or_unknown(content):
         Taxonomy.from_dict(content)
     content["classes"][0]["risk"] = "none"
     content["classes"][0]["colours"] = "#000000"
-    with pytest.raises(InputError, match="no field colours"):
+    with pytest.raises(InputError, match="colours' is an unknown field"):
         Taxonomy.from_dict(content)
 
 
@@ -258,21 +260,27 @@ def test_values_that_steer_or_are_of_another_kind_are_refused(
     content, part, field, value
 ):
     content[part][0][field] = value
-    with pytest.raises(InputError, match=r"plain text|no (str|int|bool)"):
+    with pytest.raises(
+        InputError,
+        match=r"plain text|must be (a text|a whole number|true or)|hex escape",
+    ):
         Taxonomy.from_dict(content)
 
 
 @pytest.mark.parametrize("value", [None, 3, "abc", [3], [[]], {"a": 1}])
 @pytest.mark.parametrize("part", ["classes", "lineages", "tree", "costs"])
 def test_parts_of_another_kind_are_refused(content, part, value):
-    with pytest.raises(InputError, match=r"lacks or misnames|cannot be used"):
+    with pytest.raises(
+        InputError,
+        match=rf"{part} is .*but must be a list|but must be a table|cannot be used",
+    ):
         Taxonomy.from_dict(content | {part: value})
 
 
 def test_a_taxonomy_without_end_is_refused_at_once(content):
     first = content["classes"][0]
     content["classes"] = [{**first, "code": f"c{i}"} for i in range(20_000)]
-    with pytest.raises(InputError, match="more than 200 classes"):
+    with pytest.raises(InputError, match="a list of at most 200"):
         Taxonomy.from_dict(content)
     with pytest.raises(InputError, match="plain text"):
         Taxonomy.from_dict(content | {"title": "<img src=x>", "classes": [first] * 2})

@@ -154,12 +154,9 @@ def test_neighbours_are_taken_from_the_classes_at_hand() -> None:
     [
         (Branch(("a", "b"), 0.0), "0.0 long"),
         (Branch(("a", "b"), -1.0), "-1.0 long"),
-        (Branch(("a", "b"), float("nan")), "nan long"),
-        (Branch(("a", "b"), float("inf")), "inf long"),
         (Branch(("a", "b"), 1e4), "long, not up to 1000"),
         (Branch(("a", "a", "b"), 1.0), "holds a class twice"),
         (Branch((), 1.0), "is empty"),
-        (Branch(("a", "b"), 1.0, ordered="yes"), "'yes' as 'ordered'"),
         (Branch(("a", "b"), 1.0, name="a"), "has the code of a class"),
         (Branch(("a", "c"), 1.0), "does not join a, b"),
         (Branch(tuple(f"n{i}" for i in range(LARGEST)), 1.0), "more than 200"),
@@ -167,6 +164,14 @@ def test_neighbours_are_taken_from_the_classes_at_hand() -> None:
 )
 def test_faults_are_told(branch: Branch, word: str) -> None:
     assert any(word in fault for fault in tree_faults((branch,), ("a", "b")))
+
+
+@pytest.mark.parametrize("length", [float("nan"), float("inf"), True, "1"])
+def test_a_length_is_a_finite_number(length: float) -> None:
+    with pytest.raises(
+        InputError, match=r"^Branch: length is .* must be a (finite )?n"
+    ):
+        Branch(("a", "b"), length)
 
 
 def test_a_class_may_not_stand_in_two_parts_of_a_branch() -> None:

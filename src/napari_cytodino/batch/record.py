@@ -6,10 +6,19 @@ import csv
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, field
+from typing import TYPE_CHECKING, Annotated, Any
 
-from napari_cytodino.common import atomic_write, first_changed, sha256
+from pydantic import Field
+
+from napari_cytodino.common import (
+    InputError,
+    atomic_write,
+    first_changed,
+    record,
+    sha256,
+)
+from napari_cytodino.common import read_record as checked
 from napari_cytodino.exports import safe_text
 
 if TYPE_CHECKING:
@@ -172,10 +181,12 @@ _FEW = 3
 
 _LARGEST = 2**20
 
-_HEX = frozenset("0123456789abcdef")
+Count = Annotated[int, Field(ge=0)]
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True)
+@record
 class Record:
     """What was asked, what came of it, and the hash of every file of the result.
 
@@ -194,10 +205,10 @@ class Record:
     """
 
     request: dict[str, Any]
-    cells: int = 0
-    flagged: int = 0
-    unfamiliar: tuple[int, int] = (0, 0)
-    files: dict[str, str] = field(default_factory=dict)
+    cells: Count = 0
+    flagged: Count = 0
+    unfamiliar: tuple[Count, Count] = (0, 0)
+    files: dict[str, Sha256] = field(default_factory=dict)
     content: str = ""
     made_with: dict[str, Any] = field(default_factory=dict)
 
@@ -235,34 +246,20 @@ def record_path(out: Path, stem: str) -> Path:
 def read_record(path: Path) -> Record | None:
     """Read a record; None where there is none that is whole and ours."""
     stem = path.name.removesuffix(SUFFIX)
-    # TypeError: missing or alien fields; RecursionError: deep nesting
-    with suppress(OSError, ValueError, TypeError, RecursionError):
+    with suppress(OSError, ValueError, RecursionError, InputError):
         if path.stat().st_size > _LARGEST:
             return None
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(held, dict) and held.pop("schema", None) == _SCHEMA:
-            held["unfamiliar"] = tuple(held.get("unfamiliar", ()))
-            return Record(**held) if _sound(asdict(Record(**held)), stem) else None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.pop("schema", None) == _SCHEMA:
+            found = checked(Record, content, path.name)
+            return found if all(_beside(name, stem) for name in found.files) else None
     return None
 
 
-def _sound(held: dict[str, Any], stem: str) -> bool:
-    """Return whether all is as we write it, and no file named lies elsewhere."""
-    counts = (held["cells"], held["flagged"], *held["unfamiliar"])
-    return (
-        len(counts) == 4
-        and all(type(count) is int and count >= 0 for count in counts)
-        and all(isinstance(held[n], dict) for n in ("request", "made_with", "files"))
-        and isinstance(held["content"], str)
-        and all(
-            (name.startswith(f"{stem}.") or name == OF_CROPS)
-            and not {*"/\\:\0"} & {*name}
-            and isinstance(found, str)
-            and len(found) == 64
-            and {*found} <= _HEX
-            for name, found in held["files"].items()
-        )
-    )
+def _beside(name: str, stem: str) -> bool:
+    """Tell whether a file is one of this image's results, and lies nowhere else."""
+    ours = name.startswith(f"{stem}.") or name == OF_CROPS
+    return ours and not {*"/\\:\0"} & {*name}
 
 
 def write_record(out: Path, stem: str, record: Record) -> None:

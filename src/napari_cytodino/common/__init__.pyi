@@ -6,6 +6,7 @@ from .errors import StoppedError as StoppedError
 from .files import atomic_write as atomic_write
 from .files import first_changed as first_changed
 from .files import json_text as json_text
+from .files import parse_toml as parse_toml
 from .files import read_toml as read_toml
 from .files import sha256 as sha256
 from .files import write_json as write_json
@@ -16,6 +17,9 @@ from .html import render_html as render_html
 from .provenance import RESEARCH_USE as RESEARCH_USE
 from .provenance import Provenance as Provenance
 from .provenance import versions as versions
+from .records import must_be as must_be
+from .records import read_record as read_record
+from .records import record as record
 from .threads import cores as cores
 from .threads import in_threads as in_threads
 from .threads import no_progress as no_progress

@@ -9,6 +9,7 @@ import re
 import tempfile
 import tomllib
 from contextlib import contextmanager, suppress
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,23 +132,45 @@ def first_changed(folder: Path, hashes: Mapping[str, str]) -> tuple[str, str]:
     return "", ""
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, remedy: str = "correct it") -> dict[str, Any]:
     """Read a TOML file that may come from anyone.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        What a user can do when it cannot be used.
 
     Raises
     ------
-    OSError
-        When it cannot be read.
-    ValueError
-        When it is no UTF-8 or no TOML, overlong, nested beyond all reason, or holds a
-        whole number of more than 64 bits.
+    InputError
+        When it cannot be read, is overlong, or `parse_toml` refuses it.
     """
-    with path.open("rb") as file:
-        raw = file.read(LARGEST_TOML + 1)
-    if len(raw) > LARGEST_TOML:
-        raise ValueError(f"it is larger than {LARGEST_TOML} bytes")
     try:
-        content = tomllib.loads(raw.decode("utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_TOML + 1)
+        if len(raw) > LARGEST_TOML:
+            raise ValueError(f"it is larger than {LARGEST_TOML} bytes")
+        return parse_toml(raw.decode("utf-8"))
+    except OSError as error:
+        why = error.strerror or str(error)
+    except ValueError as error:
+        why = f"not valid TOML: {error}"
+    raise InputError(f"{path} cannot be read ({why}): {remedy}.")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read TOML of anyone, as far as JSON can hold it too.
+
+    Raises
+    ------
+    ValueError
+        When it is no TOML, is nested beyond all reason, or holds a date or a whole
+        number of more than 64 bits.
+    """
+    try:
+        content = tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     open_ended: list[Any] = [content]
@@ -159,4 +182,6 @@ def read_toml(path: Path) -> dict[str, Any]:
                 open_ended += items
             case int() as number if number not in _WHOLE:
                 raise ValueError("it holds a whole number of more than 64 bits")
+            case date() | time() as when:
+                raise ValueError(f"it holds {when}, but no setting is a date or time")
     return content

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from napari_cytodino.common import InputError, read_toml
+from pydantic import Field
+
+from napari_cytodino.common import InputError, must_be, read_record, read_toml, record
 from napari_cytodino.results.differential_count import Share
 
 if TYPE_CHECKING:
@@ -20,23 +22,31 @@ if TYPE_CHECKING:
     from napari_cytodino.taxonomy import Taxonomy
 
 
-LEVELS = ("urgent", "review", "quality")
+Level = Literal["urgent", "review", "quality"]
+
+LEVELS: tuple[Level, ...] = get_args(Level)
 """What must be seen before anything else; what asks for a look; what limits it all."""
 
-MEASURES = (
-    "cells",
-    "confirmed",
-    "percent",
-    "percent_all",
-    "counted",
-    "flagged",
-    "largest",
-)
+Measure = Literal[
+    "cells", "confirmed", "percent", "percent_all", "counted", "flagged", "largest"
+]
 """What a rule can be about; ``alerts.toml`` says what each of them is."""
 
-_OF_THE_CASE = MEASURES[4:]
+_OF_THE_CASE = ("counted", "flagged", "largest")
 
 _WORDS = {"value", "cells", "confirmed", "total", "name"}
+
+Limit = Annotated[float, Field(allow_inf_nan=True)]
+
+
+def _sayable(sentence: str) -> bool:
+    template = Template(sentence)
+    return template.is_valid() and set(template.get_identifiers()) <= _WORDS
+
+
+Sentence = Annotated[
+    str, must_be(f"a sentence with no $word but {', '.join(sorted(_WORDS))}", _sayable)
+]
 
 
 @dataclass(frozen=True)
@@ -61,26 +71,32 @@ class Alert:
     codes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """One line of ``alerts.toml``, which says what the fields mean."""
 
     name: str
-    level: str
-    measure: str
-    sentence: str
+    level: Level
+    measure: Measure
+    sentence: Sentence
     codes: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    least: float = -math.inf
-    above: float = -math.inf
-    below: float = math.inf
+    least: Limit = -math.inf
+    above: Limit = -math.inf
+    below: Limit = math.inf
+
+    def __post_init__(self) -> None:
+        if self.measure not in _OF_THE_CASE and not self.codes:
+            raise ValueError(f"the measure '{self.measure}' needs codes")
+        if (self.least, self.above, self.below) == (-math.inf, -math.inf, math.inf):
+            raise ValueError("it has no limit: give it least, above or below")
 
     def holds(self, value: float) -> bool:
         """Tell whether a measured value, which may be NaN, is within the limits."""
         return value >= self.least and value > self.above and value < self.below
 
 
-@dataclass(frozen=True)
+@record
 class BlastEquivalent:
     """A kind of cell that classifications count as a blast, and the codes it has."""
 
@@ -88,26 +104,27 @@ class BlastEquivalent:
     codes: tuple[str, ...] = ()
 
 
+@record
+class _Alerts:
+    rules: dict[str, Rule]
+    equivalents: tuple[BlastEquivalent, ...]
+
+
+@record
+class _OwnAlerts:
+    """What a user's file may have."""
+
+    rules: tuple[dict[str, Any], ...] = ()
+    equivalents: tuple[dict[str, Any], ...] | None = None
+    off: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class AlertRules:
-    """What to look for in a case.
-
-    Raises
-    ------
-    InputError
-        When a rule cannot be used; the message lists every fault.
-    """
+    """What to look for in a case."""
 
     rules: tuple[Rule, ...]
     equivalents: tuple[BlastEquivalent, ...] = ()
-
-    def __post_init__(self) -> None:
-        faults = [fault for rule in self.rules for fault in _faults(rule)]
-        if faults:
-            raise InputError(
-                f"These alerts cannot be used: {'; '.join(faults)}. Correct the file; "
-                "alerts.toml in the package shows the shape."
-            )
 
     @staticmethod
     def load(path: Path | None = None) -> AlertRules:
@@ -120,19 +137,29 @@ class AlertRules:
         """
         file = resources.files("napari_cytodino.results") / "alerts.toml"
         content = tomllib.loads(file.read_text(encoding="utf-8"))
+        rules = {rule["name"]: rule for rule in content["rules"]}
+        equivalents = content["equivalents"]
         if path is not None:
-            try:
-                own = read_toml(path)
-                content = _laid_over(content, own)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"The alerts in {path} cannot be read ({error}); give a TOML file "
-                    "shaped like alerts.toml in the package."
-                ) from error
-        return AlertRules(
-            tuple(_record(Rule, r) for r in content["rules"]),
-            tuple(_record(BlastEquivalent, e) for e in content["equivalents"]),
+            toml = read_toml(
+                path, "give a TOML file shaped like the package's alerts.toml"
+            )
+            own = read_record(_OwnAlerts, toml, str(path))
+            for rule in own.rules:
+                name = str(rule.get("name", "?"))
+                rules[name] = rules.get(name, {}) | rule
+            for name in own.off:
+                if name not in rules:
+                    raise InputError(
+                        f"{path} turns off '{name}', but the alerts are "
+                        f"{', '.join(rules)}."
+                    )
+                del rules[name]
+            equivalents = equivalents if own.equivalents is None else own.equivalents
+        where = str(path or "alerts.toml")
+        whole = read_record(
+            _Alerts, {"rules": rules, "equivalents": equivalents}, where
         )
+        return AlertRules(tuple(whole.rules.values()), whole.equivalents)
 
     def missing_classes(self, taxonomy: Taxonomy) -> str:
         """Say which equivalents of blasts have no class; empty where all have one."""
@@ -220,64 +247,3 @@ def _written(words: Mapping[str, Any]) -> dict[str, str]:
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     return {name: text(value) for name, value in words.items()}
-
-
-def _laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the package's content with the fields of a user's laid over it."""
-    unknown = sorted(set(own) - {"rules", "equivalents", "off"})
-    if unknown:
-        raise KeyError(f"it has no part '{unknown[0]}'")
-    rules = {rule["name"]: rule for rule in base["rules"]}
-    for rule in own.get("rules", []):
-        rules[rule["name"]] = {**rules.get(rule["name"], {}), **rule}
-    for name in own.get("off", []):
-        del rules[name]
-    kept = own.get("equivalents", base["equivalents"])
-    return {"rules": list(rules.values()), "equivalents": kept}
-
-
-def _record(kind: Any, content: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(kind)}
-    extra = sorted(set(content) - known)
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    try:
-        if extra:
-            raise TypeError(f"there is no field '{extra[0]}'")
-        return kind(**lists)
-    except TypeError as error:
-        raise InputError(
-            f"An alert {dict(content)} cannot be used ({error}); alerts.toml in the "
-            "package shows the shape."
-        ) from error
-
-
-def _faults(rule: Rule) -> list[str]:
-    who = f"alert {rule.name!r}"
-    # what stands in a file may be of any type
-    limits: tuple[Any, ...] = (rule.least, rule.above, rule.below)
-    listed: tuple[Any, ...] = (rule.codes, rule.unless)
-    numbers = all(
-        isinstance(x, (int, float)) and not isinstance(x, bool) for x in limits
-    )
-    lists = all(
-        isinstance(x, tuple) and all(isinstance(c, str) for c in x) for x in listed
-    )
-    checks = [
-        (rule.level in LEVELS, f"level {rule.level!r} is none of {', '.join(LEVELS)}"),
-        (rule.measure in MEASURES, f"measure {rule.measure!r} is unknown"),
-        (numbers, "least, above and below must be numbers"),
-        (lists, "codes and unless must be lists of codes"),
-        (_sayable(rule.sentence), f"sentence {rule.sentence!r} has an unknown $word"),
-    ]
-    if rule.measure in MEASURES and rule.measure not in _OF_THE_CASE:
-        checks.append((bool(rule.codes), f"measure {rule.measure!r} needs codes"))
-    if all(good for good, _ in checks) and limits == (-math.inf, -math.inf, math.inf):
-        checks.append((False, "it has no limit"))
-    return [f"{who}: {text}" for good, text in checks if not good]
-
-
-def _sayable(sentence: object) -> bool:
-    if not isinstance(sentence, str):
-        return False
-    template = Template(sentence)
-    return template.is_valid() and set(template.get_identifiers()) <= _WORDS

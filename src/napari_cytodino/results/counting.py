@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, replace
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from napari_cytodino.common import InputError, read_toml
+from pydantic import Field
+
+from napari_cytodino.common import must_be, read_record, read_toml, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,18 @@ MOST = 100_000
 _LISTS = ("counted", "myeloid", "erythroid", "blasts")
 
 
-@dataclass(frozen=True)
+Codes = Annotated[
+    tuple[str, ...],
+    must_be("a list that names no class twice", lambda v: len(set(v)) == len(v)),
+]
+
+Thresholds = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=100)], ...],
+    must_be("in ascending order", lambda v: list(v) == sorted(set(v))),
+]
+
+
+@record
 class CountingRules:
     """Which cells make up a differential, and what it is held against.
 
@@ -52,29 +64,26 @@ class CountingRules:
         When the values contradict each other; the message lists every fault.
     """
 
-    counted: tuple[str, ...]
-    myeloid: tuple[str, ...] = ()
-    erythroid: tuple[str, ...] = ()
-    blasts: tuple[str, ...] = ()
+    counted: Codes
+    myeloid: Codes = ()
+    erythroid: Codes = ()
+    blasts: Codes = ()
     blasts_in_me: bool = True
-    target: int = 500
-    thresholds: tuple[float, ...] = ()
+    target: Annotated[int, Field(ge=1, le=MOST)] = 500
+    thresholds: Thresholds = ()
     left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        faults = list(_faults(self))
-        if faults:
-            raise InputError(
-                f"This way of counting cannot be used: {'; '.join(faults)}. "
-                "Correct it; counting.toml in the package shows the fields."
-            )
+        both = sorted(set(self.myeloid) & set(self.erythroid))
+        if both:
+            raise ValueError(f"{', '.join(both)} cannot be both myeloid and erythroid")
 
     @staticmethod
     def of(taxonomy: Taxonomy) -> CountingRules:
         """Return the taxonomy's own way of counting, with the package's thresholds."""
         file = resources.files("napari_cytodino.results") / "counting.toml"
         own = tomllib.loads(file.read_text(encoding="utf-8"))
-        return _fitted({**_defaults(taxonomy), **own}, taxonomy)
+        return _fitted(_defaults(taxonomy) | own, taxonomy, "counting.toml")
 
     @staticmethod
     def read(path: Path, taxonomy: Taxonomy) -> CountingRules:
@@ -85,24 +94,9 @@ class CountingRules:
         InputError
             When the file cannot be read, or its fields or values are wrong.
         """
-        try:
-            content = read_toml(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"The counting rules in {path} cannot be read ({error}); give a TOML "
-                "file such as 'target = 300'."
-            ) from error
-        known = [f.name for f in fields(CountingRules) if f.name != "left_out"]
-        unknown = sorted(set(content) - set(known))
-        if unknown:
-            raise InputError(
-                f"{path} names '{unknown[0]}'; a way of counting has "
-                f"{', '.join(known)}."
-            )
-        default = CountingRules.of(taxonomy)
-        return _fitted(
-            {name: getattr(default, name) for name in known} | content, taxonomy
-        )
+        own = read_toml(path, "give a TOML file such as 'target = 300'")
+        content = asdict(CountingRules.of(taxonomy)) | own
+        return _fitted(content, taxonomy, str(path))
 
     def with_class(self, code: str, wanted: bool) -> CountingRules:
         """Return the same, with the cells of a class counted or not."""
@@ -134,46 +128,12 @@ def _defaults(taxonomy: Taxonomy) -> dict[str, Any]:
     }
 
 
-def _fitted(content: dict[str, Any], taxonomy: Taxonomy) -> CountingRules:
+def _fitted(content: dict[str, Any], taxonomy: Taxonomy, where: str) -> CountingRules:
     """Build it of plain values, without the codes that the taxonomy lacks."""
-    values, missing = dict(content), []
-    for name in (*_LISTS, "thresholds"):
-        if not isinstance(values[name], (list, tuple)):
-            raise InputError(
-                f"{name} is {values[name]!r}, but must be a list, such as {name} = []."
-            )
-        values[name] = tuple(values[name])
-    for name in _LISTS:
-        missing += [str(c) for c in values[name] if c not in taxonomy]
-        values[name] = tuple(c for c in values[name] if c in taxonomy)
-    return CountingRules(**values, left_out=tuple(dict.fromkeys(missing)))
-
-
-def _faults(counting: CountingRules) -> list[str]:
-    faults = []
-    for name in _LISTS:
-        listed = Counter(getattr(counting, name))
-        faults += [f"{name} has {c!r} twice" for c, n in listed.items() if n > 1]
-    both = sorted(set(counting.myeloid) & set(counting.erythroid))
-    faults += [f"{code!r} is both myeloid and erythroid" for code in both]
-    target = counting.target
-    if not _whole(target) or not 1 <= target <= MOST:
-        faults.append(f"target {target!r} is no whole number from 1 to {MOST:,}")
-    if not isinstance(counting.blasts_in_me, bool):
-        faults.append(f"blasts_in_me {counting.blasts_in_me!r} is not true or false")
-    for value in counting.thresholds:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            faults.append(f"threshold {value!r} is no number")
-        elif not 0 < value < 100:
-            faults.append(f"threshold {value!r} is not between 0 and 100 per cent")
-    return faults or _order_faults(counting.thresholds)
-
-
-def _order_faults(thresholds: tuple[float, ...]) -> list[str]:
-    if list(thresholds) == sorted(set(thresholds)):
-        return []
-    return [f"thresholds {list(thresholds)} are not in ascending order"]
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    rules = read_record(CountingRules, content, where)
+    lists = {name: getattr(rules, name) for name in _LISTS}
+    missing = dict.fromkeys(c for v in lists.values() for c in v if c not in taxonomy)
+    kept: dict[str, Any] = {
+        n: tuple(c for c in v if c in taxonomy) for n, v in lists.items()
+    }
+    return replace(rules, **kept, left_out=tuple(missing))

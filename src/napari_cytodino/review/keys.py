@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_cytodino.common import InputError, read_toml
+from napari_cytodino.common import InputError, read_record, read_toml, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,6 +67,14 @@ class ReviewKeys:
             )
 
 
+@record
+class _KeyFile:
+    """What a user's file may have."""
+
+    actions: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
+
+
 def read_keys(taxonomy: Taxonomy, path: Path | None = None) -> ReviewKeys:
     """Return the keys for the classes of a taxonomy.
 
@@ -85,13 +93,16 @@ def read_keys(taxonomy: Taxonomy, path: Path | None = None) -> ReviewKeys:
     """
     shipped = resources.files("napari_cytodino.review") / "keys.toml"
     content = tomllib.loads(shipped.read_text("utf-8"))
-    own = _read(path) if path is not None else {}
-    actions = {**content["actions"], **own.get("actions", {})}
+    own = _KeyFile()
+    if path is not None:
+        remedy = "check 'Review keys' in the preferences, or leave it empty"
+        own = read_record(_KeyFile, read_toml(path, remedy), str(path))
+    actions = {**content["actions"], **own.actions}
     if unknown := sorted(set(actions) - set(ACTIONS)):
         raise InputError(
             f"{path} gives a key to '{unknown[0]}'; actions are {', '.join(ACTIONS)}."
         )
-    named = own.get("classes", {})
+    named = own.classes
     taken = set(actions.values()) | set(named.values())
     # a key that the user took for one class is no longer another's
     known = {k: v for k, v in content["classes"].items() if v not in taken} | named
@@ -101,25 +112,6 @@ def read_keys(taxonomy: Taxonomy, path: Path | None = None) -> ReviewKeys:
             used = {*actions.values(), *classes.values()}
             classes[cell.code] = next(k for k in _proposals(cell) if _free(k, used))
     return ReviewKeys(actions, {code: classes[code] for code in taxonomy.codes})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = read_toml(path)
-    except OSError as error:
-        raise InputError(
-            f"The file of keys {path} cannot be read ({error.strerror}); check "
-            "'Review keys' in the preferences, or leave it empty."
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid TOML: {error}.") from error
-    for part in ("actions", "classes"):
-        values = content.get(part, {})
-        if not isinstance(values, dict) or not all(
-            isinstance(v, str) for v in values.values()
-        ):
-            raise InputError(f'[{part}] in {path} must hold lines like BLA = "B".')
-    return content
 
 
 def _proposals(cell: CellClass) -> Iterator[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, read_record, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-Range = tuple[float, float]
-"""Lowest and highest value from which each cell draws its own."""
+def _as_pair(value: Any) -> Any:
+    """Take one number for both ends; a validator gives lists on, not tuples."""
+    if isinstance(value, list):
+        return tuple(value)
+    return value if isinstance(value, tuple) else (value, value)
 
-T = TypeVar("T")
+
+Range = Annotated[tuple[float, float], BeforeValidator(_as_pair)]
+"""Lowest and highest value from which each cell draws its own."""
 
 
 def optical_density(colour: str) -> NDArray[np.float32]:
@@ -51,7 +56,7 @@ def sample_count(rng: np.random.Generator, bounds: Range) -> int:
     return int(rng.integers(int(bounds[0]), int(bounds[1]) + 1))
 
 
-@dataclass(frozen=True)
+@record
 class Cytoplasm:
     """Colour and texture of the cell body.
 
@@ -67,7 +72,7 @@ class Cytoplasm:
     vacuole_radius: Range = (3, 4)
 
 
-@dataclass(frozen=True)
+@record
 class Nucleus:
     """Shape and chromatin of the nucleus: lobes along an arc, joined by a thread.
 
@@ -95,7 +100,7 @@ class Nucleus:
     nucleolus_radius: Range = (0.1, 0.1)
 
 
-@dataclass(frozen=True)
+@record
 class Granules:
     """One population of granules; ``over_nucleus`` is the share seen on top of it."""
 
@@ -105,7 +110,7 @@ class Granules:
     over_nucleus: Range = (0, 0)
 
 
-@dataclass(frozen=True)
+@record
 class Morphology:
     """How the cells of one class look."""
 
@@ -122,25 +127,7 @@ class Morphology:
     rods: Range = (0, 0)
     rod_length: Range = (0, 0)
     rod_colour: str = "#B0165A"
-    granules: tuple[Granules, ...] = field(default=())
-
-
-def _build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Make a dataclass of ranges, naming every key that does not belong."""
-    unknown = sorted(set(table) - {f.name for f in fields(kind)})  # type: ignore[arg-type]
-    if unknown:
-        raise InputError(
-            f"[{where}] has unknown keys {', '.join(unknown)}; remove or rename them."
-        )
-    values = {
-        key: (value, value)
-        if isinstance(value, int | float)
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for key, value in table.items()
-    }
-    return kind(**values)
+    granules: tuple[Granules, ...] = ()
 
 
 def parse_morphologies(tables: Mapping[str, Any]) -> dict[str, Morphology]:
@@ -161,19 +148,10 @@ def parse_morphologies(tables: Mapping[str, Any]) -> dict[str, Morphology]:
     InputError
         If a table has a key that nothing draws.
     """
-    result = {}
-    for code, table in tables.items():
-        parts = {
-            "code": code,
-            "cytoplasm": _build(Cytoplasm, table["cytoplasm"], f"{code}.cytoplasm"),
-            "nucleus": _build(Nucleus, table["nucleus"], f"{code}.nucleus"),
-            "granules": [
-                _build(Granules, entry, f"{code}.granules")
-                for entry in table.get("granules", [])
-            ],
-        }
-        result[code] = _build(Morphology, {**table, **parts}, code)
-    return result
+    return {
+        code: read_record(Morphology, {"code": code, **table}, f"[{code}]")
+        for code, table in tables.items()
+    }
 
 
 @cache

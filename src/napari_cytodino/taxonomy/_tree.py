@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from itertools import chain, product
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from napari_cytodino.common import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ FURTHEST = 1000.0
 """The longest edge."""
 
 
-@dataclass(frozen=True)
+@record
 class Branch:
     """Classes, or branches written above this one, and how far apart they are.
 
@@ -53,8 +54,6 @@ def tree_faults(tree: Sequence[Branch], codes: Sequence[str]) -> list[str]:
         what = f"branch '{branch.name}' of {', '.join(map(str, branch.parts))}"
         if not 0 < branch.length <= FURTHEST:
             faults.append(f"{what} is {branch.length} long, not up to {FURTHEST:g}")
-        if not isinstance(branch.ordered, bool):
-            faults.append(f"{what} has {branch.ordered!r} as 'ordered'")
         if max(Counter(chain(*parts)).values(), default=2) > 1:
             faults.append(f"{what} is empty or holds a class twice")
     names = [b.name for b in tree if b.name]

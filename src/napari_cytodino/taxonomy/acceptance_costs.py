@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
-from napari_cytodino.common import InputError, read_toml
+from napari_cytodino.common import read_record, read_toml, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
     from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 
-@dataclass(frozen=True)
+Cost = Annotated[float, Field(ge=0)]
+
+
+@record
 class ReviewCosts:
     """What it costs to accept a wrong class; a right one costs nothing.
 
@@ -37,19 +39,10 @@ class ReviewCosts:
         Any other error.
     """
 
-    missed: float = 10.0
-    false_alarm: float = 2.0
-    neighbour: float = 0.5
-    other: float = 1.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            good = isinstance(value, (int, float)) and math.isfinite(value)
-            if not good or value < 0:
-                raise InputError(
-                    f"{field.name} costs {value!r}, but must be a number from 0 up."
-                )
+    missed: Cost = 10.0
+    false_alarm: Cost = 2.0
+    neighbour: Cost = 0.5
+    other: Cost = 1.0
 
 
 def read_costs(path: Path) -> ReviewCosts:
@@ -60,20 +53,8 @@ def read_costs(path: Path) -> ReviewCosts:
     InputError
         When the file cannot be read, or names or values are wrong.
     """
-    try:
-        content = read_toml(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The costs in {path} cannot be read ({error}); give a TOML file such as "
-            "'missed = 20'."
-        ) from error
-    known = [field.name for field in fields(ReviewCosts)]
-    unknown = sorted(set(content) - set(known))
-    if unknown:
-        raise InputError(
-            f"{path} names the cost '{unknown[0]}'; there are {', '.join(known)}."
-        )
-    return ReviewCosts(**content)
+    content = read_toml(path, "give a TOML file such as 'missed = 20'")
+    return read_record(ReviewCosts, content, str(path))
 
 
 def review_costs(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from napari_cytodino.common import InputError, read_toml
+from napari_cytodino.common import InputError, read_record, read_toml, record
 from napari_cytodino.taxonomy._tree import Branch, tree_faults, undefined_parts
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ANY = "*"
 """Stands for every other class; it is no valid class code."""
 
 
-@dataclass(frozen=True)
+@record
 class CostRule:
     """What an error costs, as a multiple of an ordinary error.
 
@@ -51,7 +51,7 @@ def cost_faults(costs: Sequence[CostRule], codes: Sequence[str]) -> list[str]:
     named = {code for rule in costs for code in (*rule.of, *rule.called)}
     faults = [f"its costs name '{code}', no class" for code in sorted(named - known)]
     for rule in costs:
-        if not (math.isfinite(rule.factor) and rule.factor > 0):
+        if rule.factor <= 0:
             faults.append(f"cost {rule.factor} of {', '.join(rule.of)} is not above 0")
     return faults
 
@@ -74,8 +74,6 @@ SEVERITIES = ("critical", "safe", "none")
 ME_SIDES = ("myeloid", "erythroid", "none")
 """On which side of the M:E ratio a class is counted (ICSH)."""
 
-T = TypeVar("T")
-
 MOST_CLASSES = 200
 """Classes and lineages of a taxonomy; matrices grow with their square."""
 
@@ -88,7 +86,7 @@ _JOINERS = "\u00a0\u200c\u200d"
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
-@dataclass(frozen=True)
+@record
 class Lineage:
     """A group of classes that share a line of development."""
 
@@ -99,7 +97,7 @@ class Lineage:
     """True when its classes are successive maturation stages."""
 
 
-@dataclass(frozen=True)
+@record
 class CellClass:
     """One class of cell; its place in the taxonomy is its logit."""
 
@@ -113,7 +111,7 @@ class CellClass:
     me_ratio: str = "none"
 
 
-@dataclass(frozen=True)
+@record
 class Taxonomy:
     """An ordered list of classes in lineages; class order is logit order.
 
@@ -137,8 +135,8 @@ class Taxonomy:
 
     name: str
     title: str
-    classes: tuple[CellClass, ...]
-    lineages: tuple[Lineage, ...]
+    classes: Annotated[tuple[CellClass, ...], Field(max_length=MOST_CLASSES)]
+    lineages: Annotated[tuple[Lineage, ...], Field(max_length=MOST_CLASSES)]
     tree: tuple[Branch, ...] = ()
     costs: tuple[CostRule, ...] = ()
 
@@ -186,11 +184,7 @@ class Taxonomy:
                     f"{', '.join(sorted(known))} or the path of a TOML file."
                 )
             path = Path(str(known[str(source)]))
-        try:
-            content = read_toml(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{source} is not valid TOML: {error}.") from error
-        taxonomy = Taxonomy.from_dict(content)
+        taxonomy = Taxonomy.from_dict(read_toml(path), f"Taxonomy {source}")
         # only here: the tree of a subset still names the classes that were left out
         unknown = undefined_parts(taxonomy.tree, taxonomy.codes)
         if unknown:
@@ -201,22 +195,11 @@ class Taxonomy:
         return taxonomy
 
     @staticmethod
-    def from_dict(content: Mapping[str, Any]) -> Taxonomy:
+    def from_dict(content: Mapping[str, Any], where: str = "The taxonomy") -> Taxonomy:
         """Build a taxonomy from plain values, as found in TOML and ``config.json``."""
-        try:
-            return Taxonomy(
-                name=_of_kind("name", content["name"], "str"),
-                title=_of_kind("title", content["title"], "str"),
-                classes=tuple(_record(CellClass, c) for c in content["classes"]),
-                lineages=tuple(_record(Lineage, g) for g in content["lineages"]),
-                tree=tuple(_record(Branch, b) for b in content.get("tree", ())),
-                costs=tuple(_record(CostRule, r) for r in content.get("costs", ())),
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"A taxonomy lacks or misnames a field: {error}; "
-                "mll21.toml in the package shows the shape."
-            ) from error
+        if isinstance(content, dict):
+            content = {key: value for key, value in content.items() if key != "schema"}
+        return read_record(Taxonomy, content, where)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values from which `from_dict` builds an equal taxonomy.
@@ -295,38 +278,6 @@ class Taxonomy:
         return replace(self, classes=classes, lineages=lineages, costs=costs)
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "bool": (bool,),
-    "int": (int,),
-    "float": (int, float),
-    "tuple[str, ...]": (list, tuple),
-}
-
-
-def _of_kind(name: str, value: Any, kind: str) -> Any:
-    """Return a value of a file as a record holds it, when it is of this kind."""
-    good = isinstance(value, _KINDS[kind])
-    if kind in ("int", "float") and isinstance(value, bool):
-        good = False
-    if good and kind.startswith("tuple"):
-        good = all(isinstance(item, str) for item in value)
-    if not good:
-        raise TypeError(f"{name} is {value!r}, no {kind}")
-    # JSON and TOML have lists where a frozen record has tuples
-    return tuple(value) if kind.startswith("tuple") else value
-
-
-def _record(kind: type[T], content: Any) -> T:
-    if not isinstance(content, dict):
-        raise TypeError(f"{content!r} is no {kind.__name__}")
-    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
-    extra = [str(name) for name in content if name not in known]
-    if extra:
-        raise KeyError(f"{kind.__name__} has no field {', '.join(sorted(extra))}")
-    return kind(**{k: _of_kind(k, v, known[k]) for k, v in content.items()})
-
-
 def _plain(text: str) -> bool:
     """Tell whether a name steers neither terminals nor markup nor paths."""
     bare = "".join(c for c in text if c not in _JOINERS)
@@ -337,8 +288,6 @@ def _faults(taxonomy: Taxonomy) -> list[str]:
     faults = []
     if len(taxonomy.classes) < 2:
         faults.append(f"it has {len(taxonomy.classes)} classes, at least 2 are needed")
-    if max(len(taxonomy.classes), len(taxonomy.lineages)) > MOST_CLASSES:
-        return [f"it has more than {MOST_CLASSES} classes or lineages"]
     called = [taxonomy.name, taxonomy.title]
     called += [
         text for group in taxonomy.lineages for text in (group.name, group.title)

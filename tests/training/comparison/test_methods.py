@@ -173,11 +173,15 @@ def test_other_recipes_get_resnet_50() -> None:
     ("source", "change", "word"),
     [
         ("starter", "run.epochs=1", "fine-tunes no backbone"),
-        ("finetune-smoke", "cnn.width=3", "cnn has the unknown field 'width'"),
+        (
+            "finetune-smoke",
+            "cnn.width=3",
+            "cnn: 'width' is an unknown field; known are source",
+        ),
         ("finetune-smoke", "cnn=3", "must be a table"),
-        ("finetune-smoke", "cnn.depths=[1]", "one size from 1 on for each stage"),
-        ("finetune-smoke", "cnn.batch=0", "cnn.batch = 0"),
-        ("finetune-smoke", "cnn.layer_type=wide", "use basic or bottleneck"),
+        ("finetune-smoke", "cnn.depths=[1]", "give one of each for each stage"),
+        ("finetune-smoke", "cnn.batch=0", "cnn: batch is 0, but must be 1 or more"),
+        ("finetune-smoke", "cnn.layer_type=wide", "must be 'basic' or 'bottleneck'"),
     ],
 )
 def test_a_wrong_comparison_is_refused(source: str, change: str, word: str) -> None:

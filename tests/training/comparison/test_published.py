@@ -100,13 +100,14 @@ def test_the_table_in_markdown() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("accuracy = 0.8\nf1 = 3", "'f1'"),
-        ("accuracy = 101.0", "is 101.0, but must be from 0 to 100"),
+        ("accuracy = 0.8\nf1 = 3", r"'works\[0\]\.f1' is an unknown"),
+        ("accuracy = 101.0", r"accuracy is 101\.0, but must be 100 or less"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "works.toml"
-    head = '[[works]]\nname = "a"\nreference = "b"\nprotocol = "c"\nsource = "d"\n'
+    head = 'schema = 1\n[[works]]\nname = "a"\n'
+    head += 'reference = "b"\nprotocol = "c"\nsource = "d"\n'
     path.write_text(head + line)
     with pytest.raises(InputError, match=message):
         published(path)
@@ -114,6 +115,8 @@ def test_a_wrong_file_is_told(tmp_path: Path, line: str, message: str) -> None:
 
 def test_a_work_without_a_source_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "works.toml"
-    path.write_text('[[works]]\nname = "a"\nreference = "b"\nprotocol = "c"\n')
-    with pytest.raises(InputError, match=r"lacks .*source"):
+    path.write_text(
+        'schema = 1\n[[works]]\nname = "a"\nreference = "b"\nprotocol = "c"\n'
+    )
+    with pytest.raises(InputError, match=r"'works\[0\]\.source' is missing"):
         published(path)

@@ -52,16 +52,16 @@ def test_set_reaches_nested_and_new_tables() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ("fit.setps=7", "unknown field 'setps'"),
+        ("fit.setps=7", "'fit.setps' is an unknown field; known are steps"),
         ("fit.steps=many", "steps is 'many'"),
         ("fit.steps=1.5", r"steps is 1\.5"),
         ("mean=[1, 2]", "mean"),
         ("fit", "key=value"),
         ("size.x=1", "size is a value"),
         ("size=30", "no multiple of"),
-        ("model.patch=0", "no multiple of"),
+        ("model.patch=0", "model.patch is 0, but must be 1 or more"),
         ("split=x.csv", "exactly one"),
-        ("emphasis.BLA=-1", r"emphasis of -1\.0"),
+        ("emphasis.BLA=-1", r"emphasis\.BLA is -1, but must be 0 or more"),
         ("emphasis.BLA=much", "emphasis.BLA is 'much'"),
     ],
 )

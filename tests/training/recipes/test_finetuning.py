@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from napari_cytodino.training.finetuning.model import backbone_of, config_of
 from napari_cytodino.training.recipes import finetuning
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe, RunPlan
 from napari_cytodino.training.recipes.protocols import PUBLISHED
-from napari_cytodino.training.recipes.ranges import FINETUNE
 from napari_cytodino.training.recipes.reading import build, read_recipe, recipe_folder
 
 if TYPE_CHECKING:
@@ -40,6 +38,17 @@ def plans(plan: Any) -> Iterator[Any]:
         value = getattr(plan, item.name)
         if is_dataclass(value):
             yield from plans(value)
+
+
+def keys(plan: Any, table: str = "") -> Iterator[str]:
+    """Name every field that holds a number, as in ``--set``."""
+    for item in fields(plan):
+        value = getattr(plan, item.name)
+        if is_dataclass(value):
+            yield from keys(value, f"{table}{item.name}.")
+        first = value[0] if isinstance(value, tuple) and value else value
+        if type(first) in (int, float):
+            yield f"{table}{item.name}"
 
 
 def test_the_recipes_are_here() -> None:
@@ -94,13 +103,13 @@ def test_set_reaches_every_table() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ("optim.rate=1", "unknown field 'rate'"),
+        ("optim.rate=1", "'optim.rate' is an unknown field; known are lr"),
         ("optim.lr=fast", "lr is 'fast'"),
-        ("optim.lr=-1", r"optim\.lr is -1\.0: use a value from"),
-        ("optim.schedule=linear", "'linear': use one of epoch-cosine, cosine"),
+        ("optim.lr=-1", r"optim\.lr is -1, but must be 1e-07 or more"),
+        ("optim.schedule=linear", "'linear', but must be 'epoch-cosine' or 'cosine'"),
         ("loss.variant=best", "loss.variant is 'best'"),
         ("loss.class_weights=some", "'some'"),
-        ("data.protocol=kfold", "'kfold': use one of three-way, published"),
+        ("data.protocol=kfold", "'kfold', but must be 'three-way' or 'published'"),
         ("data.synthetic=-1", "data.synthetic is -1"),
         ("run.precision=half", "'half'"),
         ("run.epochs=0", r"run\.epochs is 0"),
@@ -114,16 +123,19 @@ def test_set_reaches_every_table() -> None:
         ("size=4", "size is 4"),
         ("calibration.risk=2", "risk is 2"),
         ("head.heads=5", r"head\.heads is 5.* width of 24.* 1, 2, 3, 4, 6, 8, 12, 24"),
-        ("head.layers=0", r"head\.layers is 0: use a value from 1 to 64"),
+        ("head.layers=0", r"head\.layers is 0, but must be 1 or more"),
         ("backbone.random.heads=4", r"random\.heads is 4.* width of 24 in parts of 4"),
         ("backbone.random.width=7", r"a width of 7 .*change the width"),
-        ("optim.weight_decay=-1", r"optim\.weight_decay is -1\.0: .* from 0 to 1\."),
+        ("optim.weight_decay=-1", r"optim\.weight_decay is -1, but must be 0 or more"),
         ("optim.lr_end=0.1", r"lr_end is 0\.1: .* optim\.lr = 0\.003"),
-        ("std=[0, 0.2, 0.2]", r"std is \[0\.0, 0\.2, 0\.2\]: .* from 0\.001 to 1"),
-        ("augmentation.blur=[3, 0.5]", r"blur is \[3\.0, 0\.5\]: put the lower first"),
+        ("std=[0, 0.2, 0.2]", r"std\[0\] is 0, but must be 0\.001 or more"),
+        (
+            "augmentation.blur=[3, 0.5]",
+            r"blur is \[3, 0\.5\], but must be two .* the lower first",
+        ),
         ("size=40", "size is 40: use a multiple of backbone.random.patch = 16"),
-        ("seed=-1", "seed is -1: use a value from 0 to 2147483647"),
-        (f"optim.lr=1{'0' * 400}", "lr is a whole number of 1329 bits"),
+        ("seed=-1", "seed is -1, but must be 0 or more"),
+        (f"optim.lr=1{'0' * 400}", "lr is '1000.*, but must be a number"),
         (f"run.epochs=1{'0' * 5000}", "epochs is '1000"),
     ],
 )
@@ -131,6 +143,8 @@ def test_faulty_changes_are_named(change: str, word: str) -> None:
     with pytest.raises(InputError, match=word):
         load("finetune-smoke", change)
 
+
+KEYS = sorted(keys(load("finetune-smoke")))
 
 JUNK: list[Any] = [None, True, "", "a\0b", [], [[]], {}, {"": 0}, 2**70, 10**400]
 JUNK += [-1, 0, 0.5, 1, 3, 7, 1e9, 1e308, -1e-9, float("nan"), float("inf")]
@@ -156,9 +170,7 @@ def table_of(content: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    key=st.sampled_from(sorted(FINETUNE)), junk=st.sampled_from(JUNK), dice=st.data()
-)
+@given(key=st.sampled_from(KEYS), junk=st.sampled_from(JUNK), dice=st.data())
 def test_junk_is_refused_in_one_sentence_or_there_is_a_model(
     key: str, junk: Any, dice: st.DataObject
 ) -> None:
@@ -173,28 +185,6 @@ def test_junk_is_refused_in_one_sentence_or_there_is_a_model(
         assert told.endswith(".")
         assert "\n" not in told
         assert last in told
-
-
-@pytest.mark.parametrize("key", sorted(FINETUNE))
-def test_the_ends_of_a_range_are_taken_and_what_lies_beyond_is_not(key: str) -> None:
-    content = json.loads(json.dumps(asdict(load("finetune-smoke"))))
-    table, last = table_of(content, key)
-    before = table[last]
-    low, high = FINETUNE[key]
-    step = 1 if type(before) is int else (high - low) / 1000
-
-    def told_of(value: float) -> str:
-        several = isinstance(before, list)
-        table[last] = [float(value)] * len(before) if several else type(before)(value)
-        return fault(content)
-
-    for value in (low, high):
-        # what hangs on another value may still be wrong
-        assert re.search(r"^$|width of|multiple of|optim\.lr =", told_of(value))
-    for value in (low - step, high + step):
-        told = told_of(value)
-        assert told.startswith(f"{key} is ")
-        assert told.endswith(f": use a value from {low} to {high}.")
 
 
 def test_recipes_are_frozen_and_every_field_is_documented() -> None:

@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+import json
+import re
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.models.config_bounds import _HEAD, _WHOLE
-from napari_cytodino.training.recipes.distillation import load_recipe
-from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
-from napari_cytodino.training.recipes.ranges import (
-    ELSEWHERE,
-    FINETUNE,
-    STUDENT,
-    check_heads,
-    check_ranges,
+from napari_cytodino.training.recipes.distillation import Recipe, load_recipe
+from napari_cytodino.training.recipes.finetuning import (
+    BORDERS,
+    DataPlan,
+    FinetuneRecipe,
+    PaperAugmentation,
 )
+from napari_cytodino.training.recipes.protocols import PROTOCOLS
+from napari_cytodino.training.recipes.ranges import check_heads
 from napari_cytodino.training.recipes.reading import build, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Bounds = tuple[float, float]
 
-def numbers_of(plan: Any, table: str = "") -> Iterator[str]:
-    """Name every field of a recipe that holds a number."""
-    for item in fields(plan):
-        value, key = getattr(plan, item.name), f"{table}{item.name}"
-        if is_dataclass(value):
-            yield from numbers_of(value, f"{key}.")
-        first = value[0] if isinstance(value, tuple) and value else value
-        if type(first) in (int, float):
-            yield key
+UNBOUNDED = "emphasis"
+"""How often a class is shown has no upper end."""
 
 
-def test_every_number_has_a_range_and_every_range_a_number() -> None:
-    ours = set(numbers_of(load_recipe("starter")))
-    papers = set(numbers_of(build(FinetuneRecipe, *read_recipe("finetune-smoke"))))
-    own = {k for k in ours & papers if k.split(".")[0] in ELSEWHERE}
-    assert own
-    assert set(STUDENT) == ours - own
-    assert set(FINETUNE) == papers - own
+def bounds_of(hint: Any) -> Bounds | None:
+    """Return the lowest and highest value that an annotation allows."""
+    found = {
+        name: getattr(limit, name)
+        for part in getattr(hint, "__metadata__", ())
+        for limit in getattr(part, "metadata", ())
+        for name in ("ge", "le")
+        if hasattr(limit, name)
+    }
+    if found:
+        return found["ge"], found["le"]
+    return next(filter(None, map(bounds_of, get_args(hint))), None)
+
+
+def holds(hint: Any, kinds: tuple[type, ...]) -> bool:
+    return hint in kinds or any(holds(part, kinds) for part in get_args(hint))
+
+
+def numbers_of(kind: type, table: str = "") -> Iterator[tuple[str, Bounds | None]]:
+    """Give every field of a recipe that holds a number, and its range."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        parts = (hint, *get_args(hint))
+        inner = [h for h in parts if isinstance(h, type) and is_dataclass(h)]
+        if inner and name != "calibration":
+            yield from numbers_of(inner[0], f"{table}{name}.")
+        elif holds(hint, (int, float)) and name != UNBOUNDED:
+            yield f"{table}{name}", bounds_of(hint)
+
+
+STUDENT = dict(numbers_of(Recipe))
+FINETUNE = dict(numbers_of(FinetuneRecipe))
+
+
+def test_every_number_has_a_range() -> None:
+    assert len(STUDENT) > 60
+    assert len(FINETUNE) > 40
+    both = STUDENT | FINETUNE
+    assert not [key for key, bounds in both.items() if bounds is None]
+    assert all(low < high for low, high in both.values())
+
+
+def test_choices_are_those_there_are() -> None:
+    border = get_type_hints(PaperAugmentation)["border"]
+    assert get_args(border) == tuple(BORDERS)
+    assert get_args(get_type_hints(DataPlan)["protocol"]) == tuple(PROTOCOLS)
 
 
 def test_what_is_trained_can_be_loaded_again() -> None:
@@ -63,44 +97,42 @@ def test_what_is_trained_can_be_loaded_again() -> None:
             assert _HEAD[f"head_{name}"][0] <= low < high <= _HEAD[f"head_{name}"][1]
 
 
-@dataclass(frozen=True)
-class Inner:
-    span: tuple[float, float] = (1.0, 2.0)
+def fault(content: dict[str, Any]) -> str:
+    """Return how a recipe is refused; empty where it is taken."""
+    try:
+        build(FinetuneRecipe, content, "x.toml")
+    except InputError as error:
+        return str(error)
+    return ""
 
 
-@dataclass(frozen=True)
-class Outer:
-    count: int = 3
-    name: str = "x"
-    yes: bool = True
-    inner: Inner = Inner()
+@pytest.mark.parametrize("key", sorted(FINETUNE))
+def test_the_ends_of_a_range_are_taken_and_what_lies_beyond_is_not(key: str) -> None:
+    recipe = build(FinetuneRecipe, *read_recipe("finetune-smoke"))
+    content = json.loads(json.dumps(asdict(recipe)))
+    *tables, last = key.split(".")
+    table = content
+    for name in tables:
+        table = table[name]
+    before = table[last]
+    low, high = FINETUNE[key]
+    step = 1 if type(before) is int else (high - low) / 1000
 
+    def told_of(value: float) -> str:
+        several = isinstance(before, list)
+        table[last] = [float(value)] * len(before) if several else type(before)(value)
+        return fault(content)
 
-KNOWN = {"count": (1, 5), "inner.span": (0, 4)}
-
-
-def test_a_number_without_a_range_is_a_fault_of_ours() -> None:
-    check_ranges(Outer(), KNOWN)
-    with pytest.raises(KeyError, match="count"):
-        check_ranges(Outer(), {"inner.span": (0, 4)})
-
-
-@pytest.mark.parametrize(
-    ("plan", "sentence"),
-    [
-        (Outer(count=6), "count is 6: use a value from 1 to 5."),
-        (Outer(inner=Inner((1, 9))), "inner.span is [1, 9]: use a value from 0 to 4."),
-        (
-            Outer(inner=Inner((3, 2))),
-            "inner.span is [3, 2]: put the lower first, both from 0 to 4.",
-        ),
-        (Outer(inner=Inner((float("nan"), 2))), "inner.span is [nan, 2]: use a value "),
-    ],
-)
-def test_key_value_and_range_are_named(plan: Outer, sentence: str) -> None:
-    with pytest.raises(InputError) as told:
-        check_ranges(plan, KNOWN)
-    assert str(told.value).startswith(sentence)
+    for value in (low, high):
+        # what hangs on another value may still be wrong
+        assert re.search(r"^$|width of|multiple of|optim\.lr =", told_of(value))
+    for value, end in ((low - step, f"{low:.12g} or more"), (high + step, " or less")):
+        told = told_of(value)
+        assert told.startswith(f"x.toml: {key}")
+        assert f"{end}" in told
+        assert (
+            f"is {table[last][0] if isinstance(before, list) else table[last]}" in told
+        )
 
 
 @pytest.mark.parametrize(
@@ -131,13 +163,13 @@ def test_other_heads_are_told_what_would_do(
     [
         ("model.heads=5", "model.heads is 5, which does not share out"),
         ("model.head_heads=5", "model.head_heads is 5, which does not share out"),
-        ("model.turns=3", "model.turns is 3: use 1, 2 or 4."),
-        ("model.layers=0", "model.layers is 0: use a value from 1 to 128."),
-        ("fit.steps=0", "fit.steps is 0: use a value from 1 to"),
-        ("fit.batch=0", "fit.batch is 0: use a value from 1 to"),
-        ("fit.warmup=1", "fit.warmup is 1.0: use a value from 0 to 0.99."),
-        ("std=[0, 1, 1]", "std is [0.0, 1.0, 1.0]: use a value from 0.001 to 1."),
-        ("augmentation.noise=-1", "augmentation.noise is -1.0: use a value from 0"),
+        ("model.turns=3", "smoke.toml: model.turns is 3, but must be 1, 2 or 4."),
+        ("model.layers=0", "smoke.toml: model.layers is 0, but must be 1 or more."),
+        ("fit.steps=0", "smoke.toml: fit.steps is 0, but must be 1 or more."),
+        ("fit.batch=0", "smoke.toml: fit.batch is 0, but must be 1 or more."),
+        ("fit.warmup=1", "smoke.toml: fit.warmup is 1, but must be 0.99 or less."),
+        ("std=[0, 1, 1]", "smoke.toml: std[0] is 0, but must be 0.001 or more."),
+        ("augmentation.noise=-1", "smoke.toml: augmentation.noise is -1, but must be "),
     ],
 )
 def test_recipes_from_scratch_are_checked_too(change: str, sentence: str) -> None:

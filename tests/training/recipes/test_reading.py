@@ -36,7 +36,7 @@ def test_files_are_read_and_faults_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not valid TOML"):
         load_recipe(str(path))
     path.write_text('name = "x"\ntitle = "y"\n', "utf-8")
-    with pytest.raises(InputError, match="lacks 'fit'"):
+    with pytest.raises(InputError, match=r"mine\.toml: 'fit' is missing"):
         load_recipe(str(path))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, fields
 from importlib import resources
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from napari_cytodino.common import InputError
+from pydantic import Field
+
+from napari_cytodino.common import read_record, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,10 @@ UNKNOWN = "–"
 """Stands for a figure that was not published, or not measured."""
 
 
-@dataclass(frozen=True)
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+@record
 class PublishedResult:
     """What a paper says of itself; scores in per cent, None where none was found.
 
@@ -51,10 +55,10 @@ class PublishedResult:
     reference: str
     protocol: str
     source: str
-    weighted_f1: float | None = None
-    macro_f1: float | None = None
-    accuracy: float | None = None
-    balanced_accuracy: float | None = None
+    weighted_f1: Percent | None = None
+    macro_f1: Percent | None = None
+    accuracy: Percent | None = None
+    balanced_accuracy: Percent | None = None
     approximate: tuple[str, ...] = ()
 
     def shown(self, score: str) -> str:
@@ -63,6 +67,12 @@ class PublishedResult:
         if value is None:
             return UNKNOWN
         return f"about {value:.0f}" if score in self.approximate else f"{value:.1f}"
+
+
+@record
+class _Works:
+    schema: int
+    works: tuple[PublishedResult, ...]
 
 
 def published(path: Path | None = None) -> tuple[PublishedResult, ...]:
@@ -83,27 +93,7 @@ def published(path: Path | None = None) -> tuple[PublishedResult, ...]:
         or resources.files("napari_cytodino.training.comparison") / "published.toml"
     )
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    return tuple(_work(entry) for entry in content["works"])
-
-
-def _work(entry: dict[str, Any]) -> PublishedResult:
-    known = {f.name for f in fields(PublishedResult)}
-    wrong = sorted(set(entry) - known)
-    lacking = sorted({"name", "reference", "protocol", "source"} - set(entry))
-    if wrong or lacking:
-        raise InputError(
-            f"Published work '{entry.get('name', '')}' has {wrong or 'no'} unknown "
-            f"fields and lacks {lacking or 'none'}; published.toml shows the shape."
-        )
-    values = {key: entry[key] for key in SCORES if key in entry}
-    for key, value in values.items():
-        if not 0 <= value <= 100:
-            raise InputError(
-                f"{key} of '{entry['name']}' is {value}, but must be from 0 to 100."
-            )
-    return PublishedResult(
-        **{**entry, "approximate": tuple(entry.get("approximate", ()))}
-    )
+    return read_record(_Works, content, file.name).works
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:

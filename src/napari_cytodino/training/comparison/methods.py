@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_cytodino.common import InputError
+from napari_cytodino.common import InputError, record
 from napari_cytodino.training.comparison.probes import NEIGHBOURS
-from napari_cytodino.training.recipes import FinetuneRecipe, build, read_recipe
+from napari_cytodino.training.recipes import Count, FinetuneRecipe, build, read_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ Changes = dict[str, dict[str, Any]]
 """Table of a recipe -> field -> value."""
 
 
-@dataclass(frozen=True)
+@record
 class CnnPlan:
     """The convolutional network of a comparison, a ResNet-50 by default.
 
@@ -45,25 +45,18 @@ class CnnPlan:
 
     source: str = "microsoft/resnet-50"
     revision: str = ""
-    embedding_size: int = 64
-    hidden_sizes: tuple[int, ...] = (256, 512, 1024, 2048)
-    depths: tuple[int, ...] = (3, 4, 6, 3)
-    layer_type: str = "bottleneck"
-    batch: int = 32
+    embedding_size: Count = 64
+    hidden_sizes: tuple[Count, ...] = (256, 512, 1024, 2048)
+    depths: tuple[Count, ...] = (3, 4, 6, 3)
+    layer_type: Literal["basic", "bottleneck"] = "bottleneck"
+    batch: Count = 32
     lr: float = 3e-4
 
     def __post_init__(self) -> None:
-        sizes = (self.embedding_size, self.batch, *self.hidden_sizes, *self.depths)
-        if len(self.hidden_sizes) != len(self.depths) or min(sizes) < 1:
+        if len(self.hidden_sizes) != len(self.depths):
             raise InputError(
                 f"cnn.hidden_sizes = {self.hidden_sizes} and cnn.depths = "
-                f"{self.depths}, with cnn.embedding_size = {self.embedding_size} and "
-                f"cnn.batch = {self.batch}, are no network: give one size from 1 on "
-                "for each stage."
-            )
-        if self.layer_type not in ("basic", "bottleneck"):
-            raise InputError(
-                f"cnn.layer_type is '{self.layer_type}': use basic or bottleneck."
+                f"{self.depths} are no network: give one of each for each stage."
             )
 
 
@@ -229,10 +222,9 @@ def read_comparison(
         )
     own = content.pop("cnn", {})
     recipe = build(FinetuneRecipe, content, name)
-    if not isinstance(own, dict):
-        raise InputError(f"{name}: cnn is {own!r}, but must be a table.")
     start = asdict(CnnPlan()) | (SMALL if recipe.backbone.random else {})
-    return recipe, build(CnnPlan, start | own, f"{name}: cnn")
+    own = start | own if isinstance(own, dict) else own
+    return recipe, build(CnnPlan, own, f"{name}: cnn")
 
 
 def read_seeds(words: Sequence[str]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import set_seed
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import TrainingArguments
 
-    from napari_cytodino.training.finetuning._soft_targets import Variant
     from napari_cytodino.training.finetuning.parts import Parts
     from napari_cytodino.training.recipes import FinetuneRecipe
 
@@ -86,7 +85,7 @@ def loss_of(recipe: FinetuneRecipe, targets: NDArray[Any]) -> nn.Module:
         return WeightedCrossEntropy(weights)
     return HierarchicalFocalLoss(
         taxonomy,
-        variant=cast("Variant", plan.variant),
+        variant=plan.variant,
         smoothing=plan.smoothing,
         within_lineage_weight=plan.within_lineage_weight,
         sequential_bonus=plan.sequential_bonus,

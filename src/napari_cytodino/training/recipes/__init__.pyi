@@ -16,6 +16,7 @@ from .protocols import PROTOCOLS as PROTOCOLS
 from .protocols import PUBLISHED as PUBLISHED
 from .protocols import THREE_WAY as THREE_WAY
 from .protocols import Protocol as Protocol
+from .ranges import Count as Count
 from .ranges import check_heads as check_heads
 from .reading import build as build
 from .reading import read_recipe as read_recipe

@@ -1,13 +1,23 @@
-"""Recipes: one TOML file an experiment, checked into frozen dataclasses."""
+"""Recipes: one TOML file an experiment, checked into frozen records."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from napari_cytodino.common import InputError
+from pydantic import Field
+
+from napari_cytodino.common import InputError, record
 from napari_cytodino.taxonomy import Taxonomy
-from napari_cytodino.training.recipes.ranges import STUDENT, check_heads, check_ranges
+from napari_cytodino.training.recipes.ranges import (
+    Count,
+    Deviation,
+    Dropout,
+    Seed,
+    Share,
+    Side,
+    check_heads,
+)
 from napari_cytodino.training.recipes.reading import build, read_recipe, recipe_folder
 from napari_cytodino.uncertainty import CalibrationTargets
 
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True)
+@record
 class Augmentation:
     """How far each training view may differ from the image.
 
@@ -36,20 +46,20 @@ class Augmentation:
         Share of blurred views; greatest standard deviation of the noise.
     """
 
-    scale: float = 0.15
-    shift: float = 0.06
-    stretch: float = 0.06
-    gain: float = 0.25
-    gamma: float = 0.3
-    saturation: float = 0.5
-    hue: float = 0.25
-    relight: float = 0.4
-    surround: float = 0.5
-    soften: float = 0.2
-    noise: float = 0.03
+    scale: Annotated[float, Field(ge=0, le=2)] = 0.15
+    shift: Share = 0.06
+    stretch: Annotated[float, Field(ge=0, le=2)] = 0.06
+    gain: Annotated[float, Field(ge=0, le=3)] = 0.25
+    gamma: Annotated[float, Field(ge=0, le=3)] = 0.3
+    saturation: Annotated[float, Field(ge=0, le=3)] = 0.5
+    hue: Annotated[float, Field(ge=0, le=3.2)] = 0.25
+    relight: Share = 0.4
+    surround: Share = 0.5
+    soften: Share = 0.2
+    noise: Share = 0.03
 
 
-@dataclass(frozen=True)
+@record
 class DistillPlan:
     """How much of the student's loss comes from the teacher.
 
@@ -66,19 +76,13 @@ class DistillPlan:
         square; the teacher then works that much less. 1 to 8.
     """
 
-    soft: float = 1.0
-    dense: float = 1.0
-    temperature: float = 2.0
-    reuse: int = 1
-
-    def __post_init__(self) -> None:
-        if self.reuse not in range(1, 9):
-            raise InputError(
-                f"reuse = {self.reuse}, but a square has 8 poses: use 1-8."
-            )
+    soft: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    dense: Annotated[float, Field(ge=0, le=1000)] = 1.0
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 2.0
+    reuse: Annotated[int, Field(ge=1, le=8)] = 1
 
 
-@dataclass(frozen=True)
+@record
 class FitPlan:
     """How long and how fast a model learns.
 
@@ -107,19 +111,19 @@ class FitPlan:
         1 shows each class of a source equally often, 0 leaves its frequency.
     """
 
-    steps: int
-    minutes: float = 0.0
-    batch: int = 64
-    learning_rate: float = 1e-3
-    warmup: float = 0.05
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    average: float = 0.998
-    smoothing: float = 0.1
-    balance: float = 1.0
+    steps: Count
+    minutes: Annotated[float, Field(ge=0, le=10**6)] = 0.0
+    batch: Annotated[int, Field(ge=1, le=10**6)] = 64
+    learning_rate: Annotated[float, Field(ge=1e-15, le=10)] = 1e-3
+    warmup: Annotated[float, Field(ge=0, le=0.99)] = 0.05
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.05
+    clip: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    average: Annotated[float, Field(ge=0, le=0.999999)] = 0.998
+    smoothing: Dropout = 0.1
+    balance: Share = 1.0
 
 
-@dataclass(frozen=True)
+@record
 class DomainShift:
     """How far a share of the student's views is taken from the training laboratories.
 
@@ -143,21 +147,15 @@ class DomainShift:
         Greatest standard deviation of the noise.
     """
 
-    share: float = 0.0
-    mix: float = 0.12
-    strength: float = 0.3
-    light: float = 0.3
-    blur: float = 2.5
-    noise: float = 0.03
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise InputError(f"share = {self.share} is no share: use 0 to 1.")
-        if self.blur < 1:
-            raise InputError(f"blur = {self.blur} would sharpen: use 1 or more.")
+    share: Share = 0.0
+    mix: Annotated[float, Field(ge=0, le=2)] = 0.12
+    strength: Annotated[float, Field(ge=0, le=3)] = 0.3
+    light: Annotated[float, Field(ge=0, le=3)] = 0.3
+    blur: Annotated[float, Field(ge=1, le=16)] = 2.5
+    noise: Share = 0.03
 
 
-@dataclass(frozen=True)
+@record
 class ModelPlan:
     """Shape of the DINOv3 ViT and of the head.
 
@@ -178,21 +176,22 @@ class ModelPlan:
         Quarter turns whose answers are averaged after training: 1, 2 or 4.
     """
 
-    width: int = 192
-    layers: int = 8
-    heads: int = 3
-    feed_forward: int = 768
-    patch: int = 16
-    registers: int = 4
-    rescale: float = 1.0
-    drop_path: float = 0.0
-    head_layers: int = 4
-    head_heads: int = 4
-    head_dropout: float = 0.1
-    turns: int = 1
+    # of shapes as in models.config_bounds, which judges them where they are loaded
+    width: Annotated[int, Field(ge=4, le=8192)] = 192
+    layers: Annotated[int, Field(ge=1, le=128)] = 8
+    heads: Annotated[int, Field(ge=1, le=256)] = 3
+    feed_forward: Annotated[int, Field(ge=1, le=65536)] = 768
+    patch: Annotated[int, Field(ge=1, le=256)] = 16
+    registers: Annotated[int, Field(ge=0, le=256)] = 4
+    rescale: Annotated[float, Field(ge=1, le=16)] = 1.0
+    drop_path: Dropout = 0.0
+    head_layers: Annotated[int, Field(ge=1, le=64)] = 4
+    head_heads: Annotated[int, Field(ge=1, le=256)] = 4
+    head_dropout: Dropout = 0.1
+    turns: Literal[1, 2, 4] = 1
 
 
-@dataclass(frozen=True)
+@record
 class TeacherPlan:
     """The CNN that is fine-tuned first and then distilled.
 
@@ -215,7 +214,7 @@ class TeacherPlan:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-@dataclass(frozen=True)
+@record
 class Recipe:
     """An experiment from data to checkpoint.
 
@@ -262,19 +261,19 @@ class Recipe:
     fit: FitPlan
     taxonomy: str = "mll21"
     classes: tuple[str, ...] = ()
-    synthetic: int = 0
+    synthetic: Annotated[int, Field(ge=0, le=10**6)] = 0
     split: str = ""
-    seed: int = 0
-    size: int = 128
-    field_of_view: int = 192
-    margin: int = 54
-    mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
-    std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
+    seed: Seed = 0
+    size: Side = 128
+    field_of_view: Side = 192
+    margin: Annotated[int, Field(ge=0, le=4096)] = 54
+    mean: tuple[Share, Share, Share] = (0.5631, 0.4959, 0.7355)
+    std: tuple[Deviation, Deviation, Deviation] = (0.2419, 0.2835, 0.1761)
     calibration: CalibrationTargets = field(default_factory=CalibrationTargets)
     start: str = ""
-    start_share: float = 0.0
+    start_share: Share = 0.0
     limits: tuple[str, ...] = ()
-    emphasis: dict[str, float] = field(default_factory=dict)
+    emphasis: dict[str, Annotated[float, Field(ge=0)]] = field(default_factory=dict)
     model: ModelPlan = field(default_factory=ModelPlan)
     augmentation: Augmentation = field(default_factory=Augmentation)
     strange: DomainShift = field(default_factory=DomainShift)
@@ -286,25 +285,17 @@ class Recipe:
                 f"Recipe '{self.name}' has synthetic = {self.synthetic} and split = "
                 f"'{self.split}': set exactly one of them."
             )
-        strange = [v for v in self.emphasis.values() if v < 0]
-        if strange:
+        if self.start_share and not self.start:
             raise InputError(
-                f"Recipe '{self.name}' has an emphasis of {strange[0]}: use 0 or more."
+                f"start_share = {self.start_share}, but there is no start: name one, "
+                "or use 0."
             )
-        if not 0 <= self.start_share <= 1 or (self.start_share and not self.start):
-            raise InputError(
-                f"start_share = {self.start_share} with start = '{self.start}': use 0 "
-                "to 1, and above 0 only with a start."
-            )
-        if self.model.patch < 1 or self.size % self.model.patch:
+        if self.size % self.model.patch:
             raise InputError(
                 f"size = {self.size} is no multiple of model.patch = "
                 f"{self.model.patch}: change one of them."
             )
-        check_ranges(self, STUDENT)
         shape = self.model
-        if shape.turns not in (1, 2, 4):
-            raise InputError(f"model.turns is {shape.turns}: use 1, 2 or 4.")
         # positions turn pairs of values along two axes
         check_heads("model.heads", shape.heads, shape.width, parts=4)
         check_heads("model.head_heads", shape.head_heads, shape.width)

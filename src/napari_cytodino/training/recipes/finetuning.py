@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated, Literal
 
-from napari_cytodino.common import InputError, cores
+from pydantic import Field
+
+from napari_cytodino.common import InputError, cores, record
 from napari_cytodino.taxonomy import Taxonomy
-from napari_cytodino.training.recipes.protocols import PROTOCOLS
-from napari_cytodino.training.recipes.ranges import FINETUNE, check_heads, check_ranges
+from napari_cytodino.training.recipes.ranges import (
+    MANY,
+    Count,
+    Deviation,
+    Dropout,
+    Range,
+    Seed,
+    Share,
+    Side,
+    check_heads,
+)
 from napari_cytodino.uncertainty import CalibrationTargets
 
 BORDERS = {"constant": "zeros", "reflection": "reflection"}
 """What comes in at the corners of a turned cell: black (published), or its mirror."""
 
 
-@dataclass(frozen=True)
+@record
 class PaperAugmentation:
     """How training views are changed; the defaults are the published values.
 
@@ -48,52 +60,26 @@ class PaperAugmentation:
         Range of the clip limit of the local equalisation, on 8 x 8 tiles.
     """
 
-    flip: float = 0.5
-    turn: float = 0.5
-    degrees: float = 180.0
-    border: str = "constant"
-    colour: float = 0.5
-    brightness: float = 0.1
-    contrast: float = 0.1
-    saturation: float = 0.15
-    hue: float = 0.03
-    shift: float = 15.0
-    degrade: float = 0.3
-    blur: tuple[float, float] = (0.5, 3.0)
-    speckle: tuple[float, float] = (0.01, 0.05)
-    grain: tuple[float, float] = (0.1, 0.5)
-    quality: tuple[float, float] = (9.0, 100.0)
-    equalise: float = 0.3
-    limit: tuple[float, float] = (1.0, 2.0)
-
-    def __post_init__(self) -> None:
-        if self.border not in BORDERS:
-            raise InputError(
-                f"augmentation.border is '{self.border}': use one of "
-                f"{', '.join(BORDERS)}."
-            )
-        check_ranges(self, FINETUNE, "augmentation.")
+    flip: Share = 0.5
+    turn: Share = 0.5
+    degrees: Annotated[float, Field(ge=0, le=180)] = 180.0
+    border: Literal["constant", "reflection"] = "constant"
+    colour: Share = 0.5
+    brightness: Share = 0.1
+    contrast: Share = 0.1
+    saturation: Share = 0.15
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.03
+    shift: Annotated[float, Field(ge=0, le=255)] = 15.0
+    degrade: Share = 0.3
+    blur: Range[Annotated[float, Field(ge=0.05, le=100)]] = (0.5, 3.0)
+    speckle: Range[Share] = (0.01, 0.05)
+    grain: Range[Share] = (0.1, 0.5)
+    quality: Range[Annotated[float, Field(ge=1, le=100)]] = (9.0, 100.0)
+    equalise: Share = 0.3
+    limit: Range[Annotated[float, Field(ge=1, le=100)]] = (1.0, 2.0)
 
 
-VARIANTS = ("published", "maturation", "cross-entropy")
-"""Losses: the two hierarchical ones, and the plain one to compare them with."""
-
-CLASS_WEIGHTS = ("none", "sqrt-balanced", "balanced")
-"""Factors of the loss by class, from the training part's counts."""
-
-SCHEDULES = ("epoch-cosine", "cosine")
-"""The rate changes after each epoch (published), or after each step."""
-
-PRECISIONS = ("auto", "float32")
-"""bfloat16 autocast where the device has it, or float32 everywhere (published)."""
-
-
-def _one_of(field_name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(f"{field_name} is '{value}': use one of {', '.join(known)}.")
-
-
-@dataclass(frozen=True)
+@record
 class RandomBackbone:
     """Shape of a DINOv3 ViT with random weights, for tests and smoke runs.
 
@@ -105,20 +91,20 @@ class RandomBackbone:
         Side of a patch in pixels; number of register tokens.
     """
 
-    width: int = 24
-    layers: int = 2
-    heads: int = 2
-    feed_forward: int = 48
-    patch: int = 16
-    registers: int = 1
+    # of shapes as in models.config_bounds, which judges them where they are loaded
+    width: Annotated[int, Field(ge=4, le=8192)] = 24
+    layers: Annotated[int, Field(ge=1, le=128)] = 2
+    heads: Annotated[int, Field(ge=1, le=256)] = 2
+    feed_forward: Annotated[int, Field(ge=1, le=65536)] = 48
+    patch: Annotated[int, Field(ge=1, le=256)] = 16
+    registers: Annotated[int, Field(ge=0, le=256)] = 1
 
     def __post_init__(self) -> None:
-        check_ranges(self, FINETUNE, "backbone.random.")
         # positions turn pairs of values along two axes
         check_heads("backbone.random.heads", self.heads, self.width, parts=4)
 
 
-@dataclass(frozen=True)
+@record
 class BackbonePlan:
     """The frozen transformer that the adapters sit on.
 
@@ -141,7 +127,7 @@ class BackbonePlan:
     source: str = ""
     revision: str = ""
     random: RandomBackbone | None = None
-    pos_embed_rescale: float = 2.0
+    pos_embed_rescale: Annotated[float, Field(ge=1, le=16)] = 2.0
     activation_checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -150,10 +136,9 @@ class BackbonePlan:
                 f"backbone has source = '{self.source}' and random = {self.random}: "
                 "set exactly one of them."
             )
-        check_ranges(self, FINETUNE, "backbone.")
 
 
-@dataclass(frozen=True)
+@record
 class LoraPlan:
     """Low-rank adapters on every projection of the backbone.
 
@@ -165,28 +150,22 @@ class LoraPlan:
         Before the adapters, while training.
     """
 
-    rank: int = 64
-    alpha: int = 128
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_ranges(self, FINETUNE, "lora.")
+    rank: Annotated[int, Field(ge=1, le=4096)] = 64
+    alpha: Annotated[int, Field(ge=1, le=65536)] = 128
+    dropout: Dropout = 0.1
 
 
-@dataclass(frozen=True)
+@record
 class HeadPlan:
     """The query-token decoder; fields as in `core.head.QueryDecoderHead`."""
 
-    layers: int = 4
-    heads: int = 4
-    ff_ratio: int = 2
-    dropout: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_ranges(self, FINETUNE, "head.")
+    layers: Annotated[int, Field(ge=1, le=64)] = 4
+    heads: Annotated[int, Field(ge=1, le=256)] = 4
+    ff_ratio: Annotated[int, Field(ge=1, le=16)] = 2
+    dropout: Dropout = 0.2
 
 
-@dataclass(frozen=True)
+@record
 class DataPlan:
     """Which cells are learnt from, and which are kept apart.
 
@@ -207,44 +186,36 @@ class DataPlan:
         Crops drawn in code for each class of the training part; 0 reads real cells.
     """
 
-    protocol: str = "three-way"
+    protocol: Literal["three-way", "published"] = "three-way"
     classes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     group_pattern: str = ""
-    synthetic: int = 0
-
-    def __post_init__(self) -> None:
-        _one_of("data.protocol", self.protocol, tuple(PROTOCOLS))
-        check_ranges(self, FINETUNE, "data.")
+    synthetic: Annotated[int, Field(ge=0, le=10**6)] = 0
 
 
-@dataclass(frozen=True)
+@record
 class LossPlan:
     """The loss; fields as in `training.losses.HierarchicalFocalLoss`.
 
     Attributes
     ----------
     variant : str
-        One of `VARIANTS`.
+        ``published`` and ``maturation`` are hierarchical; ``cross-entropy`` is the
+        plain one to compare them with.
     class_weights : str
-        One of `CLASS_WEIGHTS`.
+        Factors of the loss by class, from the training part's counts.
     """
 
-    variant: str = "published"
-    smoothing: float = 0.1
-    within_lineage_weight: float = 0.95
-    sequential_bonus: float = 0.01
-    critical_penalty: float = 3.0
-    gamma: float = 2.0
-    class_weights: str = "sqrt-balanced"
-
-    def __post_init__(self) -> None:
-        _one_of("loss.variant", self.variant, VARIANTS)
-        _one_of("loss.class_weights", self.class_weights, CLASS_WEIGHTS)
-        check_ranges(self, FINETUNE, "loss.")
+    variant: Literal["published", "maturation", "cross-entropy"] = "published"
+    smoothing: Dropout = 0.1
+    within_lineage_weight: Share = 0.95
+    sequential_bonus: Share = 0.01
+    critical_penalty: Annotated[float, Field(ge=1, le=1000)] = 3.0
+    gamma: Annotated[float, Field(ge=0, le=20)] = 2.0
+    class_weights: Literal["none", "sqrt-balanced", "balanced"] = "sqrt-balanced"
 
 
-@dataclass(frozen=True)
+@record
 class SamplingPlan:
     """An epoch: every cell once, then as many again with rare classes oftener.
 
@@ -256,14 +227,11 @@ class SamplingPlan:
         Length of the epoch in training parts; 1 is every cell once.
     """
 
-    power: float = 0.7
-    multiplier: int = 2
-
-    def __post_init__(self) -> None:
-        check_ranges(self, FINETUNE, "sampling.")
+    power: Annotated[float, Field(ge=0, le=2)] = 0.7
+    multiplier: Annotated[int, Field(ge=1, le=100)] = 2
 
 
-@dataclass(frozen=True)
+@record
 class OptimPlan:
     """AdamW with weight decay on every trained weight, and its schedule.
 
@@ -276,7 +244,7 @@ class OptimPlan:
     clip : float
         Largest norm of the gradient.
     schedule : str
-        One of `SCHEDULES`.
+        The rate changes after each epoch (published), or after each step.
     period : int
         Epochs of half a cosine, for ``epoch-cosine``.
     lr_end : float
@@ -285,17 +253,15 @@ class OptimPlan:
         Share of the steps in which the rate rises, for ``cosine``.
     """
 
-    lr: float = 3e-4
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    schedule: str = "epoch-cosine"
-    period: int = 8
-    lr_end: float = 1e-7
-    warmup: float = 0.05
+    lr: Annotated[float, Field(ge=1e-7, le=1)] = 3e-4
+    weight_decay: Share = 0.01
+    clip: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    schedule: Literal["epoch-cosine", "cosine"] = "epoch-cosine"
+    period: Annotated[int, Field(ge=1, le=10**6)] = 8
+    lr_end: Share = 1e-7
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.05
 
     def __post_init__(self) -> None:
-        _one_of("optim.schedule", self.schedule, SCHEDULES)
-        check_ranges(self, FINETUNE, "optim.")
         if self.lr_end > self.lr:
             raise InputError(
                 f"optim.lr_end is {self.lr_end}: use a value from 0 to optim.lr = "
@@ -303,7 +269,7 @@ class OptimPlan:
             )
 
 
-@dataclass(frozen=True)
+@record
 class RunPlan:
     """Length of the run, and how it is dealt to devices.
 
@@ -320,7 +286,7 @@ class RunPlan:
     eval_batch : int
         Cells at once where no gradient is needed.
     precision : str
-        One of `PRECISIONS`.
+        bfloat16 autocast where the device has it, or float32 everywhere (published).
     save_steps : int
         Optimiser steps between two sealed states within an epoch; 0 seals at the end
         of each epoch alone.
@@ -330,19 +296,15 @@ class RunPlan:
         Processes that decode images; no more than there are processor cores.
     """
 
-    epochs: int = 8
-    patience: int = 5
-    effective_batch: int = 4
-    batch: int = 4
-    eval_batch: int = 32
-    precision: str = "auto"
-    save_steps: int = 2000
-    log_steps: int = 10
-    workers: int = 4
-
-    def __post_init__(self) -> None:
-        _one_of("run.precision", self.precision, PRECISIONS)
-        check_ranges(self, FINETUNE, "run.")
+    epochs: Count = 8
+    patience: Count = 5
+    effective_batch: Count = 4
+    batch: Count = 4
+    eval_batch: Count = 32
+    precision: Literal["auto", "float32"] = "auto"
+    save_steps: Annotated[int, Field(ge=0, le=MANY)] = 2000
+    log_steps: Count = 10
+    workers: Annotated[int, Field(ge=0, le=1024)] = 4
 
     @property
     def decoders(self) -> int:
@@ -366,7 +328,7 @@ class RunPlan:
         return self.effective_batch // together
 
 
-@dataclass(frozen=True)
+@record
 class FinetuneRecipe:
     """Fine-tuning from a backbone and cells to a checkpoint.
 
@@ -396,11 +358,11 @@ class FinetuneRecipe:
     title: str
     backbone: BackbonePlan
     taxonomy: str = "mll21"
-    seed: int = 0
-    size: int = 256
-    field_of_view: int = 250
-    mean: tuple[float, float, float] = (0.5631, 0.4959, 0.7355)
-    std: tuple[float, float, float] = (0.2419, 0.2835, 0.1761)
+    seed: Seed = 0
+    size: Side = 256
+    field_of_view: Side = 250
+    mean: tuple[Share, Share, Share] = (0.5631, 0.4959, 0.7355)
+    std: tuple[Deviation, Deviation, Deviation] = (0.2419, 0.2835, 0.1761)
     calibration: CalibrationTargets = field(default_factory=CalibrationTargets)
     limits: tuple[str, ...] = ()
     lora: LoraPlan = field(default_factory=LoraPlan)
@@ -413,7 +375,6 @@ class FinetuneRecipe:
     run: RunPlan = field(default_factory=RunPlan)
 
     def __post_init__(self) -> None:
-        check_ranges(self, FINETUNE)
         shape = self.backbone.random
         if shape is None:
             return

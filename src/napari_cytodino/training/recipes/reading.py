@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import tomllib
-import types
-from dataclasses import MISSING, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Any
 
-from napari_cytodino.common import InputError, read_toml
+from napari_cytodino.common import InputError, parse_toml, read_record, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-T = TypeVar("T")
-
-BITS = 64
-"""Of whole numbers; Python reads longer ones, but cannot always show them."""
 
 
 def recipe_folder() -> Path:
@@ -57,10 +39,7 @@ def read_recipe(source: str, changes: Sequence[str] = ()) -> tuple[dict[str, Any
             f"There is no recipe '{source}': give one of {', '.join(known)} or the "
             "path of a TOML file."
         )
-    try:
-        content = read_toml(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}.") from error
+    content = read_toml(path)
     for change in changes:
         _apply(content, change)
     return content, path.name
@@ -72,9 +51,9 @@ def _apply(content: dict[str, Any], change: str) -> None:
     if not equals or not key.strip():
         raise InputError(f"--set {change} is not key=value, such as fit.steps=100.")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
-        # not TOML, or a number of more digits than Python reads
+        parsed = parse_toml(f"value = {value}")["value"]
+    except ValueError:
+        # a word without quotes, or what no recipe can hold
         parsed = value
     *tables, last = key.strip().split(".")
     for table in tables:
@@ -84,66 +63,5 @@ def _apply(content: dict[str, Any], change: str) -> None:
     content[last] = parsed
 
 
-def build(kind: type[T], content: dict[str, Any], where: str) -> T:
-    """Build a dataclass from plain values, tables and lists included.
-
-    Raises
-    ------
-    InputError
-        Names the field that is unknown, missing or of another kind.
-    """
-    hints = get_type_hints(kind)
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(content) - set(known))
-    if unknown:
-        raise InputError(
-            f"{where} has the unknown field '{unknown[0]}'; known are "
-            f"{', '.join(known)}."
-        )
-    for name, item in known.items():
-        required = item.default is MISSING and item.default_factory is MISSING
-        if required and name not in content:
-            raise InputError(f"{where} lacks '{name}': add it.")
-    values = {k: _convert(hints[k], v, f"{where}: {k}") for k, v in content.items()}
-    return kind(**values)
-
-
-_CALLED = {"float": "finite number"}
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """Check one value against its type and convert tables, lists and whole floats."""
-    _check_bits(value, where)
-    if get_origin(hint) in (Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(h for h in get_args(hint) if h is not type(None))
-    if is_dataclass(hint) and isinstance(value, dict):
-        return build(hint, value, where)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
-        items = get_args(hint)
-        if items[-1] is Ellipsis:
-            items = items[:1] * len(value)
-        if len(items) == len(value):
-            return tuple(
-                _convert(h, v, where) for h, v in zip(items, value, strict=True)
-            )
-    if get_origin(hint) is dict and isinstance(value, dict):
-        return {
-            k: _convert(get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()
-        }
-    if hint is float and type(value) in (int, float) and math.isfinite(value):
-        return float(value)
-    if isinstance(hint, type) and type(value) is hint and hint is not float:
-        return value
-    name = hint.__name__ if isinstance(hint, type) else hint
-    kind = _CALLED.get(name, name)
-    raise InputError(f"{where} is {value!r}, but must be of the kind {kind}.")
-
-
-def _check_bits(value: Any, where: str) -> None:
-    if type(value) is int and value.bit_length() > BITS:
-        raise InputError(
-            f"{where} is a whole number of {value.bit_length()} bits: use at most "
-            f"{BITS}, as TOML has them."
-        )
+build = read_record
+"""Build a recipe, or a plan in one, of what `read_recipe` gives."""
