@@ -72,7 +72,7 @@ def laid_out(template: str, **values: Any) -> str:
 
 
 def macro(line: str, **values: Any) -> Reader:
-    head = '{% from "common/macros.html" import chip, facts, line with context %}'
+    head = '{% from "common/macros.html" import chip, facts, listed with context %}'
     return Reader(laid_out(head + line, **values))
 
 
@@ -185,7 +185,7 @@ def test_empty_facts_are_left_out() -> None:
 
 def test_names_and_values_in_a_line() -> None:
     values = {"a_b": 1, "empty": "", "none": None, "no": (), "but": 2, EVIL: EVIL}
-    found = macro("{{ line(values, ['but']) }}", values=values)
+    found = macro("{{ listed(values, ['but']) }}", values=values)
     assert (found.text, found.tags) == (f"a b 1, {EVIL} {EVIL}", [])
 
 

@@ -40,7 +40,7 @@ def case_report(report: CaseReport) -> str:
             (one, sections.agreement_rows(one), sections.disagreement_kinds(one))
             for one in report.agreements
         ],
-        PAIRS=PAIRS,
+        most_kinds=PAIRS,
         formula=FORMULA,
         pictures=sections.cell_pictures(report),
         words=sections.verdict_words,
