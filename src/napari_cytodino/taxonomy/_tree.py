@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import chain, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import WrapValidator
 
 from napari_cytodino.common import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +23,15 @@ LARGEST = 200
 
 FURTHEST = 1000.0
 """The longest edge."""
+
+
+def _as_written(value: Any, check: Callable[[Any], float]) -> Any:
+    check(value)
+    return value
+
+
+Number = Annotated[float, WrapValidator(_as_written)]
+"""1 stays 1 in the files of checkpoints, as it was in those of old."""
 
 
 @record
@@ -42,7 +52,7 @@ class Branch:
     """
 
     parts: tuple[str, ...]
-    length: float
+    length: Number
     ordered: bool = False
     name: str = ""
 

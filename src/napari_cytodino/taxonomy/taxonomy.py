@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from napari_cytodino.common import InputError, read_record, read_toml, record
-from napari_cytodino.taxonomy._tree import Branch, tree_faults, undefined_parts
+from napari_cytodino.taxonomy._tree import Branch, Number, tree_faults, undefined_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class CostRule:
 
     of: tuple[str, ...]
     called: tuple[str, ...]
-    factor: float
+    factor: Number
 
 
 def cost_faults(costs: Sequence[CostRule], codes: Sequence[str]) -> list[str]:
