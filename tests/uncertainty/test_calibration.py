@@ -86,15 +86,15 @@ def test_asking_for_more_accuracy_never_accepts_more(make_calibration, one, two,
 @given(st.booleans().flatmap(curves))
 def test_rows_never_grow_with_accuracy_and_each_is_proven(make_calibration, curve):
     made = make_calibration(TAXONOMY, curve=curve, patients=200)
-    rows = [made.rows[risk] for risk in ERROR_RATES]
+    rows = [made.row_by_risk[risk] for risk in ERROR_RATES]
     places = [-1 if row is None else row for row in rows]
     assert places == sorted(places)
-    for risk, row in made.rows.items():
+    for risk, row in made.row_by_risk.items():
         if row is None:
             assert made.policy(risk).min_confidence == UNREACHABLE
             continue
         # with patients, the row may be above the one that was tested for this risk
-        tested = curve.select(risk, made.share)
+        tested = curve.select(risk, made.delta_per_statement)
         assert row <= tested
         k, n = curve.wrong[tested] / curve.effect[tested], curve.accepted[tested]
         bound = float(upper_bound(k, n / curve.effect[tested], made.delta / TESTS))
@@ -113,7 +113,7 @@ def test_of_independent_cells_the_row_is_the_one_that_was_tested(
 ):
     made = make_calibration(TAXONOMY, curve=curve)
     for risk in ERROR_RATES:
-        assert made.rows[risk] == curve.select(risk, made.share)
+        assert made.row_by_risk[risk] == curve.select(risk, made.delta_per_statement)
 
 
 def test_thresholds_of_the_small_example_by_hand(make_calibration):
@@ -124,7 +124,7 @@ def test_thresholds_of_the_small_example_by_hand(make_calibration):
     made = make_calibration(TAXONOMY)
     taken = {
         risk: None if row is None else int(made.curve.accepted[row])
-        for risk, row in made.rows.items()
+        for risk, row in made.row_by_risk.items()
     }
     assert taken == {
         0.001: None, 0.002: 4000, 0.005: 5000, 0.01: 6000, 0.02: 7000, 0.03: 7000,
@@ -181,7 +181,7 @@ def test_too_few_cells_promise_nothing_at_all(make_calibration):
     )
     made = make_calibration(TAXONOMY, curve=few, lineage_curve=few)
     assert made.strictest is None
-    assert set(made.rows.values()) == {None}
+    assert set(made.row_by_risk.values()) == {None}
     for risk in ERROR_RATES:
         policy = made.policy(risk)
         assert (policy.min_confidence, policy.min_lineage) == (UNREACHABLE, UNREACHABLE)
@@ -215,10 +215,10 @@ def test_design_effects_cost_coverage(make_calibration):
     curve = replace(plain.curve, effect=np.full(7, 3.0))
     made = make_calibration(TAXONOMY, patients=200, curve=curve)
     for risk in ERROR_RATES:
-        few, all_ = made.rows[risk], plain.rows[risk]
+        few, all_ = made.row_by_risk[risk], plain.row_by_risk[risk]
         assert few is None or (all_ is not None and few <= all_)
-    assert made.rows[0.005] is not None
-    assert made.rows[0.005] < plain.rows[0.005]
+    assert made.row_by_risk[0.005] is not None
+    assert made.row_by_risk[0.005] < plain.row_by_risk[0.005]
 
 
 @pytest.mark.parametrize("risk", [0.004, 0.5, 0.0])
