@@ -18,16 +18,16 @@ from napari_cytodino.training.runs.tensor_files import read_tensors, write_tenso
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_cytodino.training.data.crops import CropSet
+    from napari_cytodino.training.data.crops import CellSet
     from napari_cytodino.training.recipes.distillation import Recipe
 
 
 @pytest.fixture(scope="module")
-def crops(smoke_recipe: Recipe) -> CropSet:
+def crops(smoke_recipe: Recipe) -> CellSet:
     return read_part(smoke_recipe, None, ("test",), packed=True)
 
 
-def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CropSet) -> None:
+def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CellSet) -> None:
     recipe = load_recipe("starter")
     stored = Teacher(len(recipe.classes))
     write_tensors(tmp_path / "teacher.safetensors", stored.state_dict(), {})
@@ -41,7 +41,7 @@ def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CropSet) -> None:
 @pytest.mark.parametrize("kept", [0, 1000, -1])
 def test_a_torn_teacher_is_finished_anew(
     tmp_path: Path,
-    crops: CropSet,
+    crops: CellSet,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     kept: int,
@@ -70,7 +70,7 @@ def test_a_torn_teacher_is_finished_anew(
 def test_a_student_that_fails_leaves_no_thread(
     tmp_path: Path,
     smoke_recipe: Recipe,
-    crops: CropSet,
+    crops: CellSet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     closed: list[bool] = []

@@ -12,11 +12,10 @@ from napari_cytodino.common import InputError
 from napari_cytodino.stats import lower_bound, upper_bound
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import recipe_of, same_split
-from napari_cytodino.training.data import pack, read_index, read_split
+from napari_cytodino.training.data import cell_set, read_index, read_split
 from napari_cytodino.training.evaluation import (
     device_of,
-    stored_answers,
-    unfamiliarity_of,
+    predictions_of,
 )
 from napari_cytodino.training.recipes import Recipe, build
 from napari_cytodino.training.runs import write_whole_json
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CropSet
+    from napari_cytodino.training.data import CellSet
 
 
 TAIL = 0.025
@@ -84,23 +83,23 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
     return table
 
 
-def _test_cells(recipe: Recipe, data: Path) -> tuple[CropSet, NDArray[np.str_]]:
+def _test_cells(recipe: Recipe, data: Path) -> tuple[CellSet, NDArray[np.str_]]:
     part_of = read_split(recipe.split_path)
     files = [f for f in read_index(data) if part_of.get(f.path) == "test"]
     field, whole = recipe.field_of_view, Taxonomy.load(recipe.taxonomy)
-    crops = pack(data, files, whole, field=field, side=field)
+    crops = cell_set(files, whole, field, folder=data)
     return crops, np.array([whole.codes[t] for t in crops.targets])
 
 
 def _rows(
     checkpoint: Checkpoint,
-    crops: CropSet,
+    crops: CellSet,
     codes: NDArray[np.str_],
     known: NDArray[np.bool_],
     device: str,
 ) -> list[dict[str, Any]]:
-    logits, embeddings = stored_answers(checkpoint, crops, device=device)
-    unlike = unfamiliarity_of(checkpoint, embeddings)
+    found = predictions_of(checkpoint, crops, device)
+    logits, unlike = found.logits, found.unfamiliarity
     taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
     blind = replace(policy, max_unfamiliarity=float(np.finfo(np.float32).max))
     before = accepted_cells(logits, taxonomy, blind, unlike)

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, ClassProbabilities, TestCells
+    from napari_cytodino.uncertainty import (
+        Calibration,
+        ClassProbabilities,
+        LabelledPredictions,
+    )
 
 
 GUARANTEED = (
@@ -36,7 +40,7 @@ Share = dict[str, Any]
 
 
 def guarantee_figures(
-    cells: TestCells, taxonomy: Taxonomy, calibration: Calibration
+    cells: LabelledPredictions, taxonomy: Taxonomy, calibration: Calibration
 ) -> dict[str, Any]:
     """Apply the threshold of every risk to the test cells.
 
@@ -86,7 +90,7 @@ def guarantee_figures(
 
 def _rows_of(
     risk: float,
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     calibration: Calibration,
     evidence: ClassProbabilities,

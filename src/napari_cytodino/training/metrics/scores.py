@@ -39,7 +39,7 @@ from napari_cytodino.training.metrics.confusion_table import (
 )
 from napari_cytodino.training.metrics.lineages import rates, stage_kappas
 from napari_cytodino.uncertainty import (
-    TestCells,
+    LabelledPredictions,
     as_predictions,
     class_probabilities,
     decisions_of,
@@ -92,7 +92,7 @@ def _plain(value: float) -> float | None:
 
 
 def summary(
-    cells: TestCells, taxonomy: Taxonomy, *, seed: int = 0
+    cells: LabelledPredictions, taxonomy: Taxonomy, *, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return the scores with 95 % intervals, one row each.
 
@@ -145,7 +145,7 @@ def summary(
 
 
 def by_class(
-    cells: TestCells, taxonomy: Taxonomy, *, seed: int = 0
+    cells: LabelledPredictions, taxonomy: Taxonomy, *, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return precision, recall, F1 and dangerous errors of every class.
 
@@ -201,7 +201,7 @@ def _with_interval(
 
 
 def all_scores(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     *,
@@ -213,7 +213,7 @@ def all_scores(
 
     Parameters
     ----------
-    cells : TestCells
+    cells : LabelledPredictions
         What was answered.
     taxonomy : Taxonomy
         In the order of the logits.
@@ -273,7 +273,7 @@ def all_scores(
 
 
 def _trust(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     calibration: Calibration | None,
