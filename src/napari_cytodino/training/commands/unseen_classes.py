@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_cytodino.checkpoints import load_checkpoint
 from napari_cytodino.common import InputError
-from napari_cytodino.stats import lower_bound, upper_bound
+from napari_cytodino.stats import share_of
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import recipe_of, same_split
 from napari_cytodino.training.data import cell_set, read_index, read_split
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
     from napari_cytodino.checkpoints import Checkpoint
     from napari_cytodino.training.data import CellSet
-
-
-TAIL = 0.025
-"""On either side of an interval."""
 
 
 def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") -> str:
@@ -126,8 +122,8 @@ def _rows(
             "code": str(code),
             "source": str(source),
             "n": int(own.sum()),
-            "before": _share(before & own, own),
-            "after": _share(after & own, own),
+            "before": _share(before, own),
+            "after": _share(after, own),
         }
         for title, code, source, own in groups
         if own.any()
@@ -135,13 +131,9 @@ def _rows(
 
 
 def _share(taken: NDArray[np.bool_], own: NDArray[np.bool_]) -> dict[str, float]:
-    accepted, n = int(taken.sum()), int(own.sum())
-    return {
-        "accepted": accepted,
-        "share": accepted / n,
-        "low": float(lower_bound(accepted, n, TAIL)),
-        "high": float(upper_bound(accepted, n, TAIL)),
-    }
+    found = share_of(taken, own)
+    names = {"accepted": "k", "share": "value", "low": "low", "high": "high"}
+    return {name: found[key] for name, key in names.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
