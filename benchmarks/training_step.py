@@ -17,8 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import EarlyStoppingCallback
 
 from napari_cytodino.synthetic.smear import synthetic_crops
-from napari_cytodino.training.data.crops import CellFile
-from napari_cytodino.training.data.datasets import cell_set
+from napari_cytodino.training.data.crops import CellFile, cell_set
 from napari_cytodino.training.finetuning.augmentation import augment
 from napari_cytodino.training.finetuning.model import (
     new_model,
@@ -35,7 +34,7 @@ from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
 
 if TYPE_CHECKING:
-    from napari_cytodino.training.data.datasets import CellSet
+    from napari_cytodino.training.data.crops import CellSet
 
 PROTOCOL = """\
 Protocol

@@ -14,11 +14,15 @@ from scipy.stats import beta, binom, binomtest
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.stats.binomial import (
     check_share,
+    counted_share,
     design_effect,
+    exact_interval,
     fewest_cells,
     lower_bound,
+    named_interval,
     p_value,
     upper_bound,
+    wilson,
 )
 
 COUNTS = st.integers(0, 3000).flatmap(
@@ -222,3 +226,23 @@ def test_a_lower_bound_of_broken_numbers_follows_the_beta_density(k, n):
     part = integrate.quad(lambda x: (1 - x) ** (n - k), 0, bound, **peak)[0]
     rest = integrate.quad(lambda x: x ** (k - 1) * (1 - x) ** (n - k), bound, 1)[0]
     assert part / (part + rest) == pytest.approx(0.05, rel=1e-6)
+
+
+def test_a_share_has_value_and_interval_under_a_name():
+    found = counted_share(3, 40)
+    low, high = exact_interval(3, 40)
+    assert found == {
+        "k": 3,
+        "n": 40,
+        "value": 0.075,
+        "low": round(low, 6),
+        "high": round(high, 6),
+    }
+    assert counted_share(3, 40, wilson, digits=4)["low"] == round(wilson(3, 40)[0], 4)
+    wider = counted_share(3, 40, effect=2.0)
+    assert wider["value"] == found["value"]
+    assert wider["low"] < found["low"] < found["high"] < wider["high"]
+    names = named_interval("recall", found)
+    assert list(names) == ["recall", "recall_low", "recall_high"]
+    none = named_interval("recall", counted_share(0, 0, wilson))
+    assert set(none.values()) == {None}

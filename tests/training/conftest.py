@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,22 +52,3 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         answers, "pick_device", lambda wish: here if wish == "cpu" else there
     )
     return went
-
-
-@pytest.fixture
-def still_mapped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what of scratch folders is mapped when they go; Windows would keep it."""
-    found: list[str] = []
-    maps = Path("/proc/self/maps")
-
-    class Watched(TemporaryDirectory):  # type: ignore[type-arg]
-        """Looks before it removes."""
-
-        def __exit__(self, *error: Any) -> None:
-            if maps.is_file():
-                lines = maps.read_text("utf-8").splitlines()
-                found.extend(line for line in lines if self.name in line)
-            super().__exit__(*error)
-
-    monkeypatch.setattr(answers, "TemporaryDirectory", Watched)
-    return found

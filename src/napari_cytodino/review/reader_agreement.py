@@ -107,14 +107,14 @@ def agreement(
     groups = len(taxonomy.lineages)
     lineage = np.concatenate([taxonomy.lineage_index, groups + np.arange(extra)])
     critical = np.concatenate([taxonomy.critical_mask, np.zeros(extra, bool)])
-    strict = np.eye(size)
+    table = _table(a, b, size)
     return Agreement(
         *names,
-        classes=kappa(a, b, strict),
-        tolerant=kappa(a, b, np.where(beside, 1.0, strict)),
-        lineages=kappa(lineage[a], lineage[b], np.eye(groups + extra)),
-        critical=kappa(critical[a].astype(int), critical[b].astype(int), np.eye(2)),
-        series=_series(a, b, taxonomy, beside),
+        classes=kappa(table),
+        tolerant=kappa(table, np.where(beside, 1.0, np.eye(size))),
+        lineages=kappa(_table(lineage[a], lineage[b], groups + extra)),
+        critical=kappa(_table(critical[a].astype(int), critical[b].astype(int), 2)),
+        series=_series(table, taxonomy, beside),
         disagreements=tuple(
             Disagreement(rows[i], codes[a[i]], codes[b[i]], bool(beside[a[i], b[i]]))
             for i in np.flatnonzero(a != b)
@@ -135,11 +135,13 @@ def _places(
     return np.array([place[code] for code in called], np.int64)
 
 
+def _table(a: NDArray[np.int64], b: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Count what one called in rows, the other in columns."""
+    return np.bincount(a * size + b, minlength=size**2).reshape(size, size)
+
+
 def _series(
-    a: NDArray[np.int64],
-    b: NDArray[np.int64],
-    taxonomy: Taxonomy,
-    beside: NDArray[np.bool_],
+    table: NDArray[np.int64], taxonomy: Taxonomy, beside: NDArray[np.bool_]
 ) -> tuple[MaturationAgreement, ...]:
     found = []
     for group in taxonomy.lineages:
@@ -148,18 +150,15 @@ def _series(
         steps = np.array([sorted(set(stages)).index(stage) for stage in stages])
         if not group.sequential or len(set(stages)) < 2:
             continue
-        inside = np.isin(a, line) & np.isin(b, line)
-        place = np.full(len(beside), -1)
-        place[line] = np.arange(len(line))
-        own = place[a[inside]], place[b[inside]]
+        own = table[np.ix_(line, line)]
         distance = np.abs(steps[:, None] - steps[None, :]) / steps.max()
         near = beside[np.ix_(line, line)] | np.eye(len(line), dtype=bool)
         found.append(
             MaturationAgreement(
                 group.name,
                 group.title,
-                strict=kappa(*own, np.eye(len(line))),
-                weighted=kappa(*own, 1 - distance, near),
+                strict=kappa(own),
+                weighted=kappa(own, 1 - distance, near),
             )
         )
     return tuple(found)

@@ -10,6 +10,8 @@ import numpy as np
 from napari_cytodino.common import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -60,12 +62,45 @@ def exact_interval(part: ArrayLike, whole: ArrayLike) -> tuple[Any, Any]:
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
 
+def counted_share(
+    k: int,
+    n: int,
+    interval: Callable[[Any, Any], tuple[float, float]] = exact_interval,
+    *,
+    effect: float = 1.0,
+    digits: int = 6,
+) -> dict[str, Any]:
+    """Return a share of cells with its 95 % interval, rounded.
+
+    Parameters
+    ----------
+    k, n
+        How many of how many.
+    interval
+        `exact_interval` or `wilson`.
+    effect
+        Design effect that counts are divided by for the interval.
+    digits
+        Decimals.
+
+    Returns
+    -------
+    dict
+        ``k`` of ``n``, ``value``, ``low`` and ``high``; the last three None for 0 of 0.
+    """
+    if n == 0:
+        return {"k": 0, "n": 0, "value": None, "low": None, "high": None}
+    found = (k / n, *interval(k / effect, n / effect))
+    value, low, high = (round(number, digits) for number in found)
+    return {"k": k, "n": n, "value": value, "low": low, "high": high}
+
+
 def share_of(
     part: NDArray[np.bool_],
     whole: NDArray[np.bool_],
     groups: NDArray[Any] | None = None,
 ) -> dict[str, Any]:
-    """Return which share of some cells has a property, with its exact interval.
+    """Return which share of some cells has a property, as `counted_share` does.
 
     Parameters
     ----------
@@ -73,23 +108,18 @@ def share_of(
         Whether a cell has the property, and whether it is asked for at all.
     groups : (N,), optional
         Patient of each cell: counts are then divided by the design effect.
-
-    Returns
-    -------
-    dict
-        ``k`` of ``n``, ``value``, ``low`` and ``high``; the last three None for 0 of 0.
     """
     k, n = int((part & whole).sum()), int(whole.sum())
-    if n == 0:
-        return {"k": 0, "n": 0, "value": None, "low": None, "high": None}
-    effect = 1.0 if groups is None else design_effect(part, groups, whole)
-    low, high = exact_interval(k / effect, n / effect)
+    effect = 1.0 if groups is None or not n else design_effect(part, groups, whole)
+    return counted_share(k, n, effect=effect)
+
+
+def named_interval(name: str, share: Mapping[str, Any]) -> dict[str, Any]:
+    """Return value and interval of a share under a name: x, x_low and x_high."""
     return {
-        "k": k,
-        "n": n,
-        "value": round(k / n, 6),
-        "low": round(low, 6),
-        "high": round(high, 6),
+        name: share["value"],
+        f"{name}_low": share["low"],
+        f"{name}_high": share["high"],
     }
 
 

@@ -56,6 +56,11 @@ class Kappa:
     why: str = ""
 
     @property
+    def number(self) -> float:
+        """The value; NaN where it is not defined."""
+        return float("nan") if self.value is None else self.value
+
+    @property
     def sentence(self) -> str:
         """The kappa in words, or why there is none."""
         alike = f"{self.agreed:,} of {self.cells:,} cells alike"
@@ -68,30 +73,30 @@ class Kappa:
 
 
 def kappa(
-    first: NDArray[np.integer],
-    second: NDArray[np.integer],
-    weights: NDArray[np.float64],
+    table: NDArray[np.integer],
+    weights: NDArray[np.float64] | None = None,
     accepted: NDArray[np.bool_] | None = None,
 ) -> Kappa:
     """Return Cohen's kappa with the 95 % interval of Fleiss, Cohen and Everitt.
 
     Parameters
     ----------
-    first, second : (N,) integers
-        What two called each cell, 0 to C - 1.
-    weights : (C, C)
-        1 for full agreement, on the diagonal, down to 0 for none: the identity for
-        Cohen's first kappa.
+    table : (C, C) integers
+        How many cells one called by the class of the row, the other by that of the
+        column.
+    weights : (C, C), optional
+        1 for full agreement, on the diagonal, down to 0 for none; by default the
+        identity, for Cohen's first kappa.
     accepted : (C, C), optional
         Which pairs count as alike in `agreed`; by default those of weight 1.
     """
-    cells = len(first)
+    cells = int(table.sum())
+    weights = np.eye(len(table)) if weights is None else weights
     accepted = weights > 1 - _SMALL if accepted is None else accepted
-    agreed = int(accepted[first, second].sum())
+    agreed = int(table[accepted].sum())
     if cells == 0:
         return Kappa(None, None, None, 0, 0, NO_CELLS)
-    p = np.zeros(weights.shape)
-    np.add.at(p, (first, second), 1 / cells)
+    p = table / cells
     rows, columns = p.sum(axis=1), p.sum(axis=0)
     observed = float((p * weights).sum())
     chance = float(rows @ weights @ columns)
@@ -110,29 +115,3 @@ def kappa(
         return Kappa(value, None, None, cells, agreed, NO_SPREAD)
     low, high = max(-1.0, value - Z * error), min(1.0, value + Z * error)
     return Kappa(value, low, high, cells, agreed)
-
-
-def kappa_of_table(table: NDArray[np.int64], *, quadratic: bool = False) -> float:
-    """Return Cohen's kappa (1960), optionally weighted by squared distance (1968).
-
-    Parameters
-    ----------
-    table : NDArray[np.int64]
-        (C, C) counts; for weights, rows and columns in the order of the scale.
-    quadratic : bool
-        Whether a disagreement weighs its squared distance, or all weigh the same.
-
-    Returns
-    -------
-    float
-        1 is perfect, 0 is chance; NaN where chance alone could not disagree.
-    """
-    places = np.arange(len(table), dtype=np.float64)
-    apart = np.abs(places[:, None] - places)
-    weights = apart**2 if quadratic else (apart > 0).astype(np.float64)
-    total = table.sum()
-    if total == 0:
-        return float("nan")
-    by_chance = np.outer(table.sum(axis=1), table.sum(axis=0)) / total
-    most = float((weights * by_chance).sum())
-    return 1 - float((weights * table).sum()) / most if most else float("nan")

@@ -14,9 +14,8 @@ from .decisions import DecisionPolicy as DecisionPolicy
 from .decisions import accepted_cells as accepted_cells
 from .decisions import decide as decide
 from .decisions import with_user_threshold as with_user_threshold
-from .labelled import Answers as Answers
+from .labelled import LabelledPredictions as LabelledPredictions
 from .labelled import OodCells as OodCells
-from .labelled import TestCells as TestCells
 from .labelled import decisions_of as decisions_of
 from .labelled import sources_of as sources_of
 from .novelty import NoveltyDetector as NoveltyDetector

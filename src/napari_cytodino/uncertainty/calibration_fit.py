@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from napari_cytodino.common import InputError, versions
+from napari_cytodino.common import versions
 from napari_cytodino.stats import (
     SelectionCurve,
     curve_of,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty.labelled import Answers
+    from napari_cytodino.uncertainty.labelled import LabelledPredictions
     from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 
@@ -71,9 +71,9 @@ def fit_temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> 
 
 
 def fit_calibration(
-    training: Answers | NoveltyDetector,
-    part_a: Answers,
-    part_b: Answers,
+    training: LabelledPredictions | NoveltyDetector,
+    part_a: LabelledPredictions,
+    part_b: LabelledPredictions,
     taxonomy: Taxonomy,
     aims: CalibrationTargets | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -104,15 +104,10 @@ def fit_calibration(
         Take what is known of the training cells with its limits, not with new ones.
     """
     aims = aims or CalibrationTargets()
-    for name, part in (("A", part_a), ("B", part_b)):
-        if not len(part.targets):
-            raise InputError(
-                f"Calibration part {name} has no cells: give more of them."
-            )
     familiarity = _familiarity(training, part_a, aims, keep_limits)
     policy = _proposed(part_a, taxonomy, aims)
     evidence = _weighed(part_b, taxonomy, policy.temperature, familiarity)
-    targets, patients = part_b.targets, part_b.patients
+    targets, patients = part_b.targets, part_b.groups
     counts = np.bincount(targets, minlength=len(taxonomy))
     curve, lineage_curve = _curves(part_b, taxonomy, policy, evidence)
     sources = sorted(Counter(part_b.sources).items())
@@ -141,7 +136,7 @@ def fit_calibration(
 
 
 def _proposed(
-    part_a: Answers, taxonomy: Taxonomy, aims: CalibrationTargets
+    part_a: LabelledPredictions, taxonomy: Taxonomy, aims: CalibrationTargets
 ) -> DecisionPolicy:
     """Return all that decides which cells reach a threshold, from part A alone.
 
@@ -163,14 +158,14 @@ def _proposed(
 
 
 def _curves(
-    part_b: Answers,
+    part_b: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     evidence: ClassProbabilities,
 ) -> tuple[SelectionCurve, SelectionCurve]:
     """Return errors of class and of lineage among cells no earlier rule stops."""
     passed = _passed(part_b, taxonomy, policy, evidence)
-    targets, patients = part_b.targets, part_b.patients
+    targets, patients = part_b.targets, part_b.groups
     confidence = np.where(passed, evidence.confidence, np.nan)
     lineage = np.where(passed, evidence.lineage_share, np.nan)
     wrong = evidence.best != targets
@@ -182,19 +177,19 @@ def _curves(
 
 
 def _familiarity(
-    training: Answers | NoveltyDetector,
-    part_a: Answers,
+    training: LabelledPredictions | NoveltyDetector,
+    part_a: LabelledPredictions,
     aims: CalibrationTargets,
     keep_limits: bool,
 ) -> NoveltyDetector:
     if isinstance(training, NoveltyDetector):
         if keep_limits:
             return training
-        return with_limits(training, part_a.embeddings, aims.familiar)
+        return with_limits(training, part_a.embedded, aims.familiar)
     return fit_novelty_detector(
-        training.embeddings,
+        training.embedded,
         training.targets,
-        part_a.embeddings,
+        part_a.embedded,
         quantile=aims.familiar,
     )
 
@@ -210,22 +205,19 @@ def _attainable(calibration: Calibration) -> Calibration:
 
 
 def _weighed(
-    answers: Answers,
+    answers: LabelledPredictions,
     taxonomy: Taxonomy,
     temperature: float,
     familiarity: NoveltyDetector | None = None,
 ) -> ClassProbabilities:
-    unlike = None
-    if familiarity is not None:
-        # stored in half precision wherever the plugin compares them
-        unlike = familiarity.novelty_score(answers.embeddings.astype(np.float16))
+    unlike = answers.compared_with(familiarity).unfamiliarity
     return class_probabilities(
         as_predictions(answers.logits, unlike), taxonomy, temperature
     )
 
 
 def _passed(
-    answers: Answers,
+    answers: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     evidence: ClassProbabilities,
@@ -270,7 +262,7 @@ def _critical_check(
 
 def _missed(
     evidence: ClassProbabilities,
-    part_b: Answers,
+    part_b: LabelledPredictions,
     taxonomy: Taxonomy,
     check: float,
     aims: CalibrationTargets,
@@ -280,7 +272,7 @@ def _missed(
     Where cells name their patients, cells of one patient are not taken as independent;
     too few patients with critical cells bound nothing.
     """
-    targets, patients = part_b.targets, part_b.patients
+    targets, patients = part_b.targets, part_b.groups
     missed = _called_harmless(evidence, targets, taxonomy, check)
     if not taxonomy.critical_mask.any() or not taxonomy.safe_mask.any():
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,43 +19,23 @@ if TYPE_CHECKING:
 
     from napari_cytodino.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy, Decisions
+    from napari_cytodino.uncertainty.novelty import NoveltyDetector
     from napari_cytodino.uncertainty.probabilities import ClassProbabilities
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a model says of cells whose class is known.
-
-    Attributes
-    ----------
-    logits, embeddings : (N, C), (N, D)
-    targets : (N,) int64
-    sources : (N,)
-        Data set of each cell.
-    patients : (N,) or None
-        Whose cell it is, where files say so.
-    """
-
-    logits: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-    targets: NDArray[np.int64]
-    sources: NDArray[np.str_]
-    patients: NDArray[np.str_] | None = None
-
-
 def decisions_of(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     evidence: ClassProbabilities | None = None,
 ) -> Decisions:
-    """Return what the plugin would decide of test cells, none of them at a border."""
+    """Return what the plugin would decide of these cells, none of them at a border."""
     predictions = as_predictions(cells.logits, cells.unfamiliarity)
     inside = np.zeros(len(cells), np.bool_)
     return decide(predictions, taxonomy, policy, inside, evidence)
 
 
-def sources_of(cells: TestCells) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def sources_of(cells: LabelledPredictions) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield "all" and, where there are several, each data set with its members."""
     yield "all", np.ones(len(cells), np.bool_)
     names = np.unique(cells.sources)
@@ -65,8 +45,8 @@ def sources_of(cells: TestCells) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 @dataclass(frozen=True)
-class TestCells:
-    """A classifier's answers on test cells.
+class LabelledPredictions:
+    """What a model says of cells whose class is known.
 
     Attributes
     ----------
@@ -74,14 +54,14 @@ class TestCells:
         (N,) class indices given by experts.
     logits : NDArray[np.float32]
         (N, C); of a method that gives probabilities, their logarithms.
-    paths : tuple of str
-        The file of each cell.
     sources : NDArray[np.str_]
         (N,) data set, that is laboratory, of each cell.
-    groups : NDArray[np.str_], optional
-        (N,) patient or slide; intervals are then over groups, not cells.
     embeddings : NDArray, optional
-        (N, D) of the head; needed for the map.
+        (N, D) of the head; a calibration and the map need them.
+    groups : NDArray[np.str_], optional
+        (N,) patient or slide; cells of one are then not taken as independent.
+    paths : tuple of str, optional
+        The file of each cell.
     unfamiliarity : NDArray[np.float32], optional
         (N,) distance to the training cells, as in `Predictions`.
 
@@ -91,30 +71,30 @@ class TestCells:
         When there is no cell, or these differ in length.
     """
 
-    __test__ = False  # pytest takes a class named Test... for tests
-
     targets: NDArray[np.int64]
     logits: NDArray[np.float32]
-    paths: tuple[str, ...]
     sources: NDArray[np.str_]
-    groups: NDArray[np.str_] | None = None
     embeddings: NDArray[Any] | None = None
+    groups: NDArray[np.str_] | None = None
+    paths: tuple[str, ...] | None = None
     unfamiliarity: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.targets)
         if n == 0:
-            raise InputError("There are 0 test cells; name a data folder with some.")
-        optional = ("groups", "embeddings", "unfamiliarity")
-        for name in ("logits", "paths", "sources", *optional):
-            value = getattr(self, name)
-            if value is not None and len(value) != n:
+            raise InputError("There are 0 labelled cells; give a folder with some.")
+        for name, value in self._given():
+            if len(value) != n:
                 raise InputError(
-                    f"There are {len(value)} {name} for {n} test cells; give one each."
+                    f"There are {len(value)} {name} for {n} cells; give one each."
                 )
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def _given(self) -> list[tuple[str, Any]]:
+        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, value) for name, value in values if value is not None]
 
     @cached_property
     def guesses(self) -> NDArray[np.int64]:
@@ -128,18 +108,41 @@ class TestCells:
             return None
         return self.groups
 
-    def take(self, rows: NDArray[Any]) -> TestCells:
-        """Return the answers of some rows."""
+    def compared_with(self, familiarity: NoveltyDetector | None) -> LabelledPredictions:
+        """Return the same with distances to training cells, none where there are none.
+
+        Raises
+        ------
+        InputError
+            When there are no embeddings to compare, or they do not fit.
+        """
+        if familiarity is None:
+            return replace(self, unfamiliarity=None)
+        # stored in half precision wherever the plugin compares them
+        half = self.embedded.astype(np.float16)
+        return replace(self, unfamiliarity=familiarity.novelty_score(half))
+
+    @property
+    def embedded(self) -> NDArray[Any]:
+        """The embeddings, where there have to be some.
+
+        Raises
+        ------
+        InputError
+            When there are none.
+        """
+        if self.embeddings is None:
+            raise InputError("These cells have no embeddings: give them too.")
+        return self.embeddings
+
+    def take(self, rows: NDArray[Any]) -> LabelledPredictions:
+        """Return the predictions of some rows."""
         kept = np.arange(len(self))[rows]
-        return TestCells(
-            self.targets[kept],
-            self.logits[kept],
-            tuple(self.paths[i] for i in kept),
-            self.sources[kept],
-            None if self.groups is None else self.groups[kept],
-            None if self.embeddings is None else self.embeddings[kept],
-            None if self.unfamiliarity is None else self.unfamiliarity[kept],
-        )
+        taken: dict[str, Any] = {
+            name: tuple(value[i] for i in kept) if name == "paths" else value[kept]
+            for name, value in self._given()
+        }
+        return LabelledPredictions(**taken)
 
 
 @dataclass(frozen=True)

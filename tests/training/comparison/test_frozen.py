@@ -23,7 +23,7 @@ from napari_cytodino.uncertainty.decisions import DecisionPolicy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_cytodino.training.data.datasets import CellSet
+    from napari_cytodino.training.data.crops import CellSet
 
 RECIPE = read_comparison("finetune-smoke", ("run.eval_batch=4",))[0]
 

@@ -33,7 +33,7 @@ from napari_cytodino.training.runs.states import TrainingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_cytodino.training.data.datasets import CellSet
+    from napari_cytodino.training.data.crops import CellSet
 
 RECIPE, CNN = read_comparison("finetune-smoke", ("run.epochs=1",))
 TRAINED = ("cnn", "vit-plain")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from napari_cytodino.images.source import read_image
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.data.crops import (
     CellFile,
+    CellSet,
+    cell_set,
     decode,
     pack,
     read_crop,
@@ -238,3 +241,58 @@ def test_real_cells_are_packed_as_they_are_read() -> None:
     for pixels, cell in zip(crops.pixels, files, strict=True):
         assert np.array_equal(pixels, read_crop(cell, DATA, 192))
         assert pixels.std() > 10
+
+
+def drawn(count: int = 6) -> CellSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    files = [CellFile(f"lab-{i % 2}/{i}", ("NGS", "BLA")[i % 2]) for i in range(count)]
+    return cell_set(files, TAXONOMY, 8, pixels=pixels)
+
+
+def test_targets_are_places_in_the_taxonomy() -> None:
+    cells = drawn()
+    assert len(cells) == 6
+    wanted = [TAXONOMY.index(code) for code in ("NGS", "BLA")]
+    assert cells.targets.tolist() == wanted * 3
+    assert cells.sources.tolist() == ["lab-0", "lab-1"] * 3
+
+
+def test_some_of_the_cells_keep_their_pixels() -> None:
+    cells = drawn()
+    some = cells.take(np.array([4, 1]))
+    assert [f.path for f in some.files] == ["lab-0/4", "lab-1/1"]
+    assert some.targets.tolist() == cells.targets[[4, 1]].tolist()
+    assert np.array_equal(some.crop(1), cells.crop(1))
+
+
+def test_the_middle_of_a_file_is_read_when_asked_for(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 14, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    files = [CellFile("a.png", "NGS"), CellFile("gone.png", "NGS")]
+    cells = cell_set(files, TAXONOMY, 8, folder=tmp_path)
+    assert np.array_equal(cells.crop(0), pixels[2:10, 3:11])
+    with pytest.raises(InputError, match=r"gone\.png"):
+        cells.crop(1)
+    lost = cell_set(files, TAXONOMY, 8)
+    with pytest.raises(InputError, match="has no folder"):
+        lost.crop(0)
+
+
+def test_groups_count_only_where_every_cell_has_one() -> None:
+    cells = drawn()
+    assert cells.groups is None
+    files = tuple(replace(file, group="p1") for file in cells.files)
+    named = replace(cells, files=files)
+    assert named.groups is not None
+    mixed = replace(named, files=(*files[:-1], replace(files[-1], group="")))
+    assert mixed.groups is None
+
+
+def test_several_crops_are_read_in_their_order(tmp_path: Path) -> None:
+    cells = drawn()
+    files = tuple(replace(f, path=f"{i}.png") for i, f in enumerate(cells.files))
+    for file, crop in zip(files, cells.pixels, strict=True):
+        Image.fromarray(crop).save(tmp_path / file.path)
+    stored = replace(cells, files=files, folder=tmp_path, pixels=None)
+    rows = np.array([4, 1, 3])
+    assert np.array_equal(stored.read(rows), cells.read(rows))

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image
 from torch.utils.data import DataLoader
 
-from napari_cytodino.common.errors import InputError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.data.crops import CellFile
 from napari_cytodino.training.data.datasets import (
@@ -21,8 +19,6 @@ from napari_cytodino.training.data.datasets import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 TAXONOMY = Taxonomy.load("mll21")
@@ -36,35 +32,6 @@ def drawn(count: int = 6) -> CellSet:
 
 def order(epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng(epoch).permutation(6)
-
-
-def test_targets_are_places_in_the_taxonomy() -> None:
-    cells = drawn()
-    assert len(cells) == 6
-    wanted = [TAXONOMY.index(code) for code in ("NGS", "BLA")]
-    assert cells.targets.tolist() == wanted * 3
-    assert cells.sources.tolist() == ["lab-0", "lab-1"] * 3
-
-
-def test_some_of_the_cells_keep_their_pixels() -> None:
-    cells = drawn()
-    some = cells.take(np.array([4, 1]))
-    assert [f.path for f in some.files] == ["lab-0/4", "lab-1/1"]
-    assert some.targets.tolist() == cells.targets[[4, 1]].tolist()
-    assert np.array_equal(some.crop(1), cells.crop(1))
-
-
-def test_the_middle_of_a_file_is_read_when_asked_for(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (12, 14, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    files = [CellFile("a.png", "NGS"), CellFile("gone.png", "NGS")]
-    cells = cell_set(files, TAXONOMY, 8, folder=tmp_path)
-    assert np.array_equal(cells.crop(0), pixels[2:10, 3:11])
-    with pytest.raises(InputError, match=r"gone\.png"):
-        cells.crop(1)
-    lost = cell_set(files, TAXONOMY, 8)
-    with pytest.raises(InputError, match="has no folder"):
-        lost.crop(0)
 
 
 def test_only_a_cell_asked_for_by_key_has_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.training.data.crops import CropSet
+from napari_cytodino.training.data.crops import CellFile, CellSet
 from napari_cytodino.training.distillation._distillation import (
     BLOCK,
     AugmentedBatches,
@@ -40,14 +40,14 @@ RECIPE = load_recipe("smoke")
 
 
 @pytest.fixture
-def crops() -> CropSet:
+def crops() -> CellSet:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (9, 40, 40, 3), np.uint8)
-    names = tuple(str(i) for i in range(9))
-    return CropSet(pixels, np.arange(9) % 3, np.full(9, "lab"), names)
+    files = tuple(CellFile(f"lab/{i}", "") for i in range(9))
+    return CellSet(files, np.arange(9) % 3, 40, pixels=pixels)
 
 
-def test_views_repeat_by_step(crops: CropSet) -> None:
+def test_views_repeat_by_step(crops: CellSet) -> None:
     views = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)
     pixels, targets = views(3)
     again, same = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)(3)
@@ -63,7 +63,7 @@ def test_normalise_by_channel() -> None:
     assert values.flatten().tolist() == pytest.approx([0.0, 1.0, -0.2])
 
 
-def test_predict_covers_every_crop_once(crops: CropSet) -> None:
+def test_predict_covers_every_crop_once(crops: CellSet) -> None:
     logits = predict(lambda x: x.mean(dim=(2, 3)), crops, 32, batch=4)
     inner = crops.pixels[:, 4:36, 4:36].mean(axis=(1, 2)) / 255
     assert np.allclose(logits, inner, atol=1e-5)
@@ -77,7 +77,7 @@ def test_dense_target_joins_both_maps_on_the_finer_grid() -> None:
     assert dense_width(None) == 1
 
 
-def test_lessons_ahead_are_those_of_their_steps(crops: CropSet) -> None:
+def test_lessons_ahead_are_those_of_their_steps(crops: CellSet) -> None:
     torch.manual_seed(0)
     views, teacher = (
         AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1),
@@ -111,7 +111,7 @@ def test_the_eight_poses_differ() -> None:
     assert len({tuple(rotate_maps(grid, p).flatten().tolist()) for p in range(8)}) == 8
 
 
-def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> None:
+def test_reused_lessons_come_block_by_block_in_other_poses(crops: CellSet) -> None:
     views = AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1)
     ahead, resumed = (
         BatchPrefetcher(views, None, reuse=3),
@@ -135,7 +135,7 @@ def test_reused_lessons_come_block_by_block_in_other_poses(crops: CropSet) -> No
         worker.close()
 
 
-def test_only_the_student_sees_strange_views(crops: CropSet) -> None:
+def test_only_the_student_sees_strange_views(crops: CellSet) -> None:
     torch.manual_seed(0)
     views, teacher = (
         AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1),
@@ -205,7 +205,7 @@ def test_the_teacher_is_not_believed_where_it_is_wrong() -> None:
     assert values[2] > values[0] + 0.1
 
 
-def test_teacher_learns_and_ends_in_evaluation_mode(crops: CropSet, tmp_path) -> None:
+def test_teacher_learns_and_ends_in_evaluation_mode(crops: CellSet, tmp_path) -> None:
     torch.manual_seed(0)
     teacher = Teacher(3)
     before = teacher.classify.weight.clone()

@@ -82,6 +82,49 @@ def test_resumed_run_equals_a_whole_one(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_resumed_run_draws_what_a_whole_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    plan = FitPlan(steps=30, learning_rate=0.02)
+
+    def start(stop_at: int, folder: str) -> dict[str, torch.Tensor]:
+        model = nn.Sequential(*net(), nn.Dropout(0.5))
+        loss_of = loss_for(model)
+
+        def loss(step: int) -> torch.Tensor:
+            if step == stop_at:
+                raise KeyboardInterrupt
+            return loss_of(step)
+
+        def watch(*_: object) -> dict[str, float]:
+            torch.manual_seed(7)
+            return {}
+
+        more = {"watch": watch, "watch_every": 10} if watched else {}
+        return fit(model, loss, plan, tmp_path / folder, **more)
+
+    whole = start(-1, "whole")
+    with pytest.raises(KeyboardInterrupt):
+        start(17, "broken")
+    torch.manual_seed(99)
+    resumed = start(-1, "broken")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_state_without_chance_is_taken_up_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_EVERY", 10)
+    with pytest.raises(KeyboardInterrupt):
+        broken_run(tmp_path, stop)
+    tensors, facts = tensor_files.read_tensors(tmp_path / STATE)
+    del tensors[loop.CHANCE]
+    tensor_files.write_tensors(tmp_path / STATE, tensors, facts)
+    assert is_resumed_exactly(tmp_path)
+
+
 PLAN = FitPlan(steps=30, learning_rate=0.02)
 
 

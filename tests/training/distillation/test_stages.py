@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from napari_cytodino.training.distillation import _distillation as distillation
+from napari_cytodino.training.distillation import _loop as loop
 from napari_cytodino.training.distillation import _stages as stages
 from napari_cytodino.training.distillation._stages import fit_student, get_teacher
 from napari_cytodino.training.distillation._teacher import Teacher
@@ -18,16 +19,16 @@ from napari_cytodino.training.runs.tensor_files import read_tensors, write_tenso
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_cytodino.training.data.crops import CropSet
+    from napari_cytodino.training.data.crops import CellSet
     from napari_cytodino.training.recipes.distillation import Recipe
 
 
 @pytest.fixture(scope="module")
-def crops(smoke_recipe: Recipe) -> CropSet:
+def crops(smoke_recipe: Recipe) -> CellSet:
     return read_part(smoke_recipe, None, ("test",), packed=True)
 
 
-def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CropSet) -> None:
+def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CellSet) -> None:
     recipe = load_recipe("starter")
     stored = Teacher(len(recipe.classes))
     write_tensors(tmp_path / "teacher.safetensors", stored.state_dict(), {})
@@ -41,7 +42,7 @@ def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CropSet) -> None:
 @pytest.mark.parametrize("kept", [0, 1000, -1])
 def test_a_torn_teacher_is_finished_anew(
     tmp_path: Path,
-    crops: CropSet,
+    crops: CellSet,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     kept: int,
@@ -70,7 +71,7 @@ def test_a_torn_teacher_is_finished_anew(
 def test_a_student_that_fails_leaves_no_thread(
     tmp_path: Path,
     smoke_recipe: Recipe,
-    crops: CropSet,
+    crops: CellSet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     closed: list[bool] = []
@@ -88,3 +89,27 @@ def test_a_student_that_fails_leaves_no_thread(
     with pytest.raises(ArithmeticError):
         fit_student(smoke_recipe, crops, crops, None, tmp_path)
     assert closed == [True]
+
+
+def test_a_student_with_dropout_is_resumed_to_the_bit(
+    tmp_path: Path, crops: CellSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ("head_dropout=0.3", "drop_path=0.3", "layers=2", "rescale=2.0")
+    recipe = load_recipe("smoke", ["fit.steps=8", *(f"model.{c}" for c in changes)])
+    monkeypatch.setattr(loop, "STATE_EVERY", 3)
+    whole = fit_student(recipe, crops, crops, None, tmp_path / "whole")
+    steps: list[int] = []
+
+    def dies(*given: Any) -> torch.Tensor:
+        steps.append(len(steps))
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        return distillation.distill_loss(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "distill_loss", dies)
+        with pytest.raises(KeyboardInterrupt):
+            fit_student(recipe, crops, crops, None, tmp_path / "broken")
+    again = fit_student(recipe, crops, crops, None, tmp_path / "broken")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,19 +12,16 @@ import torch
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.inference.classifier import preprocess
-from napari_cytodino.training.data.crops import CropSet
+from napari_cytodino.training.data.crops import CellFile, CellSet
 from napari_cytodino.training.evaluation.answers import (
     VIEWS,
-    answers_to,
     by_source,
     change_surroundings,
     device_of,
     evaluate_crops,
     others,
     pixel_answers,
-    scratch_in,
-    stored_answers,
-    unfamiliarity_of,
+    predictions_of,
     view_of,
 )
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
@@ -34,13 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def two_labs(n: int = 6) -> CropSet:
+def two_labs(n: int = 6) -> CellSet:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 100, (2 * n, 192, 192, 3), np.uint8)
     pixels[n:] += 150
-    sources = np.array(["dark"] * n + ["light"] * n)
-    names = tuple(str(i) for i in range(2 * n))
-    return CropSet(pixels, np.arange(2 * n) % 3, sources, names)
+    labs = ["dark"] * n + ["light"] * n
+    files = tuple(CellFile(f"{lab}/{i}", "") for i, lab in enumerate(labs))
+    return CellSet(files, np.arange(2 * n) % 3, 192, pixels=pixels)
 
 
 def test_the_disc_stays_and_the_corners_go() -> None:
@@ -71,43 +67,42 @@ def test_views_differ_outside_only() -> None:
 
 def test_stored_logits_are_those_of_the_loaded_model(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    logits, embeddings = stored_answers(checkpoint, crops, batch=4)
+    found = predictions_of(checkpoint, crops, batch=4)
     with torch.inference_mode():
         whole = checkpoint.model().predict(preprocess(crops.pixels, checkpoint))
-    assert np.allclose(logits, whole[0].numpy(), atol=1e-5)
-    assert np.allclose(embeddings, whole[1].numpy(), atol=1e-5)
-    answers = answers_to(checkpoint, crops)
-    assert np.allclose(answers.logits, logits, atol=1e-5)
-    assert np.array_equal(answers.targets, crops.targets)
+    assert np.allclose(found.logits, whole[0].numpy(), atol=1e-5)
+    assert np.allclose(found.embedded, whole[1].numpy(), atol=1e-5)
+    assert np.array_equal(found.targets, crops.targets)
+    assert found.paths == crops.paths
+    with pytest.raises(InputError, match="0 cells to judge"):
+        predictions_of(checkpoint, crops.take(np.arange(0)))
 
 
 def test_cells_unlike_the_training_cells_are_not_accepted(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    _, embeddings = stored_answers(checkpoint, crops)
+    found = predictions_of(checkpoint, crops)
     known = checkpoint.familiarity()
     assert known is not None
-    unlike = unfamiliarity_of(checkpoint, embeddings)
-    assert np.array_equal(unlike, known.novelty_score(embeddings.astype(np.float16)))
+    wanted = known.novelty_score(found.embedded.astype(np.float16))
+    assert np.array_equal(found.unfamiliarity, wanted)
     policy = DecisionPolicy(min_confidence=0.0, min_margin=0.0, max_critical=1.0)
     open_to_all = replace(checkpoint, policy=policy)
-    logits = np.eye(3, dtype=np.float32)[crops.targets] * 9
+    sure = replace(found, logits=np.eye(3, dtype=np.float32)[crops.targets] * 9)
     for limit, share in ((0.5, 1.0), (2.0, 0.0)):
         far = np.full(len(crops), limit, np.float32)
-        found = by_source(open_to_all, logits, crops.targets, crops.sources, far)
-        assert {r["accepted"] for r in found.values()} == {share}
+        figures = by_source(open_to_all, replace(sure, unfamiliarity=far))
+        assert {r["accepted"] for r in figures.values()} == {share}
 
 
 def test_known_logits_are_not_computed_again(smoke_run: Path) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    known = np.eye(3, dtype=np.float32)[crops.targets] * 9
-    logits, embeddings = stored_answers(checkpoint, crops)
-    found = evaluate_crops(checkpoint, crops, (known, embeddings))
-    assert all(r["accuracy"] == 1 for r in found[VIEWS[0]].values())
+    found = predictions_of(checkpoint, crops)
+    sure = replace(found, logits=np.eye(3, dtype=np.float32)[crops.targets] * 9)
+    figures = evaluate_crops(checkpoint, crops, sure)
+    assert all(r["accuracy"] == 1 for r in figures[VIEWS[0]].values())
     whole = evaluate_crops(checkpoint, crops)
-    assert found[VIEWS[1]] == whole[VIEWS[1]]
-    unlike = unfamiliarity_of(checkpoint, embeddings)
-    again = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
-    assert again == whole[VIEWS[0]]
+    assert figures[VIEWS[1]] == whole[VIEWS[1]]
+    assert by_source(checkpoint, found) == whole[VIEWS[0]]
 
 
 def test_every_view_and_source_has_figures(smoke_run: Path) -> None:
@@ -122,12 +117,12 @@ def test_the_device_reaches_model_and_pixels(
     smoke_run: Path, pretended_gpu: list[tuple[str, str]]
 ) -> None:
     checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    here = answers_to(checkpoint, crops)
+    here = predictions_of(checkpoint, crops)
     assert set(pretended_gpu) == {("model", "cpu"), ("pixels", "cpu")}
     for dtype in ("float32", "bfloat16"):
         pretended_gpu.clear()
         near = replace(checkpoint, dtype=dtype)
-        there = answers_to(near, crops, device_of("auto"))
+        there = predictions_of(near, crops, device_of("auto"))
         assert set(pretended_gpu) == {("model", "cuda"), ("pixels", "cuda")}
         # the stand-in computes here, so that the bits are those of the CPU
         same = np.array_equal(here.logits, there.logits)
@@ -146,29 +141,3 @@ def test_devices_that_cannot_be_are_named() -> None:
     for wish in ("openvino", "gpu"):
         with pytest.raises(InputError, match=f"'{wish}' is no device; choose one of"):
             device_of(wish)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_error_lets_go_of_what_is_mapped(
-    tmp_path: Path, still_mapped: list[str]
-) -> None:
-    def use(folder: Path, *, fail: bool) -> float:
-        path = folder / "crops.npy"
-        np.save(path, np.ones((64, 64)))
-        pixels = np.load(path, mmap_mode="r")
-        if fail:
-            raise InputError("no cell")
-        return float(pixels.sum())
-
-    with scratch_in(tmp_path) as folder:
-        assert use(folder, fail=False) == 64 * 64
-    with pytest.raises(InputError, match="no cell"), scratch_in(tmp_path) as folder:
-        use(folder, fail=True)
-    assert not still_mapped
-    assert not list(tmp_path.iterdir())
-    with scratch_in(tmp_path) as folder:
-        use(folder, fail=False)
-        kept = np.load(folder / "crops.npy", mmap_mode="r")
-    # what is held is seen, or nothing above would prove anything
-    assert still_mapped
-    assert kept.shape == (64, 64)

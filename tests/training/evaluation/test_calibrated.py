@@ -20,7 +20,7 @@ from napari_cytodino.training.commands.app import app
 from napari_cytodino.training.commands.calibrate import calibrate, calibrate_for
 from napari_cytodino.training.commands.origin import recipe_of
 from napari_cytodino.training.distillation.pipeline import read_part
-from napari_cytodino.training.evaluation.answers import answers_to
+from napari_cytodino.training.evaluation.answers import predictions_of
 from napari_cytodino.training.evaluation.cards import figures_of
 from napari_cytodino.training.finetuning.pipeline import finetune
 from napari_cytodino.training.recipes.distillation import Recipe
@@ -62,8 +62,8 @@ def test_they_were_measured_in_that_type(both: Path) -> None:
     content, name = recipe_of(checkpoint)
     recipe = build(Recipe, content, name)
     crops = read_part(recipe, None, ("calibration-b",), packed=False)
-    ours = answers_to(checkpoint, crops).logits
-    plain = answers_to(load_checkpoint(both), crops).logits
+    ours = predictions_of(checkpoint, crops).logits
+    plain = predictions_of(load_checkpoint(both), crops).logits
     assert 0 < np.abs(ours - plain).max() < 0.2
     classifier = Classifier(checkpoint, "cpu", 8, "bfloat16")
     seen, _ = classifier._run_batches(np.ascontiguousarray(crops.pixels[:8]))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_cytodino.cells.staining import MIN_STAIN, stain_of
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.training.data.crops import decode, read_index
+from napari_cytodino.training.data.crops import CellFile, CellSet, decode, read_index
 from napari_cytodino.training.evaluation.ood_images import (
     BARE,
     CORNER,
@@ -79,9 +79,15 @@ def test_the_corner_without_a_nucleus_is_taken_or_none() -> None:
     assert non_cells(crops[1:]).shape == (0, 50, 50, 3)
 
 
+def cells_of(crops: np.ndarray) -> CellSet:
+    files = tuple(CellFile(f"lab/{i}", "") for i in range(len(crops)))
+    return CellSet(files, np.zeros(len(crops), int), crops.shape[1], pixels=crops)
+
+
 def test_made_strangers_are_of_the_crops_colours_and_repeat() -> None:
     crops = paper()
-    made = made_strangers(crops)
+    cells = cells_of(crops)
+    made = made_strangers(cells)
     assert set(made) == {"surroundings", "blank", "out of focus", "shuffled pixels"}
     assert all(v.shape == crops.shape and v.dtype == np.uint8 for v in made.values())
     assert np.abs(made["blank"].astype(int) - CREAM).max() < 15
@@ -89,16 +95,16 @@ def test_made_strangers_are_of_the_crops_colours_and_repeat() -> None:
     assert Counter(map(tuple, before)) == Counter(map(tuple, after))
     assert not np.array_equal(before, after)
     assert made["out of focus"].std() < 0.7 * crops.std()
-    again = made_strangers(crops)
+    again = made_strangers(cells)
     assert all(np.array_equal(made[name], again[name]) for name in made)
-    other = made_strangers(crops, seed=1)["blank"]
+    other = made_strangers(cells, seed=1)["blank"]
     assert not np.array_equal(other, made["blank"])
     assert set(made) <= set(WHAT)
 
 
 def test_no_crops_make_no_strangers() -> None:
     with pytest.raises(InputError, match="0 crops"):
-        made_strangers(paper(0))
+        made_strangers(cells_of(paper(0)))
 
 
 def write_bccd(root: Path, text: str) -> None:

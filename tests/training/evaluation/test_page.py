@@ -18,7 +18,7 @@ from napari_cytodino.training.evaluation._page import KEY_FIGURES, render
 from napari_cytodino.training.evaluation.report import About
 from napari_cytodino.training.metrics.scores import all_scores
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions
 
 MLL = Taxonomy.load("mll21")
 VOID = {"meta", "img"}
@@ -58,10 +58,9 @@ def results(groups: bool = False, title: str = "A try", lab: str = "west") -> An
     targets = rng.integers(0, 21, 120)
     logits = rng.standard_normal((120, 21)).astype(np.float32)
     logits[np.arange(120), targets] += 3
-    cells = TestCells(
+    cells = LabelledPredictions(
         targets,
         logits,
-        tuple(map(str, range(120))),
         np.where(np.arange(120) % 2, "east", lab),
         groups=np.array([f"p{i % 12}" for i in range(120)]) if groups else None,
     )

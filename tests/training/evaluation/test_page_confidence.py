@@ -18,7 +18,7 @@ from napari_cytodino.training.evaluation.report import About
 from napari_cytodino.training.metrics.scores import all_scores
 from napari_cytodino.uncertainty.calibration import MissedCritical
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import OodCells, TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions, OodCells
 from napari_cytodino.uncertainty.predictions import as_predictions
 from napari_cytodino.uncertainty.probabilities import class_probabilities
 
@@ -31,16 +31,14 @@ MLL = Taxonomy.load("mll21")
 EVIL = "<script>red & blue</script>"
 
 
-def some_cells(n: int = 300, sources: int = 2) -> TestCells:
+def some_cells(n: int = 300, sources: int = 2) -> LabelledPredictions:
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 21, n)
     logits = rng.standard_normal((n, 21)).astype(np.float32)
     logits[np.arange(n), targets] += rng.uniform(1, 9, n)
     names = np.array(["east", "west"])[np.arange(n) % sources]
     unlike = rng.random(n).astype(np.float32) * 1.1
-    return TestCells(
-        targets, logits, tuple(map(str, range(n))), names, unfamiliarity=unlike
-    )
+    return LabelledPredictions(targets, logits, names, unfamiliarity=unlike)
 
 
 CELLS = some_cells()
@@ -139,7 +137,7 @@ def test_sets_and_strangers_have_their_numbers(found: Any) -> None:
 
 def test_without_unfamiliarity_nothing_is_said_of_it(made: Calibration) -> None:
     cells = some_cells(60)
-    blind = TestCells(cells.targets, cells.logits, cells.paths, cells.sources)
+    blind = LabelledPredictions(cells.targets, cells.logits, cells.sources)
     assert "Unlike the training" not in text_of(all_scores(blind, MLL, made.policy()))
     seen = text_of(all_scores(cells, MLL, made.policy()))
     assert "count as unlike the training cells" in seen

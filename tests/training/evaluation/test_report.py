@@ -20,7 +20,7 @@ from napari_cytodino.training.evaluation import _plots as plots
 from napari_cytodino.training.evaluation import report
 from napari_cytodino.training.evaluation.report import About, CellViews, write_report
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import OodCells, TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions, OodCells
 
 MLL = Taxonomy.load("mll21")
 ABOUT = About("A try", "demo", "ab" * 32, "synthetic, test part", data="drawn in code")
@@ -31,7 +31,7 @@ POLICY = DecisionPolicy(
 )
 
 
-def some_cells(n: int = 60) -> TestCells:
+def some_cells(n: int = 60) -> LabelledPredictions:
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 21, n)
     logits = rng.standard_normal((n, 21)).astype(np.float32)
@@ -39,7 +39,9 @@ def some_cells(n: int = 60) -> TestCells:
     paths = ("=cmd|' /C calc'!A0", *(f"east/{i}.png" for i in range(1, n)))
     sources = np.where(np.arange(n) % 2, "east", "west")
     unlike = rng.random(n).astype(np.float32) * 1.2
-    return TestCells(targets, logits, paths, sources, None, logits, unlike)
+    return LabelledPredictions(
+        targets, logits, sources, logits, paths=paths, unfamiliarity=unlike
+    )
 
 
 CELLS = some_cells()

@@ -20,8 +20,7 @@ from napari_cytodino.inference.classifier import Classifier
 from napari_cytodino.training.evaluation.answers import (
     TEST,
     VALIDATION,
-    answers_of,
-    patients_of,
+    predictions_of,
 )
 from napari_cytodino.training.evaluation.cards import figures_block, figures_of
 from napari_cytodino.training.finetuning import results as finetune_results
@@ -36,7 +35,7 @@ from napari_cytodino.training.finetuning.results import (
 from napari_cytodino.training.recipes.finetuning import BackbonePlan, FinetuneRecipe
 from napari_cytodino.training.recipes.reading import build, read_recipe
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import Answers
+from napari_cytodino.uncertainty.labelled import LabelledPredictions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +67,7 @@ def finished(
 
 def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
     checkpoint = load_checkpoint(finished / "checkpoint")
-    answers = answers_of(checkpoint, parts.selection, batch=4)
+    answers = predictions_of(checkpoint, parts.selection, batch=4)
     assert answers.logits.shape == (6, 3)
     pixels = np.stack([parts.selection.crop(i) for i in range(6)])
     batch = CropBatch(np.arange(6), pixels, np.ones(6, bool))
@@ -78,10 +77,11 @@ def test_logits_are_those_of_inference(finished: Path, parts: Parts) -> None:
     assert np.array_equal(answers.targets, parts.selection.targets)
 
 
-def answered(parts: Parts, logits: NDArray[np.float32]) -> Answers:
+def answered(parts: Parts, logits: NDArray[np.float32]) -> LabelledPredictions:
     n = len(parts.selection)
     targets, sources = parts.selection.targets, parts.selection.sources
-    return Answers(logits, np.zeros((n, 24), np.float32), targets, sources)
+    embeddings = np.zeros((n, 24), np.float32)
+    return LabelledPredictions(targets, logits, sources, embeddings)
 
 
 def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> None:
@@ -99,7 +99,7 @@ def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> N
 def test_without_cells_kept_apart_nothing_is_calibrated(
     recipe: FinetuneRecipe, parts: Parts, tmp_path: Path
 ) -> None:
-    without = replace(parts, thresholds=None, test=None)
+    without = replace(parts, calibration=None, test=None)
     finish(recipe, new_model(recipe), without, tmp_path, "cpu")
     checkpoint = load_checkpoint(tmp_path / "checkpoint")
     assert checkpoint.calibration is None
@@ -119,15 +119,6 @@ def test_six_cells_promise_nothing(finished: Path) -> None:
     assert len(known.references) == 24
 
 
-def test_patients_count_only_where_every_cell_has_one(parts: Parts) -> None:
-    assert patients_of(parts.selection) is None
-    files = tuple(replace(file, group="p1") for file in parts.selection.files)
-    named = replace(parts.selection, files=files)
-    assert patients_of(named) is not None
-    mixed = replace(named, files=(*files[:-1], replace(files[-1], group="")))
-    assert patients_of(mixed) is None
-
-
 def test_the_card_tells_backbone_loss_protocol_and_figures(
     recipe: FinetuneRecipe, parts: Parts, finished: Path
 ) -> None:
@@ -142,7 +133,7 @@ def test_the_card_tells_backbone_loss_protocol_and_figures(
         assert words in card
     assert "24 train, 6 calibration-a, 6 calibration-b, 6 test" in card
     assert "| test | synthetic | 6 |" in figures_of(card)
-    without = replace(parts, thresholds=None, test=None, split_sha256="5e")
+    without = replace(parts, calibration=None, test=None, split_sha256="5e")
     results = {VALIDATION: {"synthetic": figures_stub(finished, parts)}}
     told = card_of(recipe, DecisionPolicy(1.5), without, results, "All learn.")
     assert UNTUNED.format(1.5) in told

@@ -18,21 +18,24 @@ from napari_cytodino.uncertainty.decisions import (
     DecisionPolicy,
     accepted_cells,
 )
-from napari_cytodino.uncertainty.labelled import TestCells, decisions_of, sources_of
+from napari_cytodino.uncertainty.labelled import (
+    LabelledPredictions,
+    decisions_of,
+    sources_of,
+)
 
 MLL = Taxonomy.load("mll21")
 POLICY = DecisionPolicy(min_confidence=0.9, min_margin=0, max_critical=1)
 
 
-def of_codes(*called: tuple[str, str, float], **more) -> TestCells:
+def of_codes(*called: tuple[str, str, float], **more) -> LabelledPredictions:
     """Return cells: true class, class called, and how far its logit stands out."""
     targets = np.array([MLL.index(target) for target, _, _ in called])
     logits = np.zeros((len(called), len(MLL)), np.float32)
     for row, (_, guess, height) in enumerate(called):
         logits[row, MLL.index(guess)] = height
-    names = tuple(map(str, range(len(called))))
     sources = np.where(np.arange(len(called)) % 2, "east", "west")
-    return TestCells(targets, logits, names, sources, **more)
+    return LabelledPredictions(targets, logits, sources, **more)
 
 
 CELLS = of_codes(
@@ -41,7 +44,7 @@ CELLS = of_codes(
 )  # fmt: skip
 
 
-def rows_of(cells: TestCells) -> dict:
+def rows_of(cells: LabelledPredictions) -> dict:
     status = decisions_of(cells, MLL, POLICY).status
     return {row["key"]: row for row in doubt_rows(cells, MLL, POLICY, status)}
 
@@ -115,8 +118,8 @@ def test_every_rule_has_a_name_of_its_own() -> None:
     logits[4, [index("EOS"), index("LYT")]] = 9, 8.9  # close
     logits[5, index("NIF")] = 4  # unsure
     unlike = np.float32([0, 3, 0, 0, 0, 0])
-    cells = TestCells(
-        np.zeros(6, int), logits, tuple("abcdef"), np.full(6, "x"), None, None, unlike
+    cells = LabelledPredictions(
+        np.zeros(6, int), logits, np.full(6, "x"), unfamiliarity=unlike
     )
     policy = DecisionPolicy(min_confidence=0.95, max_critical=0.1)
     rows = review_reasons(cells, MLL, policy)

@@ -20,14 +20,14 @@ from napari_cytodino.uncertainty.calibration import (
     MissedCritical,
 )
 from napari_cytodino.uncertainty.decisions import accepted_cells
-from napari_cytodino.uncertainty.labelled import TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions
 from napari_cytodino.uncertainty.predictions import as_predictions
 from napari_cytodino.uncertainty.probabilities import class_probabilities
 
 MLL = Taxonomy.load("mll21")
 
 
-def some_cells(n: int, seed: int, worse: float = 0.0) -> TestCells:
+def some_cells(n: int, seed: int, worse: float = 0.0) -> LabelledPredictions:
     """Draw cells whose answers are the more often right the surer they are."""
     rng = np.random.default_rng(seed)
     guesses = rng.integers(0, len(MLL), n)
@@ -36,11 +36,12 @@ def some_cells(n: int, seed: int, worse: float = 0.0) -> TestCells:
     logits = np.zeros((n, len(MLL)), np.float32)
     logits[np.arange(n), guesses] = height
     targets = np.where(right, guesses, rng.integers(0, len(MLL), n))
-    names = tuple(map(str, range(n)))
-    return TestCells(targets, logits, names, np.where(np.arange(n) % 3, "east", "west"))
+    return LabelledPredictions(
+        targets, logits, np.where(np.arange(n) % 3, "east", "west")
+    )
 
 
-def calibrated(cells: TestCells, **changes: object) -> Calibration:
+def calibrated(cells: LabelledPredictions, **changes: object) -> Calibration:
     evidence = class_probabilities(as_predictions(cells.logits), MLL, 1.0)
     of_lineage = MLL.lineage_index[cells.targets]
     made = Calibration(

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import (
     balanced_accuracy_score,
-    cohen_kappa_score,
     confusion_matrix,
     f1_score,
     precision_recall_fscore_support,
 )
 
-from napari_cytodino.stats.cohen_kappa import kappa_of_table as kappa
 from napari_cytodino.training.metrics.confusion_table import (
     balanced_accuracy,
     bootstrap_macro_f1,
@@ -110,19 +108,6 @@ def test_weighted_f1_is_that_of_scikit_learn() -> None:
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
     theirs = balanced_accuracy_score(TARGETS, GUESSES)
     assert balanced_accuracy(confusion(TARGETS, GUESSES, 7)) == pytest.approx(theirs)
-
-
-@pytest.mark.parametrize("quadratic", [False, True])
-def test_kappa_is_that_of_scikit_learn(quadratic: bool) -> None:
-    weights = "quadratic" if quadratic else None
-    theirs = cohen_kappa_score(TARGETS, GUESSES, weights=weights)
-    table = confusion(TARGETS, GUESSES, 6)
-    assert kappa(table, quadratic=quadratic) == pytest.approx(theirs)
-
-
-def test_kappa_is_not_defined_without_disagreement_by_chance() -> None:
-    assert np.isnan(kappa(np.array([[5, 0], [0, 0]])))
-    assert np.isnan(kappa(np.zeros((2, 2), np.int64)))
 
 
 def test_rows_as_shares() -> None:

@@ -11,18 +11,17 @@ from napari_cytodino.training.metrics._prediction_sets import (
     possible_classes,
     set_figures,
 )
-from napari_cytodino.uncertainty.labelled import TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions
 
 MLL = Taxonomy.load("mll21")
 GROUPS = {c.code: c.lineage for c in MLL.classes}
 
 
-def cells_of(*codes: str) -> TestCells:
+def cells_of(*codes: str) -> LabelledPredictions:
     targets = np.array([MLL.index(code) for code in codes])
-    names = tuple(map(str, range(len(codes))))
     logits = np.zeros((len(codes), len(MLL)), np.float32)
     sources = np.where(np.arange(len(codes)) % 2, "east", "west")
-    return TestCells(targets, logits, names, sources)
+    return LabelledPredictions(targets, logits, sources)
 
 
 def chances(**shares: float) -> np.ndarray:

@@ -20,23 +20,22 @@ from napari_cytodino.stats.binomial import wilson
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.metrics.scores import all_scores, by_class, summary
 from napari_cytodino.uncertainty.decisions import DecisionPolicy
-from napari_cytodino.uncertainty.labelled import TestCells
+from napari_cytodino.uncertainty.labelled import LabelledPredictions
 
 MLL = Taxonomy.load("mll21")
 POLICY = DecisionPolicy(temperature=1.5, min_confidence=0.6)
 
 
-def some_cells(n: int = 600, classes: int = 21, seed: int = 0) -> TestCells:
+def some_cells(n: int = 600, classes: int = 21, seed: int = 0) -> LabelledPredictions:
     """Draw answers that are right in most cases; the last classes are rare."""
     rng = np.random.default_rng(seed)
     share = np.geomspace(1, 0.01, classes)
     targets = rng.choice(classes, n, p=share / share.sum())
     logits = rng.standard_normal((n, classes)).astype(np.float32)
     logits[np.arange(n), targets] += 3
-    return TestCells(
+    return LabelledPredictions(
         targets,
         logits,
-        tuple(f"lab/{i:04}.png" for i in range(n)),
         np.where(np.arange(n) % 3 == 0, "east", "west"),
         embeddings=logits.astype(np.float16),
     )
@@ -47,14 +46,13 @@ ALL = all_scores(CELLS, MLL, POLICY)
 SUMMARY = {row["key"]: row for row in ALL["summary"]}
 
 
-def of_codes(*called: tuple[str, str], **more: Any) -> TestCells:
+def of_codes(*called: tuple[str, str], **more: Any) -> LabelledPredictions:
     """Return cells of a class, each called by another or the same."""
     targets = np.array([MLL.index(target) for target, _ in called])
     logits = np.zeros((len(called), len(MLL)), np.float32)
     for row, (_, guess) in enumerate(called):
         logits[row, MLL.index(guess)] = 9
-    names = tuple(map(str, range(len(called))))
-    return TestCells(targets, logits, names, np.full(len(called), "lab"), **more)
+    return LabelledPredictions(targets, logits, np.full(len(called), "lab"), **more)
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")

@@ -25,20 +25,23 @@ from napari_cytodino.training.distillation import read_kept_apart, read_part
 from napari_cytodino.training.evaluation import (
     TEST,
     add_type,
-    answers_of,
-    answers_to,
     check_types,
     decisions_block,
     device_of,
     evaluate_crops,
     figures_block,
+    predictions_of,
     with_decisions,
     with_figures,
 )
 from napari_cytodino.training.finetuning import calibrate as calibrate_run
 from napari_cytodino.training.finetuning import evaluate_predictions, load_parts
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
-from napari_cytodino.uncertainty import Answers, CalibrationTargets, fit_calibration
+from napari_cytodino.uncertainty import (
+    CalibrationTargets,
+    LabelledPredictions,
+    fit_calibration,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +131,7 @@ def calibrate(
     for dtype in types:
         near = checkpoint.for_dtype(dtype)
         if own_cells:
-            part_a, part_b = (answers_of(near, cells, kind) for cells in parts)
+            part_a, part_b = (predictions_of(near, cells, kind) for cells in parts)
             aimed, note = aims or CalibrationTargets(), OWN
         else:
             part_a, part_b, its = parts_of(near, data, kind)
@@ -185,7 +188,7 @@ def _fine_tuned(
         same_split(checkpoint, run / "split.csv")
     parts = load_parts(recipe, data, run)
     measured = calibrate_run(
-        recipe, parts, lambda cells: answers_of(checkpoint, cells, kind), aims
+        recipe, parts, lambda cells: predictions_of(checkpoint, cells, kind), aims
     )
     if measured is None or parts.test is None:
         raise InputError(
@@ -194,7 +197,7 @@ def _fine_tuned(
         )
     calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
     results = evaluate_predictions(
-        calibrated, answers_of(calibrated, parts.test, kind), TEST
+        calibrated, predictions_of(calibrated, parts.test, kind), TEST
     )
     return _stored_with(calibrated, measured, folder, results)
 
@@ -245,7 +248,7 @@ def _on_own(
             f"'{checkpoint.name}' keeps no training cells to compare with: calibrate "
             "it on its run's own cells first."
         )
-    part_a, part_b = (answers_of(checkpoint, cells, kind) for cells in parts)
+    part_a, part_b = (predictions_of(checkpoint, cells, kind) for cells in parts)
     facts = {
         **{
             k: v
@@ -343,7 +346,7 @@ def calibrate_for(
 
 def parts_of(
     checkpoint: Checkpoint, data: Path | None, device: str
-) -> tuple[Answers, Answers, CalibrationTargets]:
+) -> tuple[LabelledPredictions, LabelledPredictions, CalibrationTargets]:
     """Return what it says of both calibration parts of its run, and the run's aims."""
     content, name = recipe_of(checkpoint)
     if "backbone" in content:
@@ -357,17 +360,19 @@ def parts_of(
                 f"The protocol '{plan.data.protocol}' of '{plan.name}' kept no cells "
                 "apart to calibrate on."
             )
-        first = answers_of(checkpoint, parts.selection, device)
+        first = predictions_of(checkpoint, parts.selection, device)
         return (
             first,
-            answers_of(checkpoint, parts.calibration, device),
+            predictions_of(checkpoint, parts.calibration, device),
             plan.calibration,
         )
     recipe = build(Recipe, content, name)
     if recipe.split:
         same_split(checkpoint, recipe.split_path)
     first, second = (
-        answers_to(checkpoint, read_part(recipe, data, (part,), packed=False), device)
+        predictions_of(
+            checkpoint, read_part(recipe, data, (part,), packed=False), device
+        )
         for part in ("calibration-a", "calibration-b")
     )
     return first, second, recipe.calibration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,9 @@ from napari_cytodino.checkpoints import load_checkpoint
 from napari_cytodino.common import InputError, write_json
 from napari_cytodino.training.commands.origin import recipe_of, same_split, split_of
 from napari_cytodino.training.data import (
-    CropSet,
+    cell_set,
     data_root,
     decode,
-    pack,
     read_crop,
     read_index,
     read_split,
@@ -40,15 +39,14 @@ from napari_cytodino.training.evaluation import (
     made_strangers,
     ood_fields,
     pixel_answers,
-    scratch_in,
-    stored_answers,
+    predictions_of,
     unfamiliarity_of,
     write_report,
 )
 from napari_cytodino.training.finetuning import augment as paper_augment
 from napari_cytodino.training.finetuning import load_parts, read_files, to_views
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
-from napari_cytodino.uncertainty import OodCells, TestCells
+from napari_cytodino.uncertainty import OodCells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +74,7 @@ class HeldOutCells:
 
     Attributes
     ----------
-    crops : CropSet
+    crops : CellSet
         At the checkpoint's field of view.
     protocol : str
         What figures of these cells are.
@@ -88,7 +86,7 @@ class HeldOutCells:
         One of the cells, augmented as in training.
     """
 
-    crops: CropSet
+    crops: CellSet
     protocol: str
     split_sha256: str
     groups: NDArray[np.str_] | None = None
@@ -131,36 +129,24 @@ def evaluate_checkpoint(
     kind = device_of(device)
     checkpoint = load_checkpoint(source)
     out.mkdir(parents=True, exist_ok=True)
-    with scratch_in(out) as scratch:
-        return _judged(checkpoint, data, out, scratch, split, kind)
+    return _judged(checkpoint, data, out, split, kind)
 
 
 def _judged(
     checkpoint: Checkpoint,
     data: Path | None,
     out: Path,
-    scratch: Path,
     split: Path | None,
     device: str,
 ) -> str:
-    kept, fine_tuned = _kept(checkpoint, data, scratch, split)
+    kept, fine_tuned = _kept(checkpoint, data, split)
     crops = kept.crops
-    logits, embeddings = stored_answers(checkpoint, crops, device=device)
-    unlike = unfamiliarity_of(checkpoint, embeddings)
+    cells = predictions_of(checkpoint, crops, device)
     if fine_tuned:
-        found = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
-        results = {kept.protocol: found}
+        results = {kept.protocol: by_source(checkpoint, cells)}
     else:
-        results = evaluate_crops(checkpoint, crops, (logits, embeddings), device)
-    cells = TestCells(
-        crops.targets,
-        logits,
-        crops.paths,
-        crops.sources,
-        kept.groups,
-        embeddings,
-        unlike,
-    )
+        results = evaluate_crops(checkpoint, crops, cells, device)
+    cells = replace(cells, groups=kept.groups)
     about = About(
         f"{checkpoint.name} on its {kept.protocol} part",
         checkpoint.name,
@@ -188,13 +174,13 @@ def _judged(
 
 
 def _strangers(
-    checkpoint: Checkpoint, crops: CropSet, data: Path | None, device: str
+    checkpoint: Checkpoint, crops: CellSet, data: Path | None, device: str
 ) -> dict[str, OodCells]:
     """Return answers on what is no known cell, none without training cells."""
     if checkpoint.familiarity() is None:
         return {}
     field = checkpoint.preprocessing.field_of_view
-    kinds = made_strangers(np.ascontiguousarray(crops.pixels))
+    kinds = made_strangers(crops)
     if data is not None:
         kinds |= ood_fields(data, field)
     found = {}
@@ -215,7 +201,7 @@ def _protocol(kept: HeldOutCells) -> str:
 
 
 def _kept(
-    checkpoint: Checkpoint, data: Path | None, scratch: Path, split: Path | None
+    checkpoint: Checkpoint, data: Path | None, split: Path | None
 ) -> tuple[HeldOutCells, bool]:
     """Read the cells a checkpoint's run kept apart; say whether it fine-tuned."""
     run, digest = checkpoint.folder.parent, split_of(checkpoint)
@@ -225,7 +211,7 @@ def _kept(
         saved = split or run / "split.csv"
         if data is not None and not plan.data.synthetic:
             same_split(checkpoint, saved)
-        return _fine_tuned(plan, data, scratch, saved, digest), True
+        return _fine_tuned(plan, data, run, saved, digest), True
     recipe = build(Recipe, content, name)
     if recipe.split:
         same_split(checkpoint, recipe.split_path)
@@ -243,13 +229,13 @@ def _groups(files: list[CellFile]) -> NDArray[np.str_]:
 
 
 def _fine_tuned(
-    recipe: FinetuneRecipe, data: Path | None, scratch: Path, split: Path, digest: str
+    recipe: FinetuneRecipe, data: Path | None, run: Path, split: Path, digest: str
 ) -> HeldOutCells:
     protocol = TEST if recipe.data.protocol == "three-way" else VALIDATION
     if recipe.data.synthetic:
-        drawn = load_parts(recipe, None, scratch)
+        drawn = load_parts(recipe, None, run)
         chosen = drawn.test or drawn.selection
-        return HeldOutCells(_stacked(chosen), protocol, digest)
+        return HeldOutCells(chosen, protocol, digest)
     if data is None:
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
     parts, root = read_split(split), data_root(data)
@@ -258,7 +244,7 @@ def _fine_tuned(
     cells = read_files(recipe, data, complete=False)
     own = [f for f in cells if set(parts.get(f.key, "").split("+")) & set(wanted)]
     side = recipe.field_of_view
-    crops = pack(root, own, taxonomy, field=side, side=side, cache=scratch)
+    crops = cell_set(own, taxonomy, side, folder=root)
     crop = torch.from_numpy(read_crop(own[0], root, side).copy())[None]
     clean = to_views(crop, recipe.size)
     keys = [[0, i] for i in range(SHEET)]
@@ -266,13 +252,6 @@ def _fine_tuned(
     views = paper_augment(many, keys, recipe.augmentation, recipe.seed)
     sheet = CellViews(_picture(clean)[0], _picture(views), _note(own[0]))
     return HeldOutCells(crops, protocol, digest, _groups(own), sheet)
-
-
-def _stacked(cells: CellSet) -> CropSet:
-    """Return cells that are in memory already as one array."""
-    pixels = np.stack([cells.crop(i) for i in range(len(cells))])
-    paths = tuple(file.path for file in cells.files)
-    return CropSet(pixels, cells.targets, cells.sources, paths)
 
 
 def _views_of(recipe: Recipe, data: Path, file: CellFile) -> CellViews:

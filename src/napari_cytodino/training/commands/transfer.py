@@ -12,15 +12,15 @@ from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import split_of
 from napari_cytodino.training.comparison import Embedded, probe
 from napari_cytodino.training.data import (
+    cell_set,
     data_root,
     inspect_files,
     load_or_make_split,
-    pack,
     read_cells,
     read_rows,
     split_sha256,
 )
-from napari_cytodino.training.evaluation import device_of, scratch_in, stored_answers
+from napari_cytodino.training.evaluation import device_of, predictions_of
 from napari_cytodino.training.metrics import classification_report
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def transfer(
         "unknown": split.take(found.files, "test"),
     }
     cells = {
-        name: _embedded(checkpoint, files, classes, data_root(data), out, kind)
+        name: _embedded(checkpoint, files, classes, data_root(data), kind)
         for name, files in parts.items()
     }
     targets = cells["unknown"].targets
@@ -160,18 +160,12 @@ def _embedded(
     files: list[CellFile],
     classes: Taxonomy,
     root: Path,
-    out: Path,
     device: str,
 ) -> Embedded:
     side = round(checkpoint.preprocessing.field_of_view)
-
-    def seen(cache: Path) -> Embedded:
-        crops = pack(root, files, classes, field=side, side=side, cache=cache)
-        _, embeddings = stored_answers(checkpoint, crops, device=device)
-        return Embedded(embeddings, crops.targets)
-
-    with scratch_in(out) as scratch:
-        return seen(scratch)
+    cells = cell_set(files, classes, side, folder=root)
+    found = predictions_of(checkpoint, cells, device)
+    return Embedded(found.embedded, found.targets)
 
 
 def _page(

@@ -9,14 +9,13 @@ import numpy as np
 
 from napari_cytodino.checkpoints import load_checkpoint
 from napari_cytodino.common import InputError, write_json
-from napari_cytodino.stats import lower_bound, upper_bound
+from napari_cytodino.stats import share_of
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.commands.origin import recipe_of, same_split
-from napari_cytodino.training.data import pack, read_index, read_split
+from napari_cytodino.training.data import cell_set, read_index, read_split
 from napari_cytodino.training.evaluation import (
     device_of,
-    stored_answers,
-    unfamiliarity_of,
+    predictions_of,
 )
 from napari_cytodino.training.recipes import Recipe, build
 from napari_cytodino.uncertainty import accepted_cells
@@ -27,11 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CropSet
-
-
-TAIL = 0.025
-"""On either side of an interval."""
+    from napari_cytodino.training.data import CellSet
 
 
 def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") -> str:
@@ -81,23 +76,23 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
     return table
 
 
-def _test_cells(recipe: Recipe, data: Path) -> tuple[CropSet, NDArray[np.str_]]:
+def _test_cells(recipe: Recipe, data: Path) -> tuple[CellSet, NDArray[np.str_]]:
     part_of = read_split(recipe.split_path)
     files = [f for f in read_index(data) if part_of.get(f.path) == "test"]
     field, whole = recipe.field_of_view, Taxonomy.load(recipe.taxonomy)
-    crops = pack(data, files, whole, field=field, side=field)
+    crops = cell_set(files, whole, field, folder=data)
     return crops, np.array([whole.codes[t] for t in crops.targets])
 
 
 def _rows(
     checkpoint: Checkpoint,
-    crops: CropSet,
+    crops: CellSet,
     codes: NDArray[np.str_],
     known: NDArray[np.bool_],
     device: str,
 ) -> list[dict[str, Any]]:
-    logits, embeddings = stored_answers(checkpoint, crops, device=device)
-    unlike = unfamiliarity_of(checkpoint, embeddings)
+    found = predictions_of(checkpoint, crops, device)
+    logits, unlike = found.logits, found.unfamiliarity
     taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
     blind = replace(policy, max_unfamiliarity=float(np.finfo(np.float32).max))
     before = accepted_cells(logits, taxonomy, blind, unlike)
@@ -124,8 +119,8 @@ def _rows(
             "code": str(code),
             "source": str(source),
             "n": int(own.sum()),
-            "before": _share(before & own, own),
-            "after": _share(after & own, own),
+            "before": _share(before, own),
+            "after": _share(after, own),
         }
         for title, code, source, own in groups
         if own.any()
@@ -133,13 +128,9 @@ def _rows(
 
 
 def _share(taken: NDArray[np.bool_], own: NDArray[np.bool_]) -> dict[str, float]:
-    accepted, n = int(taken.sum()), int(own.sum())
-    return {
-        "accepted": accepted,
-        "share": accepted / n,
-        "low": float(lower_bound(accepted, n, TAIL)),
-        "high": float(upper_bound(accepted, n, TAIL)),
-    }
+    found = share_of(taken, own)
+    names = {"accepted": "k", "share": "value", "low": "low", "high": "high"}
+    return {name: found[key] for name, key in names.items()}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

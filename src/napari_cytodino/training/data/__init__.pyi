@@ -1,15 +1,14 @@
 # What other rooms may use.
 from .crops import CellFile as CellFile
-from .crops import CropSet as CropSet
+from .crops import CellSet as CellSet
+from .crops import cell_set as cell_set
 from .crops import decode as decode
 from .crops import pack as pack
 from .crops import read_crop as read_crop
 from .crops import read_index as read_index
 from .crops import read_rows as read_rows
 from .datasets import CellDataset as CellDataset
-from .datasets import CellSet as CellSet
 from .datasets import EpochSampler as EpochSampler
-from .datasets import cell_set as cell_set
 from .duplicates import ImageHashes as ImageHashes
 from .grouped_split import stratified_group_split as stratified_group_split
 from .inspection import inspect_files as inspect_files

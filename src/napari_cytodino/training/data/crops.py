@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,37 +63,82 @@ class CellFile:
 
 
 @dataclass(frozen=True)
-class CropSet:
-    """Decoded crops with their classes.
+class CellSet:
+    """The cells of one part; their crops are read when asked for.
 
     Attributes
     ----------
-    pixels : NDArray[np.uint8]
-        (N, S, S, 3) RGB; read-only where they are mapped from a file.
+    files : tuple of CellFile
+        Where each crop comes from.
     targets : NDArray[np.int64]
         (N,) class index in the taxonomy.
-    sources : NDArray[np.str_]
-        (N,) data set of each crop.
-    paths : tuple of str
-        Where each crop came from.
+    field : int
+        Side of a crop in image pixels.
+    folder : Path, optional
+        The data folder.
+    pixels : NDArray[np.uint8], optional
+        (N, S, S, 3) crops that are decoded already; read-only where they are mapped
+        from a file.
     """
 
-    pixels: NDArray[np.uint8]
+    files: tuple[CellFile, ...]
     targets: NDArray[np.int64]
-    sources: NDArray[np.str_]
-    paths: tuple[str, ...]
+    field: int
+    folder: Path | None = None
+    pixels: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.files)
 
-    def take(self, rows: NDArray[np.int64]) -> CropSet:
-        """Return the crops of some rows, in that order."""
-        return CropSet(
-            self.pixels[rows],
-            self.targets[rows],
-            self.sources[rows],
-            tuple(self.paths[i] for i in rows),
-        )
+    def take(self, rows: NDArray[np.int64]) -> CellSet:
+        """Return some of the cells, in the order of ``rows``."""
+        files = tuple(self.files[i] for i in rows)
+        pixels = None if self.pixels is None else self.pixels[rows]
+        return CellSet(files, self.targets[rows], self.field, self.folder, pixels)
+
+    @cached_property
+    def sources(self) -> NDArray[np.str_]:
+        """(N,) the data set of each cell."""
+        return np.array([file.source for file in self.files], np.str_)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The name of each cell in a split."""
+        return tuple(file.key for file in self.files)
+
+    @property
+    def groups(self) -> NDArray[np.str_] | None:
+        """(N,) patient or slide of each cell, None unless all of them have one."""
+        names = [file.group for file in self.files]
+        return np.array(names, np.str_) if all(names) else None
+
+    def crop(self, index: int) -> NDArray[np.uint8]:
+        """Return one crop, (S, S, 3), as inference would cut it."""
+        if self.pixels is not None:
+            crop: NDArray[np.uint8] = self.pixels[index]
+            return crop
+        if self.folder is None:
+            raise InputError(f"{self.files[index].path} has no folder: add --data DIR.")
+        return read_crop(self.files[index], self.folder, self.field)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the crops of some rows, (n, S, S, 3), as an array of their own."""
+        if self.pixels is not None:
+            return np.ascontiguousarray(self.pixels[rows])
+        return np.stack(list(in_threads(self.crop, rows.tolist())))
+
+
+def cell_set(
+    files: Sequence[CellFile],
+    taxonomy: Taxonomy,
+    field: int,
+    *,
+    folder: Path | None = None,
+    pixels: NDArray[np.uint8] | None = None,
+) -> CellSet:
+    """Gather cells of one part, with the class index of each."""
+    targets = np.array([taxonomy.index(file.code) for file in files], np.int64)
+    return CellSet(tuple(files), targets, field, folder, pixels)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -238,7 +283,7 @@ def pack(
     side: int,
     cache: Path | None = None,
     progress: Callable[[int, int], None] = no_progress,
-) -> CropSet:
+) -> CellSet:
     """Decode every file, or map the array an earlier call left in ``cache``.
 
     Parameters
@@ -264,7 +309,7 @@ def pack(
         When a file cannot be read, a class is not in the taxonomy, or the disk is full;
         no part of an array is left in ``cache`` then.
     """
-    targets = np.array([taxonomy.index(f.code) for f in files], np.int64)
+    cells = cell_set(files, taxonomy, field, folder=data)
     crops = in_threads(lambda f: _packed(f, data, field, side), files, progress)
     shape = (len(files), side, side, 3)
     if cache is None:
@@ -274,12 +319,7 @@ def pack(
     else:
         key = hashlib.sha256(repr((field, side, [f.key for f in files])).encode())
         pixels = _stored(cache / f"crops-{key.hexdigest()[:16]}.npy", shape, crops)
-    return CropSet(
-        pixels,
-        targets,
-        np.array([f.source for f in files], np.str_),
-        tuple(f.key for f in files),
-    )
+    return replace(cells, pixels=pixels)
 
 
 def _stored(

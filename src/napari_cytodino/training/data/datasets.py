@@ -2,88 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from napari_cytodino.common import InputError
-from napari_cytodino.training.data.crops import read_crop
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.training.data.crops import CellFile
+    from napari_cytodino.training.data.crops import CellSet
 
 
 Key = tuple[int, int, int]
 """Index of a cell, epoch, and position in the epoch's order."""
-
-
-@dataclass(frozen=True)
-class CellSet:
-    """The cells of one part; their crops are read when asked for.
-
-    Attributes
-    ----------
-    files : tuple of CellFile
-        Where each crop comes from.
-    targets : NDArray[np.int64]
-        (N,) class index in the taxonomy.
-    field : int
-        Side S of a crop in image pixels.
-    folder : Path, optional
-        The data folder.
-    pixels : NDArray[np.uint8], optional
-        (N, S, S, 3) crops that are in memory already.
-    """
-
-    files: tuple[CellFile, ...]
-    targets: NDArray[np.int64]
-    field: int
-    folder: Path | None = None
-    pixels: NDArray[np.uint8] | None = None
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def take(self, rows: NDArray[np.int64]) -> CellSet:
-        """Return some of the cells, in the order of ``rows``."""
-        files = tuple(self.files[i] for i in rows)
-        pixels = None if self.pixels is None else self.pixels[rows]
-        return CellSet(files, self.targets[rows], self.field, self.folder, pixels)
-
-    @property
-    def sources(self) -> NDArray[np.str_]:
-        """(N,) the data set of each cell."""
-        return np.array([file.source for file in self.files], np.str_)
-
-    def crop(self, index: int) -> NDArray[np.uint8]:
-        """Return one crop, (S, S, 3), as inference would cut it."""
-        if self.pixels is not None:
-            crop: NDArray[np.uint8] = self.pixels[index]
-            return crop
-        if self.folder is None:
-            raise InputError(f"{self.files[index].path} has no folder: add --data DIR.")
-        return read_crop(self.files[index], self.folder, self.field)
-
-
-def cell_set(
-    files: Sequence[CellFile],
-    taxonomy: Taxonomy,
-    field: int,
-    *,
-    folder: Path | None = None,
-    pixels: NDArray[np.uint8] | None = None,
-) -> CellSet:
-    """Gather cells of one part, with the class index of each."""
-    targets = np.array([taxonomy.index(file.code) for file in files], np.int64)
-    return CellSet(tuple(files), targets, field, folder, pixels)
 
 
 class CellDataset(Dataset[dict[str, Any]]):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.models import CytoDinoForImageClassification
-    from napari_cytodino.training.data import CropSet
+    from napari_cytodino.training.data import CellSet
     from napari_cytodino.training.recipes import FitPlan
 
 
@@ -46,7 +46,7 @@ class AugmentedBatches:
 
     def __init__(
         self,
-        crops: CropSet,
+        crops: CellSet,
         side: int,
         plan: FitPlan,
         settings: Augmentation,
@@ -60,7 +60,7 @@ class AugmentedBatches:
         """Return pixels (B, 3, S, S) in 0..1 and class indices of one step."""
         rows = draw(self.weights, self.plan.batch, self.seed, step)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        pixels = torch.from_numpy(np.ascontiguousarray(self.crops.pixels[rows]))
+        pixels = torch.from_numpy(self.crops.read(rows))
         view = augment(pixels, self.side, self.settings, generator)
         return view, torch.from_numpy(self.crops.targets[rows])
 
@@ -75,13 +75,14 @@ def normalise(
 
 @torch.no_grad()
 def predict(
-    logits_of: Callable[[Tensor], Tensor], crops: CropSet, side: int, batch: int = 128
+    logits_of: Callable[[Tensor], Tensor], crops: CellSet, side: int, batch: int = 128
 ) -> NDArray[np.float32]:
     """Return the logits of the unaugmented crops."""
     out = []
     for start in range(0, len(crops), batch):
-        pixels = np.array(crops.pixels[start : start + batch])
-        out.append(logits_of(centre(torch.from_numpy(pixels), side)).float())
+        rows = np.arange(start, min(start + batch, len(crops)))
+        pixels = torch.from_numpy(crops.read(rows))
+        out.append(logits_of(centre(pixels, side)).float())
     return torch.cat(out).numpy()
 
 

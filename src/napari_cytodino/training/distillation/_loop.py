@@ -40,6 +40,10 @@ STATE_EVERY = 100
 STATE, BEFORE = "state.safetensors", "state-before.safetensors"
 """The newest state, and the one to fall back to."""
 
+CHANCE = "chance.torch"
+"""Torch's global random state, which dropout, drop path and position rescale draw from;
+states of earlier versions have none."""
+
 
 class WeightEma:
     """A moving average of a model's parameters; buffers are copied as they are."""
@@ -95,6 +99,7 @@ def _seal(
     for number, parameter in enumerate(_parameters(optimiser)):
         state = optimiser.state.get(parameter, {})
         tensors |= {f"optimiser.{number}.{name}": state[name] for name in state}
+    tensors[CHANCE] = torch.get_rng_state()
     path = folder / STATE
     if path.is_file():
         path.replace(folder / BEFORE)
@@ -155,6 +160,8 @@ def _resume(
         own = part(f"optimiser.{number}.")
         if own:
             optimiser.state[parameter] = own
+    if CHANCE in tensors:
+        torch.set_rng_state(tensors[CHANCE])
     return int(facts["step"]), float(facts["seconds"])
 
 
@@ -238,7 +245,10 @@ def _fit(
             logger.warning("Stopped by SIGTERM after step %d, which is sealed.", step)
             raise SystemExit(CODE)
         if watch is not None and step % watch_every == 0:
-            _log(folder, facts | watch(average.values, step))
+            # what is built to look at must not change what is drawn afterwards
+            with torch.random.fork_rng(devices=[]):
+                seen = watch(average.values, step)
+            _log(folder, facts | seen)
     _log(folder, {"finished": step, "seconds": round(spent, 1), "plan": asdict(plan)})
     return average.values
 

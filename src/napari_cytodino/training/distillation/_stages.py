@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cytodino.models import CytoDinoForImageClassification
-    from napari_cytodino.training.data import CropSet
+    from napari_cytodino.training.data import CellSet
     from napari_cytodino.training.recipes import Augmentation, FitPlan, Recipe
 
 
@@ -51,7 +51,7 @@ WATCH_EVERY = 1000
 
 
 def _watcher(
-    recipe: Recipe, crops: CropSet, logits_of: Callable[[Tensor], Tensor]
+    recipe: Recipe, crops: CellSet, logits_of: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
     """Return macro F1 of each source on packed, unaugmented crops."""
     guesses = predict(logits_of, crops, recipe.size).argmax(axis=1)
@@ -66,7 +66,7 @@ def _watcher(
 
 
 def _views(
-    recipe: Recipe, train: CropSet, plan: FitPlan, settings: Augmentation, seed: int
+    recipe: Recipe, train: CellSet, plan: FitPlan, settings: Augmentation, seed: int
 ) -> AugmentedBatches:
     """Return batches in which the recipe's emphasised classes come more often."""
     views = AugmentedBatches(train, recipe.size, plan, settings, seed)
@@ -80,7 +80,7 @@ def _views(
 
 
 def get_teacher(
-    recipe: Recipe, train: CropSet, watched: CropSet, folder: Path
+    recipe: Recipe, train: CellSet, watched: CellSet, folder: Path
 ) -> Teacher | None:
     """Fine-tune the recipe's teacher, or load the one an earlier run left."""
     plan = recipe.teacher
@@ -121,8 +121,8 @@ def _taken_up(teacher: Teacher, stored: Path) -> bool:
 
 def fit_student(
     recipe: Recipe,
-    train: CropSet,
-    watched: CropSet,
+    train: CellSet,
+    watched: CellSet,
     teacher: Teacher | None,
     folder: Path,
 ) -> CytoDinoForImageClassification:

@@ -20,7 +20,8 @@ from napari_cytodino.checkpoints import (
 from napari_cytodino.common import InputError, write_json
 from napari_cytodino.synthetic import synthetic_crops
 from napari_cytodino.training.data import (
-    CropSet,
+    CellFile,
+    cell_set,
     pack,
     read_index,
     read_split,
@@ -29,7 +30,11 @@ from napari_cytodino.training.data import (
 )
 from napari_cytodino.training.distillation._stages import fit_student, get_teacher
 from napari_cytodino.training.distillation._student import interpolate_with_start
-from napari_cytodino.training.evaluation import answers_to, evaluate_crops, write_card
+from napari_cytodino.training.evaluation import (
+    evaluate_crops,
+    predictions_of,
+    write_card,
+)
 from napari_cytodino.training.recipes import PARTS
 from napari_cytodino.training.runs import TrainingError, bind_run, digest
 from napari_cytodino.uncertainty import DecisionPolicy, fit_calibration
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.checkpoints import Checkpoint
     from napari_cytodino.models import CytoDinoForImageClassification
-    from napari_cytodino.training.data import CellFile
+    from napari_cytodino.training.data import CellSet
     from napari_cytodino.training.recipes import Recipe
     from napari_cytodino.uncertainty import (
         Calibration,
@@ -60,7 +65,7 @@ def read_part(
     *,
     packed: bool,
     cache: Path | None = None,
-) -> CropSet:
+) -> CellSet:
     """Read or draw the cells of some parts.
 
     Parameters
@@ -87,10 +92,12 @@ def read_part(
             f"None of the split's cells is in {data}: give the folder the split was "
             "made from."
         )
-    field = recipe.field_of_view + (recipe.margin if packed else 0)
-    side = recipe.packed_side if packed else field
+    taxonomy, field = recipe.classes_in_order, recipe.field_of_view
+    if not packed:
+        return cell_set(files, taxonomy, field, folder=data)
+    side = recipe.packed_side
     return pack(
-        data, files, recipe.classes_in_order, field=field, side=side, cache=cache
+        data, files, taxonomy, field=field + recipe.margin, side=side, cache=cache
     )
 
 
@@ -104,28 +111,28 @@ def _files(recipe: Recipe, data: Path, parts: tuple[str, ...]) -> list[CellFile]
     ]
 
 
-def _drawn(recipe: Recipe, parts: tuple[str, ...], *, packed: bool) -> CropSet:
+def _drawn(recipe: Recipe, parts: tuple[str, ...], *, packed: bool) -> CellSet:
     """Draw synthetic crops; every part has its own seed."""
     taxonomy = recipe.classes_in_order
     field = recipe.field_of_view + (recipe.margin if packed else 0)
-    images, targets = [], []
+    images, codes = [], []
     for part in parts:
         share = PARTS[part] / PARTS["train"] * DRAWN.get(part, 1)
         seed = 1000 * recipe.seed + list(PARTS).index(part)
-        drawn, codes = synthetic_crops(
+        drawn, of_part = synthetic_crops(
             taxonomy.codes,
             max(2, round(recipe.synthetic * share)),
             size=field,
             seed=seed,
         )
         images.append(drawn)
-        targets += [taxonomy.index(code) for code in codes]
+        codes += of_part
     pixels = np.concatenate(images)
     if packed:
         pixels = _shrink(pixels, recipe.packed_side)
-    names = tuple(f"synthetic/{'+'.join(parts)}/{i}" for i in range(len(pixels)))
-    sources = np.full(len(pixels), "synthetic")
-    return CropSet(pixels, np.array(targets, np.int64), sources, names)
+    place = f"synthetic/{'+'.join(parts)}"
+    files = [CellFile(f"{place}/{i}", code) for i, code in enumerate(codes)]
+    return cell_set(files, taxonomy, field, pixels=pixels)
 
 
 def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
@@ -139,23 +146,17 @@ def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
     return np.concatenate(small)
 
 
-def read_references(recipe: Recipe, data: Path | None) -> CropSet:
+def read_references(recipe: Recipe, data: Path | None) -> CellSet:
     """Read or draw some training cells of each class and source, as they are."""
-    if recipe.synthetic or data is None:
-        whole = read_part(recipe, data, ("train",), packed=False)
-        return whole.take(some_of_each(whole.targets, whole.sources, recipe.seed))
-    taxonomy, files = recipe.classes_in_order, _files(recipe, data, ("train",))
-    targets = np.array([taxonomy.index(f.code) for f in files])
-    rows = some_of_each(targets, np.array([f.source for f in files]), recipe.seed)
-    field = recipe.field_of_view
-    return pack(data, [files[i] for i in rows], taxonomy, field=field, side=field)
+    whole = read_part(recipe, data, ("train",), packed=False)
+    return whole.take(some_of_each(whole.targets, whole.sources, recipe.seed))
 
 
 def calibrate(
     recipe: Recipe,
     checkpoint: Checkpoint,
     data: Path | None,
-    sets: dict[str, CropSet],
+    sets: dict[str, CellSet],
     aims: CalibrationTargets | None = None,
     device: str = "cpu",
 ) -> tuple[Calibration, NoveltyDetector]:
@@ -172,9 +173,9 @@ def calibrate(
     """
     digest = split_sha256(recipe.split_path) if recipe.split else ""
     return fit_calibration(
-        answers_to(checkpoint, read_references(recipe, data), device),
-        answers_to(checkpoint, sets["calibration-a"], device),
-        answers_to(checkpoint, sets["calibration-b"], device),
+        predictions_of(checkpoint, read_references(recipe, data), device),
+        predictions_of(checkpoint, sets["calibration-a"], device),
+        predictions_of(checkpoint, sets["calibration-b"], device),
         checkpoint.taxonomy,
         aims or recipe.calibration,
         {
@@ -185,7 +186,7 @@ def calibrate(
     )
 
 
-def read_kept_apart(recipe: Recipe, data: Path | None) -> dict[str, CropSet]:
+def read_kept_apart(recipe: Recipe, data: Path | None) -> dict[str, CellSet]:
     """Return the crops of every part but training, by name."""
     return {p: read_part(recipe, data, (p,), packed=False) for p in list(PARTS)[1:]}
 
@@ -224,7 +225,7 @@ def finish(
 
 
 def count_cells(
-    recipe: Recipe, data: Path | None, sets: dict[str, CropSet]
+    recipe: Recipe, data: Path | None, sets: dict[str, CellSet]
 ) -> dict[str, dict[str, int]]:
     """Return the number of cells by source and part, training included."""
     learnt: Counter[str] = Counter()
@@ -294,7 +295,7 @@ def _same_recipe(stored: Path, resolved: dict[str, Any]) -> None:
         )
 
 
-def run_facts(recipe: Recipe, train: CropSet, watched: CropSet) -> dict[str, Any]:
+def run_facts(recipe: Recipe, train: CellSet, watched: CellSet) -> dict[str, Any]:
     """Return what a run's states are bound to: recipe, split, cells and start."""
     start = load_checkpoint(recipe.start).sha256 if recipe.start else ""
     cells = {

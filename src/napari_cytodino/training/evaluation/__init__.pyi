@@ -1,15 +1,12 @@
 # What other rooms may use.
 from .answers import TEST as TEST
 from .answers import VALIDATION as VALIDATION
-from .answers import answers_of as answers_of
-from .answers import answers_to as answers_to
 from .answers import by_source as by_source
 from .answers import device_of as device_of
 from .answers import disc as disc
 from .answers import evaluate_crops as evaluate_crops
 from .answers import pixel_answers as pixel_answers
-from .answers import scratch_in as scratch_in
-from .answers import stored_answers as stored_answers
+from .answers import predictions_of as predictions_of
 from .answers import unfamiliarity_of as unfamiliarity_of
 from .calibrated import add_type as add_type
 from .calibrated import check_types as check_types

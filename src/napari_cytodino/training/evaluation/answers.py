@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +10,16 @@ from torch import Tensor
 
 from napari_cytodino.common import InputError
 from napari_cytodino.inference import fused_model, pick_device, preprocess
-from napari_cytodino.training.data import CellDataset
 from napari_cytodino.training.metrics import classification_report
-from napari_cytodino.uncertainty import Answers, accepted_cells
+from napari_cytodino.uncertainty import LabelledPredictions, accepted_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CellSet, CropSet
+    from napari_cytodino.training.data import CellSet
 
 
 def disc(side: int, radius: Tensor, softness: float = 0.03) -> Tensor:
@@ -39,54 +34,6 @@ VALIDATION = "validation, best epoch"
 
 TEST = "test"
 """Figures of cells that nothing was chosen on."""
-
-
-def answers_of(
-    checkpoint: Checkpoint,
-    cells: CellSet,
-    device: str = "cpu",
-    batch: int = 32,
-    workers: int = 0,
-) -> Answers:
-    """Return what the stored weights say, read cell by cell.
-
-    Computed as the plugin does, in the checkpoint's `dtype`.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Gives weights and preprocessing, as for inference.
-    cells : CellSet
-        Any number: only a batch is in memory at once.
-    device : str
-        Where to compute.
-    batch, workers : int
-        Cells at once; processes that decode.
-    """
-    model = fused_model(checkpoint).to_device(device, checkpoint.dtype)
-    loader = torch.utils.data.DataLoader(
-        CellDataset(cells), batch_size=batch, num_workers=workers
-    )
-    logits, embeddings = [], []
-    with torch.inference_mode():
-        for item in loader:
-            pixels = preprocess(item["pixels"].numpy(), checkpoint, device)
-            answer, embedding = model.predict(pixels)
-            logits.append(answer.cpu().numpy())
-            embeddings.append(embedding.cpu().numpy())
-    return Answers(
-        np.concatenate(logits),
-        np.concatenate(embeddings),
-        cells.targets,
-        cells.sources,
-        patients_of(cells),
-    )
-
-
-def patients_of(cells: CellSet) -> NDArray[np.str_] | None:
-    """Return the patient or slide of each cell, None unless all of them have one."""
-    names = [file.group for file in cells.files]
-    return np.array(names, np.str_) if all(names) else None
 
 
 VIEWS = ("as it is", "surroundings grey", "surroundings exchanged")
@@ -117,22 +64,6 @@ def device_of(wish: str) -> str:
     return pick_device(wish).kind
 
 
-@contextmanager
-def scratch_in(out: Path) -> Iterator[Path]:
-    """Give a folder for packed crops, which may take gigabytes; remove it at the end.
-
-    What maps a file of it must be local to a function that is called inside: Windows
-    removes no file that is still mapped, and says so to nobody.
-    """
-    with TemporaryDirectory(dir=out, ignore_cleanup_errors=True) as name:
-        try:
-            yield Path(name)
-        except BaseException as error:
-            # the frames an error goes through would keep their arrays until it is told
-            traceback.clear_frames(error.__traceback__)
-            raise
-
-
 def change_surroundings(
     pixels: NDArray[np.uint8], outside: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
@@ -154,30 +85,52 @@ def others(sources: NDArray[np.str_], seed: int = 0) -> NDArray[np.int64]:
     return chosen
 
 
-def view_of(crops: CropSet, rows: NDArray[np.int64], view: str) -> NDArray[np.uint8]:
+def view_of(crops: CellSet, rows: NDArray[np.int64], view: str) -> NDArray[np.uint8]:
     """Return the crops of some rows as one of `VIEWS`."""
-    pixels = np.ascontiguousarray(crops.pixels[rows])
+    pixels = crops.read(rows)
     if view == VIEWS[0]:
         return pixels
     if view == VIEWS[1]:
-        sample = crops.pixels[:: max(1, len(crops) // 256)]
+        sample = crops.read(np.arange(0, len(crops), max(1, len(crops) // 256)))
         grey = np.rint(sample.mean(axis=(0, 1, 2))).astype(np.uint8)
         return change_surroundings(pixels, np.broadcast_to(grey, pixels.shape))
-    return change_surroundings(pixels, crops.pixels[others(crops.sources)[rows]])
+    return change_surroundings(pixels, crops.read(others(crops.sources)[rows]))
 
 
-def stored_answers(
+def predictions_of(
     checkpoint: Checkpoint,
-    crops: CropSet,
+    cells: CellSet,
+    device: str = "cpu",
+    *,
     view: str = VIEWS[0],
     batch: int = 64,
-    device: str = "cpu",
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits (N, C) and embeddings (N, D) of the stored weights."""
-    starts = range(0, len(crops), batch)
-    parts = (np.arange(i, min(i + batch, len(crops))) for i in starts)
-    pixels = (view_of(crops, rows, view) for rows in parts)
-    return pixel_answers(checkpoint, pixels, device)
+) -> LabelledPredictions:
+    """Return what the stored weights say of cells, with the truth beside it.
+
+    Computed as the plugin does, in the checkpoint's `dtype`.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Gives weights and preprocessing, as for inference, and the training cells that
+        each cell is compared with, if it has some.
+    cells : CellSet
+        Any number: only a batch is in memory at once.
+    device : str
+        As `device_of` gives it.
+    view : str
+        One of `VIEWS`.
+    batch : int
+        Cells at once.
+    """
+    starts = range(0, len(cells), batch)
+    rows = (np.arange(i, min(i + batch, len(cells))) for i in starts)
+    pixels = (view_of(cells, each, view) for each in rows)
+    logits, embeddings = pixel_answers(checkpoint, pixels, device)
+    found = LabelledPredictions(
+        cells.targets, logits, cells.sources, embeddings, cells.groups, cells.paths
+    )
+    return found.compared_with(checkpoint.familiarity())
 
 
 def pixel_answers(
@@ -197,13 +150,9 @@ def pixel_answers(
             answer, embedding = model.predict(preprocess(pixels, checkpoint, device))
             logits.append(answer.cpu().numpy())
             embeddings.append(embedding.cpu().numpy())
+    if not logits:
+        raise InputError("There are 0 cells to judge; give a folder with some.")
     return np.concatenate(logits), np.concatenate(embeddings)
-
-
-def answers_to(checkpoint: Checkpoint, crops: CropSet, device: str = "cpu") -> Answers:
-    """Return what the stored weights say of crops, with the truth beside it."""
-    logits, embeddings = stored_answers(checkpoint, crops, device=device)
-    return Answers(logits, embeddings, crops.targets, crops.sources)
 
 
 def unfamiliarity_of(
@@ -216,31 +165,27 @@ def unfamiliarity_of(
     return familiarity.novelty_score(embeddings.astype(np.float16))
 
 
-def by_source(
-    checkpoint: Checkpoint,
-    logits: NDArray[np.float32],
-    targets: NDArray[np.int64],
-    sources: NDArray[np.str_],
-    unfamiliarity: NDArray[np.float32] | None = None,
-) -> dict[str, Any]:
+def by_source(checkpoint: Checkpoint, cells: LabelledPredictions) -> dict[str, Any]:
     """Return the figures of each data set, by its name."""
-    codes, guesses = checkpoint.taxonomy.codes, logits.argmax(axis=1)
     taken = accepted_cells(
-        logits, checkpoint.taxonomy, checkpoint.policy, unfamiliarity
+        cells.logits, checkpoint.taxonomy, checkpoint.policy, cells.unfamiliarity
     )
     return {
         str(source): classification_report(
-            targets[own], guesses[own], codes, taken[own]
+            cells.targets[own],
+            cells.guesses[own],
+            checkpoint.taxonomy.codes,
+            taken[own],
         )
-        for source in np.unique(sources)
-        for own in [sources == source]
+        for source in np.unique(cells.sources)
+        for own in [cells.sources == source]
     }
 
 
 def evaluate_crops(
     checkpoint: Checkpoint,
-    crops: CropSet,
-    plain: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    cells: CellSet,
+    plain: LabelledPredictions | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the figures of each source, for each of `VIEWS`.
@@ -249,19 +194,16 @@ def evaluate_crops(
     ----------
     checkpoint : Checkpoint
         Its stored weights are what is judged.
-    crops : CropSet
+    cells : CellSet
         Test cells at the checkpoint's field of view.
-    plain : tuple of two arrays, optional
-        Their logits and embeddings as they are, where these are known already.
+    plain : LabelledPredictions, optional
+        What is said of them as they are, where that is known already.
     device : str
         As `device_of` gives it.
     """
     out: dict[str, Any] = {}
     for view in VIEWS:
-        if plain is not None and view == VIEWS[0]:
-            logits, embeddings = plain
-        else:
-            logits, embeddings = stored_answers(checkpoint, crops, view, device=device)
-        unlike = unfamiliarity_of(checkpoint, embeddings)
-        out[view] = by_source(checkpoint, logits, crops.targets, crops.sources, unlike)
+        known = plain if view == VIEWS[0] else None
+        found = known or predictions_of(checkpoint, cells, device, view=view)
+        out[view] = by_source(checkpoint, found)
     return out

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 from napari_cytodino.checkpoints import EXTRA_DTYPES, checkpoint_facts, save_calibrated
 from napari_cytodino.common import InputError
 from napari_cytodino.training.evaluation.cards import with_decisions
-from napari_cytodino.uncertainty import Answers, fit_calibration
+from napari_cytodino.uncertainty import fit_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.uncertainty import Calibration, CalibrationTargets
+    from napari_cytodino.uncertainty import (
+        Calibration,
+        CalibrationTargets,
+        LabelledPredictions,
+    )
 
 
 KEPT = ("recipe", "split_sha256", "n", "own_cells")
@@ -39,7 +43,7 @@ def check_types(*names: str) -> None:
 def add_type(
     plain: Checkpoint,
     dtype: str,
-    parts: tuple[Answers, Answers],
+    parts: tuple[LabelledPredictions, LabelledPredictions],
     aims: CalibrationTargets,
     folder: Path,
     note: str = "",

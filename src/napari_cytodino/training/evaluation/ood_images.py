@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_cytodino.training.data import CellSet
+
 
 CORNER = 0.28
 """Side of a corner, as a share of the crop's: it ends before the cell in the middle."""
@@ -95,15 +97,13 @@ def non_cells(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack(found) if found else np.zeros((0, side, side, 3), np.uint8)
 
 
-def made_strangers(
-    pixels: NDArray[np.uint8], seed: int = 0
-) -> dict[str, NDArray[np.uint8]]:
+def made_strangers(cells: CellSet, seed: int = 0) -> dict[str, NDArray[np.uint8]]:
     """Return fields that are no cell, made from test crops, by kind; see `WHAT`.
 
     Parameters
     ----------
-    pixels : (N, S, S, 3)
-        Crops at the checkpoint's field of view; `MOST` of them are drawn.
+    cells
+        At the checkpoint's field of view; `MOST` of them are drawn.
     seed
         Which, and of the noise.
 
@@ -112,11 +112,10 @@ def made_strangers(
     dict
         (M, S, S, 3) uint8 each; kinds of which there is none are left out.
     """
-    if not len(pixels):
+    if not len(cells):
         raise InputError("There are 0 crops to make strangers from; give some.")
     rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(pixels))[:MOST])
-    drawn = np.asarray(pixels[rows])
+    drawn = cells.read(np.sort(rng.permutation(len(cells))[:MOST]))
     side = drawn.shape[1]
     flat = drawn.reshape(len(drawn), -1, 3)
     paper = np.percentile(flat, 95, axis=1)[:, None, None]

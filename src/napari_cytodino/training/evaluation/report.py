@@ -24,7 +24,7 @@ from napari_cytodino.training.metrics import (
     reliability,
     risk_coverage,
 )
-from napari_cytodino.uncertainty import TestCells, decisions_of
+from napari_cytodino.uncertainty import LabelledPredictions, decisions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,7 +94,7 @@ class ReportPlot:
 
 def write_report(
     folder: Path,
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     about: About,
@@ -116,7 +116,7 @@ def write_report(
     ----------
     folder : Path
         Made where it is not there; files of the same names are replaced.
-    cells : TestCells
+    cells : LabelledPredictions
         The answers; with embeddings there is a map of them.
     taxonomy : Taxonomy
         In the order of the logits.
@@ -182,7 +182,7 @@ def write_report(
 
 def _frames(
     found: dict[str, Any],
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
 ) -> dict[str, pd.DataFrame]:
@@ -198,7 +198,7 @@ def _frames(
         for row in rows
     ]
     each = {
-        "path": cells.paths,
+        "path": cells.paths or "",
         "source": cells.sources,
         "group": "" if cells.groups is None else cells.groups,
         "target": codes[cells.targets],
@@ -254,7 +254,7 @@ def _matrix(codes: list[str], values: list[list[Any]]) -> pd.DataFrame:
 
 def _drawings(
     found: dict[str, Any],
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     about: About,
@@ -290,7 +290,7 @@ def _drawings(
 
 
 def _confidence(
-    found: dict[str, Any], cells: TestCells, policy: DecisionPolicy, note: str
+    found: dict[str, Any], cells: LabelledPredictions, policy: DecisionPolicy, note: str
 ) -> Iterator[ReportPlot]:
     """Draw risk against coverage, and reliability."""
     chance = probabilities(cells.logits, policy.temperature)
@@ -325,7 +325,7 @@ def _confidence(
 
 def _doubt(
     found: dict[str, Any],
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     about: About,
     strangers: Mapping[str, OodCells],
@@ -360,7 +360,7 @@ def _doubt(
 
 def _map(
     found: dict[str, Any],
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     about: About,
     seed: int,

@@ -23,17 +23,16 @@ from napari_cytodino.training.evaluation import (
     END,
     TEST,
     VALIDATION,
-    answers_of,
     by_source,
     decisions_block,
     figures_block,
-    unfamiliarity_of,
+    predictions_of,
 )
 from napari_cytodino.training.finetuning.model import parameter_counts, trained_share
 from napari_cytodino.uncertainty import (
-    Answers,
     Calibration,
     DecisionPolicy,
+    LabelledPredictions,
     fit_calibration,
     fit_temperature,
 )
@@ -62,20 +61,17 @@ UNTUNED = (
 
 
 def evaluate_predictions(
-    checkpoint: Checkpoint, answers: Answers, name: str
+    checkpoint: Checkpoint, answers: LabelledPredictions, name: str
 ) -> dict[str, Any]:
     """Return the figures of each source under the name of what was judged."""
-    unlike = unfamiliarity_of(checkpoint, answers.embeddings)
-    found = by_source(
-        checkpoint, answers.logits, answers.targets, answers.sources, unlike
-    )
-    return {name: found}
+    compared = answers.compared_with(checkpoint.familiarity())
+    return {name: by_source(checkpoint, compared)}
 
 
 def calibrate(
     recipe: FinetuneRecipe,
     parts: Parts,
-    answers: Callable[[CellSet], Answers],
+    answers: Callable[[CellSet], LabelledPredictions],
     aims: CalibrationTargets | None = None,
 ) -> tuple[Calibration, NoveltyDetector] | None:
     """Measure what a stored checkpoint may promise, if the protocol keeps cells for it.
@@ -128,9 +124,8 @@ def finish(
     store(folder, model, policy=DecisionPolicy(), card=title)
     draft = load_checkpoint(folder)
 
-    def answers(cells: CellSet) -> Answers:
-        plan = recipe.run
-        return answers_of(draft, cells, device, plan.eval_batch, plan.decoders)
+    def answers(cells: CellSet) -> LabelledPredictions:
+        return predictions_of(draft, cells, device, batch=recipe.run.eval_batch)
 
     measured = calibrate(recipe, parts, answers)
     judged = answers(parts.selection if parts.test is None else parts.test)
@@ -166,14 +161,14 @@ def _calibrate_in_bfloat16(
     near = load_checkpoint(folders[0]).for_dtype(dtype)
     assert parts.calibration is not None
     said = (
-        answers_of(near, parts.selection, device, plan.eval_batch, plan.decoders),
-        answers_of(near, parts.calibration, device, plan.eval_batch, plan.decoders),
+        predictions_of(near, parts.selection, device, batch=plan.eval_batch),
+        predictions_of(near, parts.calibration, device, batch=plan.eval_batch),
     )
     for folder in folders:
         add_type(load_checkpoint(folder), dtype, said, recipe.calibration, folder)
 
 
-def _uncalibrated(watched: Answers) -> DecisionPolicy:
+def _uncalibrated(watched: LabelledPredictions) -> DecisionPolicy:
     """Return default thresholds: the published protocol keeps no cells for others."""
     return DecisionPolicy(fit_temperature(watched.logits, watched.targets))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.stats import share_of
+from napari_cytodino.stats import named_interval, share_of
 from napari_cytodino.training.metrics.acceptance import USUAL_ERROR
 from napari_cytodino.uncertainty import (
     ERROR_RATES,
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, ClassProbabilities, TestCells
+    from napari_cytodino.uncertainty import (
+        Calibration,
+        ClassProbabilities,
+        LabelledPredictions,
+    )
 
 
 GUARANTEED = (
@@ -32,11 +36,9 @@ GUARANTEED = (
 )
 """What the rows of `guarantee_figures` are, in words."""
 
-Share = dict[str, Any]
-
 
 def guarantee_figures(
-    cells: TestCells, taxonomy: Taxonomy, calibration: Calibration
+    cells: LabelledPredictions, taxonomy: Taxonomy, calibration: Calibration
 ) -> dict[str, Any]:
     """Apply the threshold of every risk to the test cells.
 
@@ -86,7 +88,7 @@ def guarantee_figures(
 
 def _rows_of(
     risk: float,
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     calibration: Calibration,
     evidence: ClassProbabilities,
@@ -118,24 +120,16 @@ def _rows_of(
             "threshold": policy.min_confidence if promised else None,
             "n": coverage["n"],
             "accepted": coverage["k"],
-            **_named("coverage", coverage),
+            **named_interval("coverage", coverage),
             "wrong": error["k"],
-            **_named("error", error),
+            **named_interval("error", error),
             "contradicted": promised and source == "all" and beyond,
             "lineage_threshold": _reachable(policy.min_lineage),
             "lineage_accepted": by_lineage["k"],
-            **_named("lineage_coverage", by_lineage),
+            **named_interval("lineage_coverage", by_lineage),
             "lineage_wrong": lineage_error["k"],
-            **_named("lineage_error", lineage_error),
+            **named_interval("lineage_error", lineage_error),
         }
-
-
-def _named(name: str, share: Share) -> Share:
-    return {
-        name: share["value"],
-        f"{name}_low": share["low"],
-        f"{name}_high": share["high"],
-    }
 
 
 def _reachable(threshold: float) -> float | None:

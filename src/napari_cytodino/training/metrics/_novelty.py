@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
-from napari_cytodino.stats import Z, share_of
+from napari_cytodino.stats import Z, named_interval, share_of
 from napari_cytodino.uncertainty import OodCells, as_predictions, decide
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def _told_apart(
         ("familiar", policy.max_unfamiliarity),
     ):
         found = share_of(strange <= limit, every)
-        out |= {key: found["value"], f"{key}_k": found["k"]}
-        out |= {f"{key}_low": found["low"], f"{key}_high": found["high"]}
+        out |= {f"{key}_k": found["k"], **named_interval(key, found)}
     return out
 
 

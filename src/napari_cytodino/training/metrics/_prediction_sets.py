@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import TestCells
+    from napari_cytodino.uncertainty import LabelledPredictions
 
 
 SET = (
@@ -43,7 +43,7 @@ def possible_classes(
 
 
 def set_figures(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     possible: NDArray[np.bool_],
     level: float | None = None,
@@ -89,7 +89,7 @@ def set_figures(
 
 
 def _parts(
-    cells: TestCells, taxonomy: Taxonomy
+    cells: LabelledPredictions, taxonomy: Taxonomy
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Yield kind, name and members of every set of cells that is told of."""
     yield "all", "all cells", np.ones(len(cells), np.bool_)

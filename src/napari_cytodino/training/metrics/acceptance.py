@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import DecisionPolicy, TestCells
+    from napari_cytodino.uncertainty import DecisionPolicy, LabelledPredictions
 
 
 LEAST_BINNED = 10 * BINS
@@ -87,7 +87,7 @@ BINNED = ("ece", "classwise_ece")
 
 
 def doubt_rows(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     status: NDArray[np.object_],
@@ -108,7 +108,9 @@ def doubt_rows(
     return [*_confidence_rows(cells, policy), *_share_rows(cells, taxonomy, status)]
 
 
-def _confidence_rows(cells: TestCells, policy: DecisionPolicy) -> Iterator[Row]:
+def _confidence_rows(
+    cells: LabelledPredictions, policy: DecisionPolicy
+) -> Iterator[Row]:
     chance = probabilities(cells.logits, policy.temperature)
     curve = risk_coverage(chance.max(axis=1), cells.guesses == cells.targets)
     found = calibration_figures(chance, cells.targets)
@@ -142,7 +144,7 @@ def _confidence_rows(cells: TestCells, policy: DecisionPolicy) -> Iterator[Row]:
 
 
 def _share_rows(
-    cells: TestCells, taxonomy: Taxonomy, status: NDArray[np.object_]
+    cells: LabelledPredictions, taxonomy: Taxonomy, status: NDArray[np.object_]
 ) -> Iterator[Row]:
     taken = status == "auto"
     critical = taxonomy.critical_mask[cells.targets]
@@ -162,7 +164,7 @@ def _share_rows(
 
 
 def review_reasons(
-    cells: TestCells, taxonomy: Taxonomy, policy: DecisionPolicy
+    cells: LabelledPredictions, taxonomy: Taxonomy, policy: DecisionPolicy
 ) -> list[Row]:
     """Return how many cells each rule decides, by status, the commonest first.
 

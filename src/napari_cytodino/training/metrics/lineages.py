@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cytodino.stats import kappa_of_table
+from napari_cytodino.stats import kappa
 from napari_cytodino.taxonomy import neighbours
 
 if TYPE_CHECKING:
@@ -111,6 +111,10 @@ def stage_kappas(
         if not lineage.sequential or len({c.stage for c in members}) < 3:
             continue
         line = [taxonomy.index(c.code) for c in members]
-        own = table[np.ix_(line, line)]
-        found[lineage.name] = (kappa_of_table(own, quadratic=True), int(own.sum()))
+        own, place = table[np.ix_(line, line)], np.arange(len(line))
+        apart = np.abs(place[:, None] - place)
+        found[lineage.name] = (
+            kappa(own, 1 - (apart / apart.max()) ** 2).number,
+            int(own.sum()),
+        )
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.common import InputError
-from napari_cytodino.stats import exact_interval, kappa_of_table, wilson
+from napari_cytodino.stats import counted_share, kappa, named_interval, wilson
 from napari_cytodino.taxonomy import neighbours
 from napari_cytodino.training.metrics._guarantees import (
     guarantee_figures,
@@ -39,7 +39,7 @@ from napari_cytodino.training.metrics.confusion_table import (
 )
 from napari_cytodino.training.metrics.lineages import rates, stage_kappas
 from napari_cytodino.uncertainty import (
-    TestCells,
+    LabelledPredictions,
     as_predictions,
     class_probabilities,
     decisions_of,
@@ -80,7 +80,7 @@ TABLE_SCORES: dict[str, tuple[str, str, Callable[[NDArray[np.int64]], float]]] =
     "kappa": (
         "Cohen's kappa",
         "agreement with the expert beyond chance",
-        kappa_of_table,
+        lambda table: kappa(table).number,
     ),
 }
 """Title, meaning and function of each score of a confusion table."""
@@ -92,7 +92,7 @@ def _plain(value: float) -> float | None:
 
 
 def summary(
-    cells: TestCells, taxonomy: Taxonomy, *, seed: int = 0
+    cells: LabelledPredictions, taxonomy: Taxonomy, *, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return the scores with 95 % intervals, one row each.
 
@@ -124,20 +124,17 @@ def summary(
         )
     ]
     table = confusion(cells.targets, cells.guesses, size)
-    for rate, (value, *drawn) in zip(shares, found[len(rows) :], strict=True):
+    for rate, (_, *drawn) in zip(shares, found[len(rows) :], strict=True):
         part, whole = rate.count(table)
-        low, high = wilson(part, whole)
-        if groups is not None and np.isfinite(drawn).all():
-            low, high = min(low, drawn[0]), max(high, drawn[1])
+        share = counted_share(part, whole, wilson)
+        if whole and groups is not None and np.isfinite(drawn).all():
+            share["low"] = min(share["low"], _plain(drawn[0]))
+            share["high"] = max(share["high"], _plain(drawn[1]))
         rows.append(
             {
                 "key": rate.key,
                 "title": rate.title,
-                "value": _plain(value),
-                "low": _plain(low) if whole else None,
-                "high": _plain(high) if whole else None,
-                "n": whole,
-                "k": part,
+                **share,
                 "definition": rate.definition,
             }
         )
@@ -145,7 +142,7 @@ def summary(
 
 
 def by_class(
-    cells: TestCells, taxonomy: Taxonomy, *, seed: int = 0
+    cells: LabelledPredictions, taxonomy: Taxonomy, *, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Return precision, recall, F1 and dangerous errors of every class.
 
@@ -171,37 +168,25 @@ def by_class(
             "hits": int(table[i, i]),
         }
         for key, whole in (("precision", row["called"]), ("recall", row["n"])):
-            row |= _with_interval(key, row["hits"], whole)
+            row |= _wilson(key, row["hits"], whole)
         # zero as in the macro mean where the class is absent and never called
         row["f1"] = _plain(f1[i, 0])
         row["f1_low"], row["f1_high"] = _plain(f1[i, 1]), _plain(f1[i, 2])
-        row |= _with_interval("tolerant_recall", int(table[i, near[i]].sum()), row["n"])
+        row |= _wilson("tolerant_recall", int(table[i, near[i]].sum()), row["n"])
         for danger in dangers:
             if danger.rows[i]:
                 wrong = int(table[i, danger.entries[i]].sum())
-                row |= _with_interval(danger.key, wrong, row["n"])
+                row |= _wilson(danger.key, wrong, row["n"])
         rows.append(row)
     return rows
 
 
-def _with_interval(
-    key: str,
-    part: int,
-    whole: int,
-    interval: Callable[[int, int], tuple[float, float]] = wilson,
-) -> dict[str, Any]:
-    if whole == 0:
-        return {key: None, f"{key}_low": None, f"{key}_high": None}
-    low, high = interval(part, whole)
-    return {
-        key: _plain(part / whole),
-        f"{key}_low": _plain(low),
-        f"{key}_high": _plain(high),
-    }
+def _wilson(key: str, part: int, whole: int) -> dict[str, Any]:
+    return named_interval(key, counted_share(part, whole, wilson))
 
 
 def all_scores(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     *,
@@ -213,7 +198,7 @@ def all_scores(
 
     Parameters
     ----------
-    cells : TestCells
+    cells : LabelledPredictions
         What was answered.
     taxonomy : Taxonomy
         In the order of the logits.
@@ -273,7 +258,7 @@ def all_scores(
 
 
 def _trust(
-    cells: TestCells,
+    cells: LabelledPredictions,
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
     calibration: Calibration | None,
@@ -308,9 +293,9 @@ def _trust(
         "selective": selective_figures(risk_coverage(chance.max(axis=1), right)),
         "policy": {
             "accepted": accepted,
-            **_with_interval("coverage", accepted, len(cells), exact_interval),
+            **named_interval("coverage", counted_share(accepted, len(cells))),
             "wrong": wrong,
-            **_with_interval("risk", wrong, accepted, exact_interval),
+            **named_interval("risk", counted_share(wrong, accepted)),
             "says": policy.uncalibrated or policy.guarantee,
         },
         "doubt": doubt,
