@@ -232,7 +232,7 @@ def probe(
     Returns
     -------
     dict
-        Name -> (N, C), fit for `scores.TestCells.logits`.
+        Name -> (N, C), fit for `LabelledPredictions.logits`.
 
     Raises
     ------
