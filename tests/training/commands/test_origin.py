@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
+from napari_cytodino.checkpoints.folder import write_json
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.training.commands.origin import recipe_of, same_split, split_of
+from napari_cytodino.training.commands.origin import (
+    recipe_of,
+    run_of,
+    same_split,
+    split_of,
+)
+from napari_cytodino.training.evaluation.answers import VIEWS
 from napari_cytodino.training.recipes.distillation import load_recipe
+from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
+from napari_cytodino.training.recipes.reading import build, read_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +55,23 @@ def test_only_its_own_split_fits(smoke_run: Path, tmp_path: Path) -> None:
     for path in (other, tmp_path / "none.csv"):
         with pytest.raises(InputError, match="--split FILE"):
             same_split(replace(starter, name="s"), path)
+
+
+def test_either_engine_gives_a_run(smoke_run: Path, tmp_path: Path) -> None:
+    student = run_of(load_checkpoint(smoke_run / "checkpoint"), None)
+    assert (student.name, student.protocol, student.views) == ("smoke", "test", VIEWS)
+    shutil.copytree(smoke_run / "checkpoint", tmp_path / "checkpoint")
+    changes = ["data.protocol=published"]
+    recipe = build(FinetuneRecipe, *read_recipe("finetune-smoke", changes))
+    content = json.loads(json.dumps(asdict(recipe)))
+    write_json(tmp_path / "recipe.json", content)
+    tuned = run_of(load_checkpoint(tmp_path / "checkpoint"), None)
+    assert (tuned.name, tuned.parts) == ("finetune-smoke", ("validation",))
+    assert tuned.views == VIEWS[:1]
+    assert tuned.batch == recipe.run.eval_batch
+    content["data"]["synthetic"] = 0
+    write_json(tmp_path / "recipe.json", content)
+    with pytest.raises(InputError, match="add --data DIR"):
+        run_of(load_checkpoint(tmp_path / "checkpoint"), None)
+    with pytest.raises(InputError, match="another split"):
+        run_of(load_checkpoint(tmp_path / "checkpoint"), tmp_path)

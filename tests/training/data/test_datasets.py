@@ -10,13 +10,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
-from napari_cytodino.training.data.crops import CellFile
-from napari_cytodino.training.data.datasets import (
-    CellDataset,
-    CellSet,
-    EpochSampler,
-    cell_set,
-)
+from napari_cytodino.training.data.crops import CellFile, CellSet, cell_set
+from napari_cytodino.training.data.datasets import CellDataset, EpochSampler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,21 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from napari_cytodino.checkpoints.calibration_file import checkpoint_facts
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.training.data.splits import read_split, split_sha256
+from napari_cytodino.training.data.splits import split_sha256
 from napari_cytodino.training.distillation._student import new_model
-from napari_cytodino.training.distillation.pipeline import (
-    _files,
-    count_cells,
-    read_part,
-    train_recipe,
-)
-from napari_cytodino.training.distillation.pipeline import run_facts as run_facts
+from napari_cytodino.training.distillation.parts import read_part
+from napari_cytodino.training.distillation.pipeline import run_facts, train_recipe
 from napari_cytodino.training.recipes.distillation import load_recipe
 from napari_cytodino.training.runs.states import FINGERPRINT, TrainingError
 
@@ -63,53 +57,6 @@ def test_another_recipe_does_not_take_up_a_run(
         train_recipe(replace(smoke_recipe, seed=9), None, smoke_run)
 
 
-def test_parts_of_drawn_cells_share_no_image(smoke_recipe: Recipe) -> None:
-    parts = [
-        read_part(smoke_recipe, None, (p,), packed=False)
-        for p in ("train", "calibration-a", "test")
-    ]
-    assert parts[0].pixels.shape[1:] == (192, 192, 3)
-    seen = [{crop.tobytes() for crop in part.pixels} for part in parts]
-    assert not seen[0] & seen[1]
-    assert not seen[1] & seen[2]
-    packed = read_part(smoke_recipe, None, ("train",), packed=True)
-    assert packed.pixels.shape[1] == smoke_recipe.packed_side
-    assert np.array_equal(packed.targets, parts[0].targets)
-
-
-def test_real_cells_need_a_folder_that_fits_the_split(tmp_path: Path) -> None:
-    recipe = load_recipe("starter")
-    with pytest.raises(InputError, match="--data"):
-        read_part(recipe, None, ("test",), packed=False)
-    (tmp_path / "cells.csv").write_text(
-        "dataset,path,code,background_group\nlab,x.png,BLA,\n", encoding="utf-8"
-    )
-    with pytest.raises(InputError, match="None of the split's cells"):
-        read_part(recipe, tmp_path, ("test",), packed=False)
-
-
-def test_counts_by_source_and_part(smoke_recipe: Recipe) -> None:
-    sets = {"test": read_part(smoke_recipe, None, ("test",), packed=False)}
-    assert count_cells(smoke_recipe, None, sets) == {
-        "synthetic": {"train": 12, "test": 6}
-    }
-
-
-def test_classes_left_out_are_neither_read_nor_counted(tmp_path: Path) -> None:
-    recipe = replace(load_recipe("starter"), classes=("LYT", "NGS"))
-    split = list(read_split(recipe.split_path).items())[:400]
-    rows = [path.split("/") for path, _ in split]
-    (tmp_path / "cells.csv").write_text(
-        "dataset,path,code,background_group\n"
-        + "".join(f"{s},{c}/{n},{c},\n" for s, c, n in rows),
-        encoding="utf-8",
-    )
-    kept = _files(recipe, tmp_path, ("train", "test"))
-    assert {f.code for f in kept} <= {"LYT", "NGS"}
-    wanted = [p for p, part in split if part in ("train", "test")]
-    assert len(kept) == sum(path.split("/")[1] in ("LYT", "NGS") for path in wanted)
-
-
 def test_a_torn_recipe_is_one_sentence(smoke_run: Path, tmp_path: Path) -> None:
     out = copy_run(smoke_run, tmp_path)
     (out / "recipe.json").write_text('{"name": "smo', "utf-8")
@@ -131,7 +78,7 @@ def test_other_cells_are_no_more_of_a_run_that_goes_on(
 def test_a_run_is_bound_to_cells_split_and_start() -> None:
     small = load_recipe("smoke", ["synthetic=2"])
     drawn = [
-        read_part(recipe, None, ("train",), packed=True)
+        read_part(recipe, None, "train", packed=True)
         for recipe in (small, load_recipe("smoke", ["synthetic=3"]))
     ]
     same, other = (run_facts(small, train, drawn[0]) for train in drawn)

@@ -12,7 +12,7 @@ from napari_cytodino.training.distillation import _loop as loop
 from napari_cytodino.training.distillation import _stages as stages
 from napari_cytodino.training.distillation._stages import fit_student, get_teacher
 from napari_cytodino.training.distillation._teacher import Teacher
-from napari_cytodino.training.distillation.pipeline import read_part
+from napari_cytodino.training.distillation.parts import read_part
 from napari_cytodino.training.recipes.distillation import load_recipe
 from napari_cytodino.training.runs.tensor_files import read_tensors, write_tensors
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def crops(smoke_recipe: Recipe) -> CellSet:
-    return read_part(smoke_recipe, None, ("test",), packed=True)
+    return read_part(smoke_recipe, None, "test", packed=True)
 
 
 def test_a_stored_teacher_is_taken_up(tmp_path: Path, crops: CellSet) -> None:

@@ -18,7 +18,6 @@ from napari_cytodino.training.evaluation.answers import (
     by_source,
     change_surroundings,
     device_of,
-    evaluate_crops,
     others,
     pixel_answers,
     predictions_of,
@@ -92,25 +91,6 @@ def test_cells_unlike_the_training_cells_are_not_accepted(smoke_run: Path) -> No
         far = np.full(len(crops), limit, np.float32)
         figures = by_source(open_to_all, replace(sure, unfamiliarity=far))
         assert {r["accepted"] for r in figures.values()} == {share}
-
-
-def test_known_logits_are_not_computed_again(smoke_run: Path) -> None:
-    checkpoint, crops = load_checkpoint(smoke_run / "checkpoint"), two_labs(3)
-    found = predictions_of(checkpoint, crops)
-    sure = replace(found, logits=np.eye(3, dtype=np.float32)[crops.targets] * 9)
-    figures = evaluate_crops(checkpoint, crops, sure)
-    assert all(r["accuracy"] == 1 for r in figures[VIEWS[0]].values())
-    whole = evaluate_crops(checkpoint, crops)
-    assert figures[VIEWS[1]] == whole[VIEWS[1]]
-    assert by_source(checkpoint, found) == whole[VIEWS[0]]
-
-
-def test_every_view_and_source_has_figures(smoke_run: Path) -> None:
-    found = evaluate_crops(load_checkpoint(smoke_run / "checkpoint"), two_labs(3))
-    assert list(found) == list(VIEWS)
-    for by_lab in found.values():
-        assert set(by_lab) == {"dark", "light"}
-        assert all(r["n"] == 3 for r in by_lab.values())
 
 
 def test_the_device_reaches_model_and_pixels(

@@ -17,19 +17,15 @@ from napari_cytodino.checkpoints.backbones import describe_backbone
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
 from napari_cytodino.cli import app
 from napari_cytodino.inference.classifier import Classifier
-from napari_cytodino.training.evaluation.answers import (
-    TEST,
-    VALIDATION,
-    predictions_of,
-)
+from napari_cytodino.training.evaluation.answers import predictions_of
 from napari_cytodino.training.evaluation.cards import figures_block, figures_of
+from napari_cytodino.training.evaluation.run import VALIDATION, figures_with
 from napari_cytodino.training.finetuning import results as finetune_results
 from napari_cytodino.training.finetuning.model import new_model
 from napari_cytodino.training.finetuning.parts import load_parts
 from napari_cytodino.training.finetuning.results import (
     UNTUNED,
     card_of,
-    evaluate_predictions,
     finish,
 )
 from napari_cytodino.training.recipes.finetuning import BackbonePlan, FinetuneRecipe
@@ -84,18 +80,6 @@ def answered(parts: Parts, logits: NDArray[np.float32]) -> LabelledPredictions:
     return LabelledPredictions(targets, logits, sources, embeddings)
 
 
-def test_figures_are_named_by_what_was_judged(finished: Path, parts: Parts) -> None:
-    checkpoint = load_checkpoint(finished / "checkpoint")
-    logits = np.eye(3, dtype=np.float32)[parts.selection.targets] * 9
-    found = evaluate_predictions(checkpoint, answered(parts, logits), VALIDATION)
-    assert found[VALIDATION]["synthetic"]["macro_f1"] == 1
-    wrong = answered(parts, np.roll(logits, 1, axis=1))
-    assert (
-        evaluate_predictions(checkpoint, wrong, TEST)[TEST]["synthetic"]["accuracy"]
-        == 0
-    )
-
-
 def test_without_cells_kept_apart_nothing_is_calibrated(
     recipe: FinetuneRecipe, parts: Parts, tmp_path: Path
 ) -> None:
@@ -144,7 +128,7 @@ def test_the_card_tells_backbone_loss_protocol_and_figures(
 def figures_stub(run: Path, parts: Parts) -> dict[str, object]:
     checkpoint = load_checkpoint(run / "checkpoint")
     logits = np.eye(3, dtype=np.float32)[parts.selection.targets]
-    judged = evaluate_predictions(checkpoint, answered(parts, logits), "x")
+    judged = figures_with(checkpoint, {"x": answered(parts, logits)})
     found: dict[str, object] = judged["x"]["synthetic"]
     return found
 

@@ -42,9 +42,9 @@ def test_interval_is_that_of_drawing_cells_one_by_one() -> None:
     def score(table: np.ndarray) -> np.ndarray:
         return np.array([macro_f1(table)])
 
-    ((value, *fast),) = intervals(score, TARGETS, GUESSES, 3, repeats=2000)
+    ((value, *fast),) = intervals(score, TARGETS, GUESSES, 3, repeats=2000, seed=1)
     assert value == macro_f1(confusion(TARGETS, GUESSES, 3))
-    assert fast == pytest.approx(slow, abs=0.01)
+    assert fast == slow.tolist()
 
 
 def test_a_group_comes_whole_or_not_at_all() -> None:

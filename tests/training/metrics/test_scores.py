@@ -190,7 +190,7 @@ def test_rows_are_taken_with_all_that_belongs_to_them() -> None:
     some = cells.take(cells.sources == "east")
     assert np.array_equal(some.unfamiliarity, unlike[::3])
     assert (some.groups == "east").all()
-    with pytest.raises(InputError, match="599 unfamiliarity for 600 test cells"):
+    with pytest.raises(InputError, match="599 unfamiliarity for 600 cells"):
         replace(CELLS, unfamiliarity=unlike[1:])
 
 

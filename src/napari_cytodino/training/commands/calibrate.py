@@ -13,50 +13,39 @@ from napari_cytodino.checkpoints import (
     save_calibrated,
 )
 from napari_cytodino.common import InputError
-from napari_cytodino.training.commands.origin import recipe_of, same_split
+from napari_cytodino.taxonomy import Taxonomy
+from napari_cytodino.training.commands.origin import run_of
 from napari_cytodino.training.data import (
     cell_set,
     data_root,
     read_cells,
     stratified_group_split,
 )
-from napari_cytodino.training.distillation import calibrate as calibrate_parts
-from napari_cytodino.training.distillation import read_kept_apart, read_part
 from napari_cytodino.training.evaluation import (
-    TEST,
+    Run,
     add_type,
     check_types,
     decisions_block,
     device_of,
-    evaluate_crops,
     figures_block,
-    predictions_of,
+    figures_with,
     with_decisions,
     with_figures,
 )
-from napari_cytodino.training.finetuning import calibrate as calibrate_run
-from napari_cytodino.training.finetuning import evaluate_predictions, load_parts
-from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build
-from napari_cytodino.uncertainty import (
-    CalibrationTargets,
-    LabelledPredictions,
-    fit_calibration,
-)
+from napari_cytodino.uncertainty import CalibrationTargets
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CellFile, CellSet
-    from napari_cytodino.uncertainty import Calibration, NoveltyDetector
+    from napari_cytodino.training.data import CellFile
 
-
-if TYPE_CHECKING:
-    Measured = tuple[Calibration, NoveltyDetector]
 
 SHARE_A = 0.4
 """Of a laboratory's own cells; the others test the thresholds."""
+
+BATCH = 32
+"""Of a laboratory's own cells at once; another number changes last bits."""
 
 OWN = (
     "Calibrated on a laboratory's own cells. The figures above were measured on "
@@ -90,7 +79,7 @@ def calibrate(
         The cells; needed unless the checkpoint was trained on drawn ones.
     out : Path
         Gets ``checkpoint``.
-    aims : Aims, optional
+    aims : CalibrationTargets, optional
         What to promise; those of its recipe by default.
     own_cells : bool
         The cells are another laboratory's, in any layout that training reads, and no
@@ -122,155 +111,56 @@ def calibrate(
     out.mkdir(parents=True, exist_ok=True)
     folder = out / "checkpoint"
     if own_cells:
-        parts = _own_parts(checkpoint, data, taxonomy, seed)
-        texts = [
-            _on_own(checkpoint, parts, data, folder, aims or CalibrationTargets(), kind)
-        ]
+        run, note = _own_run(checkpoint, data, taxonomy, seed), OWN
     else:
-        texts = [_on_its_run(checkpoint, data, folder, aims, kind)]
+        run, note = run_of(checkpoint, data), ""
+    calibration, familiarity = run.calibrate(checkpoint, kind, aims)
+    card, texts = checkpoint.card, []
+    if not own_cells:
+        judged = run.judge(checkpoint, kind)
+        results = figures_with(checkpoint, judged, calibration, familiarity)
+        texts.append(figures_block(results))
+        card = with_figures(card, texts[0])
+    card = with_decisions(card, calibration, note)
+    save_calibrated(folder, checkpoint, calibration, familiarity, card)
+    texts.append(decisions_block(calibration))
     for dtype in types:
-        near = checkpoint.for_dtype(dtype)
-        if own_cells:
-            part_a, part_b = (predictions_of(near, cells, kind) for cells in parts)
-            aimed, note = aims or CalibrationTargets(), OWN
-        else:
-            part_a, part_b, its = parts_of(near, data, kind)
-            aimed, note = aims or its, ""
+        parts = run.calibration_parts(checkpoint.for_dtype(dtype), kind)
         made = add_type(
-            load_checkpoint(folder), dtype, (part_a, part_b), aimed, folder, note
+            load_checkpoint(folder), dtype, parts, aims or run.aims, folder, note
         )
         texts.append(f"In {dtype}:\n\n{decisions_block(made)}")
     return "\n\n".join(texts)
 
 
-def _on_its_run(
-    checkpoint: Checkpoint,
-    data: Path | None,
-    folder: Path,
-    aims: CalibrationTargets | None,
-    kind: str,
-) -> str:
-    content, name = recipe_of(checkpoint)
-    if "backbone" in content:
-        plan = build(FinetuneRecipe, content, name)
-        return _fine_tuned(checkpoint, plan, data, folder, aims, kind)
-    recipe = build(Recipe, content, name)
-    return _distilled(checkpoint, recipe, data, folder, aims, kind)
-
-
-def _distilled(
-    checkpoint: Checkpoint,
-    recipe: Recipe,
-    data: Path | None,
-    folder: Path,
-    aims: CalibrationTargets | None,
-    kind: str,
-) -> str:
-    if recipe.split:
-        same_split(checkpoint, recipe.split_path)
-    sets = read_kept_apart(recipe, data)
-    measured = calibrate_parts(recipe, checkpoint, data, sets, aims, kind)
-    calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
-    results = evaluate_crops(calibrated, sets["test"], device=kind)
-    return _stored_with(calibrated, measured, folder, results)
-
-
-def _fine_tuned(
-    checkpoint: Checkpoint,
-    recipe: FinetuneRecipe,
-    data: Path | None,
-    folder: Path,
-    aims: CalibrationTargets | None,
-    kind: str,
-) -> str:
-    run = checkpoint.folder.parent
-    if not recipe.data.synthetic:
-        same_split(checkpoint, run / "split.csv")
-    parts = load_parts(recipe, data, run)
-    measured = calibrate_run(
-        recipe, parts, lambda cells: predictions_of(checkpoint, cells, kind), aims
-    )
-    if measured is None or parts.test is None:
-        raise InputError(
-            f"The protocol '{recipe.data.protocol}' of '{recipe.name}' kept no cells "
-            "apart to calibrate on: give others with --own-cells."
-        )
-    calibrated = _stored(checkpoint, measured, folder, checkpoint.card)
-    results = evaluate_predictions(
-        calibrated, predictions_of(calibrated, parts.test, kind), TEST
-    )
-    return _stored_with(calibrated, measured, folder, results)
-
-
-def _stored(
-    checkpoint: Checkpoint, measured: Measured, folder: Path, card: str
-) -> Checkpoint:
-    save_calibrated(folder, checkpoint, *measured, card)
-    return load_checkpoint(folder)
-
-
-def _stored_with(
-    calibrated: Checkpoint, measured: Measured, folder: Path, results: dict[str, Any]
-) -> str:
-    """Write figures and statements into the card; return both."""
-    figures = figures_block(results)
-    card = with_decisions(with_figures(calibrated.card, figures), measured[0])
-    _stored(calibrated, measured, folder, card)
-    return f"{figures}\n\n{decisions_block(measured[0])}"
-
-
-def _own_parts(
+def _own_run(
     checkpoint: Checkpoint, data: Path | None, taxonomy: str, seed: int
-) -> tuple[CellSet, CellSet]:
-    """Return the parts A and B that a laboratory's own cells are dealt to."""
+) -> Run:
+    """Return a laboratory's own cells, dealt to parts A and B, as if they were a run's.
+
+    They are compared with the training cells that the checkpoint keeps.
+    """
     if data is None:
         raise InputError("Own cells lie in a folder: add --data DIR.")
-    files = _known_cells(checkpoint, data, taxonomy)
-    field = round(checkpoint.preprocessing.field_of_view)
-    first, second = (
-        cell_set(own, checkpoint.taxonomy, field, folder=data_root(data))
-        for own in _dealt(files, checkpoint, seed)
-    )
-    return first, second
-
-
-def _on_own(
-    checkpoint: Checkpoint,
-    parts: tuple[CellSet, CellSet],
-    data: Path | None,
-    folder: Path,
-    aims: CalibrationTargets,
-    kind: str,
-) -> str:
-    known = checkpoint.familiarity()
-    if known is None:
-        raise InputError(
-            f"'{checkpoint.name}' keeps no training cells to compare with: calibrate "
-            "it on its run's own cells first."
-        )
-    part_a, part_b = (predictions_of(checkpoint, cells, kind) for cells in parts)
-    facts = {
-        **{
-            k: v
-            for k, v in checkpoint_facts(checkpoint.folder).items()
-            if k == "recipe"
-        },
-        "own_cells": str(data),
-        "n": {"calibration-a": len(parts[0]), "calibration-b": len(parts[1])},
+    field, root = round(checkpoint.preprocessing.field_of_view), data_root(data)
+    names = ("calibration-a", "calibration-b")
+    dealt = _dealt(_known_cells(checkpoint, data, taxonomy), checkpoint, seed)
+    cells = {
+        name: cell_set(own, checkpoint.taxonomy, field, folder=root)
+        for name, own in zip(names, dealt, strict=True)
     }
-    measured = fit_calibration(known, part_a, part_b, checkpoint.taxonomy, aims, facts)
-    save_calibrated(
-        folder,
-        checkpoint,
-        *measured,
-        with_decisions(checkpoint.card, measured[0], OWN),
+    return Run(
+        str(checkpoint_facts(checkpoint.folder).get("recipe", "")),
+        checkpoint.taxonomy,
+        CalibrationTargets(),
+        {"own_cells": str(data)},
+        names,
+        cells.__getitem__,
+        batch=BATCH,
     )
-    return decisions_block(measured[0])
 
 
 def _known_cells(checkpoint: Checkpoint, data: Path, taxonomy: str) -> list[CellFile]:
-    from napari_cytodino.taxonomy import Taxonomy
-
     whole = Taxonomy.load(taxonomy)
     shared = [c for c in whole.codes if c in checkpoint.taxonomy]
     if not shared:
@@ -316,7 +206,7 @@ def calibrate_for(
     dtype : str
         One of `EXTRA_DTYPES`.
     source, data, out, aims, device
-        As for `calibrating.calibrate`, without own cells.
+        As for `calibrate`, without own cells.
 
     Returns
     -------
@@ -336,43 +226,8 @@ def calibrate_for(
             f"'{plain.name}' was calibrated on a laboratory's own cells: give these "
             "with --own-cells --data DIR, for both number types at once."
         )
-    part_a, part_b, own = parts_of(plain.for_dtype(dtype), data, kind)
+    run = run_of(plain, data)
+    parts = run.calibration_parts(plain.for_dtype(dtype), kind)
     out.mkdir(parents=True, exist_ok=True)
-    calibration = add_type(
-        plain, dtype, (part_a, part_b), aims or own, out / "checkpoint"
-    )
-    return decisions_block(calibration)
-
-
-def parts_of(
-    checkpoint: Checkpoint, data: Path | None, device: str
-) -> tuple[LabelledPredictions, LabelledPredictions, CalibrationTargets]:
-    """Return what it says of both calibration parts of its run, and the run's aims."""
-    content, name = recipe_of(checkpoint)
-    if "backbone" in content:
-        plan = build(FinetuneRecipe, content, name)
-        run = checkpoint.folder.parent
-        if not plan.data.synthetic:
-            same_split(checkpoint, run / "split.csv")
-        parts = load_parts(plan, data, run)
-        if parts.calibration is None:
-            raise InputError(
-                f"The protocol '{plan.data.protocol}' of '{plan.name}' kept no cells "
-                "apart to calibrate on."
-            )
-        first = predictions_of(checkpoint, parts.selection, device)
-        return (
-            first,
-            predictions_of(checkpoint, parts.calibration, device),
-            plan.calibration,
-        )
-    recipe = build(Recipe, content, name)
-    if recipe.split:
-        same_split(checkpoint, recipe.split_path)
-    first, second = (
-        predictions_of(
-            checkpoint, read_part(recipe, data, (part,), packed=False), device
-        )
-        for part in ("calibration-a", "calibration-b")
-    )
-    return first, second, recipe.calibration
+    made = add_type(plain, dtype, parts, aims or run.aims, out / "checkpoint")
+    return decisions_block(made)

@@ -1,4 +1,4 @@
-"""From a checkpoint back to the run that made it: its recipe, and its split."""
+"""From a checkpoint back to the run that made it, whichever engine that was."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any
 from napari_cytodino.checkpoints import checkpoint_facts, read_json
 from napari_cytodino.common import InputError
 from napari_cytodino.training.data import split_sha256
-from napari_cytodino.training.recipes import read_recipe
+from napari_cytodino.training.distillation import run_of as distilled_run
+from napari_cytodino.training.finetuning import load_parts
+from napari_cytodino.training.finetuning import run_of as finetuned_run
+from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build, read_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.training.evaluation import Run
+
+
+SPLIT = "split.csv"
+"""What a run's folder keeps its split as."""
 
 
 def recipe_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], str]:
@@ -45,3 +53,33 @@ def same_split(checkpoint: Checkpoint, path: Path) -> None:
             f"'{checkpoint.name}' was trained on another split than {path}: use it "
             "with the split of its run (--split FILE)."
         )
+
+
+def run_of(checkpoint: Checkpoint, data: Path | None, split: Path | None = None) -> Run:
+    """Return the run that made a checkpoint, with its cells as far as they are needed.
+
+    Parameters
+    ----------
+    checkpoint
+        In the folder of its run, or one whose recipe ships with the package.
+    data
+        The cells; needed unless they are drawn in code.
+    split
+        The saved split of a fine-tuned checkpoint, whose cells need not all be there;
+        without it, that of the run's folder, and all of them have to be.
+
+    Raises
+    ------
+    CytoDinoError
+        When checkpoint, cells and split do not belong together.
+    """
+    content, name = recipe_of(checkpoint)
+    if "backbone" not in content:
+        recipe = build(Recipe, content, name)
+        if recipe.split:
+            same_split(checkpoint, recipe.split_path)
+        return distilled_run(recipe, data)
+    plan, folder = build(FinetuneRecipe, content, name), checkpoint.folder.parent
+    if data is not None and not plan.data.synthetic:
+        same_split(checkpoint, split or folder / SPLIT)
+    return finetuned_run(plan, load_parts(plan, data, folder, saved=split))

@@ -10,14 +10,8 @@ import numpy as np
 from napari_cytodino.checkpoints import load_checkpoint
 from napari_cytodino.common import InputError, write_json
 from napari_cytodino.stats import share_of
-from napari_cytodino.taxonomy import Taxonomy
-from napari_cytodino.training.commands.origin import recipe_of, same_split
-from napari_cytodino.training.data import cell_set, read_index, read_split
-from napari_cytodino.training.evaluation import (
-    device_of,
-    predictions_of,
-)
-from napari_cytodino.training.recipes import Recipe, build
+from napari_cytodino.training.commands.origin import run_of
+from napari_cytodino.training.evaluation import device_of
 from napari_cytodino.uncertainty import accepted_cells
 
 if TYPE_CHECKING:
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_cytodino.checkpoints import Checkpoint
-    from napari_cytodino.training.data import CellSet
+    from napari_cytodino.uncertainty import LabelledPredictions
 
 
 def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") -> str:
@@ -56,19 +50,18 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
     """
     kind = device_of(device)
     checkpoint = load_checkpoint(source)
-    content, name = recipe_of(checkpoint)
-    recipe = build(Recipe, content, name)
-    if not recipe.split:
-        raise InputError(f"Recipe '{recipe.name}' has no split of real cells.")
-    same_split(checkpoint, recipe.split_path)
-    crops, codes = _test_cells(recipe, data)
+    run = run_of(checkpoint, data)
+    if run.every_class is None or not run.split_sha256:
+        raise InputError(f"Recipe '{run.name}' has no split of real cells.")
+    cells = run.every_class()
+    codes = np.array([file.code for file in cells.files])
     known = np.isin(codes, checkpoint.taxonomy.codes)
     if known.all():
         raise InputError(
             f"'{checkpoint.name}' knows every class of its test part: train one with "
             "--set classes=[...] that leaves some out."
         )
-    rows = _rows(checkpoint, crops, codes, known, kind)
+    rows = _rows(checkpoint, run.ask(checkpoint, cells, kind), codes, known)
     table = _table(rows)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows})
@@ -76,37 +69,27 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
     return table
 
 
-def _test_cells(recipe: Recipe, data: Path) -> tuple[CellSet, NDArray[np.str_]]:
-    part_of = read_split(recipe.split_path)
-    files = [f for f in read_index(data) if part_of.get(f.path) == "test"]
-    field, whole = recipe.field_of_view, Taxonomy.load(recipe.taxonomy)
-    crops = cell_set(files, whole, field, folder=data)
-    return crops, np.array([whole.codes[t] for t in crops.targets])
-
-
 def _rows(
     checkpoint: Checkpoint,
-    crops: CellSet,
+    found: LabelledPredictions,
     codes: NDArray[np.str_],
     known: NDArray[np.bool_],
-    device: str,
 ) -> list[dict[str, Any]]:
-    found = predictions_of(checkpoint, crops, device)
     logits, unlike = found.logits, found.unfamiliarity
     taxonomy, policy = checkpoint.taxonomy, checkpoint.policy
     blind = replace(policy, max_unfamiliarity=float(np.finfo(np.float32).max))
     before = accepted_cells(logits, taxonomy, blind, unlike)
     after = accepted_cells(logits, taxonomy, policy, unlike)
-    called = np.array(taxonomy.codes)[logits.argmax(axis=1)]
+    called = np.array(taxonomy.codes)[found.guesses]
     groups = [
         (
             "never seen",
             code,
             source,
-            ~known & (codes == code) & (crops.sources == source),
+            ~known & (codes == code) & (found.sources == source),
         )
         for code in np.unique(codes[~known])
-        for source in np.unique(crops.sources)
+        for source in np.unique(found.sources)
     ]
     groups += [
         ("all never seen", "", "", ~known),

@@ -120,9 +120,8 @@ def read_runs(out: Path, method: Method) -> list[dict[str, Any]]:
 def protocol_of(recipe: FinetuneRecipe, parts: Parts) -> str:
     """Say on which cells all methods were scored."""
     protocol = PROTOCOLS[recipe.data.protocol]
-    judged = parts.selection if parts.test is None else parts.test
     drawn = "SYNTHETIC cells; " if recipe.data.synthetic else ""
-    return f"{drawn}{protocol.result}, n = {len(judged):,}, one split for all"
+    return f"{drawn}{protocol.result}, n = {len(parts.judged):,}, one split for all"
 
 
 def shared(recipe: FinetuneRecipe, parts: Parts) -> list[str]:

@@ -89,11 +89,6 @@ class ComparisonContext:
     device: torch.device
 
     @property
-    def judged(self) -> CellSet:
-        """The cells that are scored; with a test part nothing is chosen on them."""
-        return self.parts.selection if self.parts.test is None else self.parts.test
-
-    @property
     def start_of_backbone(self) -> str:
         """What the transformer starts from, in words."""
         return self.recipe.backbone.source or RANDOM
@@ -114,7 +109,7 @@ class ComparisonContext:
         backbone = frozen_backbone(self.recipe)
         known, unknown = (
             embed_cells(backbone, cells, self.recipe, self.device)
-            for cells in (self.parts.train, self.judged)
+            for cells in (self.parts.train, self.parts.judged)
         )
         return known, unknown
 
@@ -137,7 +132,7 @@ def _vit(
 ) -> NDArray[Any]:
     recipe = method.recipe(bench.recipe, seed)
     trainer = make_trainer(recipe, bench.parts, arguments(recipe, folder))
-    return _answers(trainer, bench.judged)
+    return _answers(trainer, bench.parts.judged)
 
 
 def _cnn(
@@ -166,7 +161,7 @@ def _cnn(
         arguments(recipe, folder),
     )
     set_seed(seed, device_specific=True)
-    return _answers(trainer, bench.judged)
+    return _answers(trainer, bench.parts.judged)
 
 
 def _answers(trainer: FinetuneTrainer, cells: CellSet) -> NDArray[Any]:
@@ -216,7 +211,9 @@ def run_method(
         logits = METHODS[method.method](bench, method, seed, folder)
         start = bench.start_of_network if is_cnn else bench.start_of_backbone
         content = {"starts_from": start, "seed": seed} | scores_of(
-            bench.judged.targets, logits.argmax(axis=1), bench.recipe.classes_in_order
+            bench.parts.judged.targets,
+            logits.argmax(axis=1),
+            bench.recipe.classes_in_order,
         )
         if states.is_dir():
             shutil.copy2(best_state(states) / WEIGHTS, folder / WEIGHTS)

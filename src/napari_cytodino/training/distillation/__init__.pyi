@@ -1,10 +1,7 @@
 # What other rooms may use.
 from ._loop import learning_rate as learning_rate
 from .augmentation import augment as augment
-from .augmentation import centre as centre
 from .augmentation import relight as relight
 from .augmentation import shift_domain as shift_domain
-from .pipeline import calibrate as calibrate
-from .pipeline import read_kept_apart as read_kept_apart
-from .pipeline import read_part as read_part
+from .parts import run_of as run_of
 from .pipeline import train_recipe as train_recipe

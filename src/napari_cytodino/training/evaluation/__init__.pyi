@@ -1,10 +1,7 @@
 # What other rooms may use.
-from .answers import TEST as TEST
-from .answers import VALIDATION as VALIDATION
-from .answers import by_source as by_source
+from .answers import VIEWS as VIEWS
 from .answers import device_of as device_of
 from .answers import disc as disc
-from .answers import evaluate_crops as evaluate_crops
 from .answers import pixel_answers as pixel_answers
 from .answers import predictions_of as predictions_of
 from .answers import unfamiliarity_of as unfamiliarity_of
@@ -24,3 +21,7 @@ from .ood_images import ood_fields as ood_fields
 from .report import About as About
 from .report import CellViews as CellViews
 from .report import write_report as write_report
+from .run import VALIDATION as VALIDATION
+from .run import Run as Run
+from .run import figures_with as figures_with
+from .run import sheet_of as sheet_of

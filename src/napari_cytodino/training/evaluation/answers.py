@@ -29,13 +29,6 @@ def disc(side: int, radius: Tensor, softness: float = 0.03) -> Tensor:
     return torch.sigmoid((radius[:, None, None, None] - distance) / softness)
 
 
-VALIDATION = "validation, best epoch"
-"""What figures of the published protocol are: of the cells that chose the epoch."""
-
-TEST = "test"
-"""Figures of cells that nothing was chosen on."""
-
-
 VIEWS = ("as it is", "surroundings grey", "surroundings exchanged")
 """The crop; its outside in the mean colour; its outside from another source."""
 
@@ -180,30 +173,3 @@ def by_source(checkpoint: Checkpoint, cells: LabelledPredictions) -> dict[str, A
         for source in np.unique(cells.sources)
         for own in [cells.sources == source]
     }
-
-
-def evaluate_crops(
-    checkpoint: Checkpoint,
-    cells: CellSet,
-    plain: LabelledPredictions | None = None,
-    device: str = "cpu",
-) -> dict[str, Any]:
-    """Return the figures of each source, for each of `VIEWS`.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Its stored weights are what is judged.
-    cells : CellSet
-        Test cells at the checkpoint's field of view.
-    plain : LabelledPredictions, optional
-        What is said of them as they are, where that is known already.
-    device : str
-        As `device_of` gives it.
-    """
-    out: dict[str, Any] = {}
-    for view in VIEWS:
-        known = plain if view == VIEWS[0] else None
-        found = known or predictions_of(checkpoint, cells, device, view=view)
-        out[view] = by_source(checkpoint, found)
-    return out

@@ -247,7 +247,7 @@ def write_card(
     counts : mapping
         Source -> part -> number of cells.
     results : mapping
-        From `evaluate_crops`, of the stored weights on the test part.
+        From `figures_with`, of the stored weights on the test part.
     split_sha256 : str
         Of the saved split; empty with synthetic cells.
     """

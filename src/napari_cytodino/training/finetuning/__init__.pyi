@@ -8,14 +8,12 @@ from .augmentation import equalise as equalise
 from .model import backbone_of as backbone_of
 from .parts import Parts as Parts
 from .parts import load_parts as load_parts
-from .parts import read_files as read_files
+from .parts import run_of as run_of
 from .pipeline import exact_kernels as exact_kernels
 from .pipeline import finetune as finetune
 from .pipeline import loss_of as loss_of
 from .pipeline import make_trainer as make_trainer
 from .pipeline import run_facts as run_facts
-from .results import calibrate as calibrate
-from .results import evaluate_predictions as evaluate_predictions
 from .states import STATES as STATES
 from .states import WEIGHTS as WEIGHTS
 from .states import best_state as best_state

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
 
 from napari_cytodino.common import InputError, atomic_write
 from napari_cytodino.synthetic import synthetic_crops
@@ -18,7 +22,11 @@ from napari_cytodino.training.data import (
     load_or_make_split,
     read_cells,
     read_rows,
+    some_of_each,
 )
+from napari_cytodino.training.evaluation import CellViews, Run, sheet_of
+from napari_cytodino.training.finetuning.augmentation import augment
+from napari_cytodino.training.finetuning.trainer import to_views
 from napari_cytodino.training.recipes import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+SHEET = 15
+"""Augmented views on the sheet of a report."""
 
 UNREADABLE = "unreadable.csv"
 """Lists the images of a run that were left out, and why."""
@@ -57,6 +68,11 @@ class Parts:
     calibration: CellSet | None
     test: CellSet | None
     split_sha256: str = ""
+
+    @property
+    def judged(self) -> CellSet:
+        """The cells figures are of; with a test part nothing is chosen on them."""
+        return self.selection if self.test is None else self.test
 
     def kept_apart(self) -> dict[str, CellSet]:
         """Return the parts that are not learnt from, by their names in reports."""
@@ -91,7 +107,9 @@ def _drawn(recipe: FinetuneRecipe) -> Parts:
     return Parts(train, watched, draw(2, 0.25), draw(3, 0.25))
 
 
-def load_parts(recipe: FinetuneRecipe, data: Path | None, out: Path) -> Parts:
+def load_parts(
+    recipe: FinetuneRecipe, data: Path | None, out: Path, *, saved: Path | None = None
+) -> Parts:
     """Read or draw the cells of every part.
 
     Parameters
@@ -102,6 +120,8 @@ def load_parts(recipe: FinetuneRecipe, data: Path | None, out: Path) -> Parts:
         Folder of the real cells; needed unless the recipe is synthetic.
     out : Path
         The run's folder, which keeps the split.
+    saved : Path, optional
+        Take this split instead, as far as its cells are there; nothing is written.
 
     Raises
     ------
@@ -114,10 +134,18 @@ def load_parts(recipe: FinetuneRecipe, data: Path | None, out: Path) -> Parts:
         raise InputError(f"Recipe '{recipe.name}' reads real cells: add --data DIR.")
     taxonomy, field = recipe.classes_in_order, recipe.field_of_view
     root = data_root(data)
-    files, prints = _readable(recipe, data, out)
     protocol = PROTOCOLS[recipe.data.protocol]
+    if saved is None:
+        files, prints = _readable(recipe, data, out)
+    else:
+        files, prints = read_files(recipe, data, complete=False), {}
     split = load_or_make_split(
-        out / "split.csv", files, prints=prints, seed=recipe.seed, protocol=protocol
+        saved or out / "split.csv",
+        files,
+        prints=prints,
+        seed=recipe.seed,
+        protocol=protocol,
+        allow_changes=saved is not None,
     )
     for note in split.notes:
         logger.warning("%s", note)
@@ -178,3 +206,34 @@ def _readable(
         writer.writerow(("path", "why"))
         writer.writerows((lost.path, lost.why) for lost in found.unreadable)
     return list(found.files), found.prints
+
+
+def run_of(recipe: FinetuneRecipe, parts: Parts) -> Run:
+    """Return the run of a recipe, as its checkpoint is calibrated and judged."""
+    kept, train = parts.kept_apart(), parts.train
+
+    def references() -> CellSet:
+        return train.take(some_of_each(train.targets, train.sources, recipe.seed))
+
+    return Run(
+        recipe.name,
+        recipe.classes_in_order,
+        recipe.calibration,
+        {"split_sha256": parts.split_sha256},
+        tuple(kept),
+        kept.__getitem__,
+        references,
+        sheet=None if recipe.data.synthetic else partial(_sheet, recipe, parts.judged),
+        every_class=lambda: parts.judged,
+        batch=recipe.run.eval_batch,
+    )
+
+
+def _sheet(recipe: FinetuneRecipe, cells: CellSet, file: CellFile) -> CellViews:
+    """Augment one cell as the recipe's training does."""
+    crop = cells.read(np.array([cells.files.index(file)]))
+    clean = to_views(torch.from_numpy(crop), recipe.size)
+    keys = [[0, i] for i in range(SHEET)]
+    many = clean.repeat(SHEET, 1, 1, 1)
+    views = augment(many, keys, recipe.augmentation, recipe.seed)
+    return sheet_of(clean, views, file)

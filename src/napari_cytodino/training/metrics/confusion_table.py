@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from napari_cytodino.common import InputError
-from napari_cytodino.stats import wilson
+from napari_cytodino.stats import counted_share, named_interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +34,8 @@ def resampled_tables(
 ) -> Iterator[NDArray[np.int64]]:
     """Yield confusion tables of cells, or of whole groups, drawn with replacement.
 
-    Cells drawn with replacement fill the table as a multinomial does, so that none
-    needs to be drawn. Cells of one patient are alike: where there are groups, groups
-    are drawn (cluster bootstrap; Field & Welsh 2007, doi
+    Cells of one patient are alike: where there are groups, groups are drawn (cluster
+    bootstrap; Field & Welsh 2007, doi
     10.1111/j.1467-9868.2007.00593.x) and the intervals are wider.
 
     Parameters
@@ -58,9 +57,10 @@ def resampled_tables(
     rng = np.random.default_rng(seed)
     flat = targets * classes + guesses
     if groups is None:
-        shares = np.bincount(flat, minlength=classes**2) / len(flat)
         for _ in range(repeats):
-            yield rng.multinomial(len(flat), shares).reshape(classes, classes)
+            drawn = flat[rng.integers(0, len(flat), len(flat))]
+            table = np.bincount(drawn, minlength=classes**2)
+            yield table.reshape(classes, classes)
         return
     names, member = np.unique(groups, return_inverse=True)
     if len(names) < 2:
@@ -174,47 +174,27 @@ def balanced_accuracy(table: NDArray[np.int64]) -> float:
     return float(np.diag(row_shares(table))[present].mean())
 
 
-def bootstrap_macro_f1(
-    targets: NDArray[np.int64], guesses: NDArray[np.int64], classes: int, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of `macro_f1` over cells drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    n = len(targets)
-    values = []
-    for _ in range(REPEATS):
-        rows = rng.integers(0, n, n)
-        values.append(macro_f1(confusion(targets[rows], guesses[rows], classes)))
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+def class_rows(
+    table: NDArray[np.int64], codes: Sequence[str], digits: int = 6
+) -> Iterator[dict[str, Any]]:
+    """Yield code, support and F1 of each class, precision and recall with intervals.
 
-
-def _share(part: float, whole: float) -> float:
-    return round(float(part) / float(whole), 4) if whole else 0.0
-
-
-def class_figures(
-    table: NDArray[np.int64], codes: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return precision, recall with its Wilson interval, F1 and support by class."""
-    rows = []
+    Intervals are Wilson's. F1 is 0, as in the macro mean, where the class is absent and
+    never called.
+    """
     scores = f1_scores(table)
     for i, code in enumerate(codes):
-        support, guessed, hits = table[i].sum(), table[:, i].sum(), table[i, i]
-        if support == 0:
-            continue
-        low, high = wilson(int(hits), int(support))
-        rows.append(
-            {
-                "code": code,
-                "n": int(support),
-                "precision": _share(hits, guessed),
-                "recall": _share(hits, support),
-                "recall_low": round(low, 4),
-                "recall_high": round(high, 4),
-                "f1": round(float(scores[i]), 4),
-            }
-        )
-    return rows
+        n, called, hits = int(table[i].sum()), int(table[:, i].sum()), int(table[i, i])
+        row = {"code": code, "n": n, "called": called, "hits": hits}
+        for key, whole in (("precision", called), ("recall", n)):
+            row |= named_interval(
+                key, counted_share(hits, whole, wilson, digits=digits)
+            )
+        yield row | {"f1": round(float(scores[i]), digits)}
+
+
+IN_CARDS = ("code", "n", "precision", "recall", "recall_low", "recall_high", "f1")
+"""What of `class_rows` a card tells, in its order."""
 
 
 def classification_report(
@@ -235,22 +215,23 @@ def classification_report(
         True where the policy would accept the cell without review.
     """
     table = confusion(targets, guesses, len(codes))
-    support, scores = table.sum(axis=1), f1_scores(table)
-    low, high = bootstrap_macro_f1(targets, guesses, len(codes))
-    right = targets == guesses
+    support, right, n = table.sum(axis=1), targets == guesses, len(targets)
+    (macro,) = intervals(
+        lambda drawn: np.array([macro_f1(drawn)]), targets, guesses, len(codes)
+    )
+    keys = ("macro_f1", "macro_f1_low", "macro_f1_high")
+    rows = [row for row in class_rows(table, codes, 4) if row["n"]]
     out: dict[str, Any] = {
-        "n": len(targets),
+        "n": n,
         "classes": int((support > 0).sum()),
-        "accuracy": _share(right.sum(), len(targets)),
-        "macro_f1": round(macro_f1(table), 4),
-        "macro_f1_low": round(low, 4),
-        "macro_f1_high": round(high, 4),
-        "weighted_f1": _share((scores * support).sum(), support.sum()),
-        "per_class": class_figures(table, codes),
+        "accuracy": counted_share(int(right.sum()), n, digits=4)["value"],
+        **{key: round(float(x), 4) for key, x in zip(keys, macro, strict=True)},
+        "weighted_f1": round(weighted_f1(table), 4),
+        "per_class": [{key: row[key] or 0.0 for key in IN_CARDS} for row in rows],
         "confusion": table.tolist(),
     }
     if accepted is not None:
-        out["accepted"] = _share(accepted.sum(), len(targets))
+        out["accepted"] = counted_share(int(accepted.sum()), n, digits=4)["value"]
         out["accepted_n"] = int(accepted.sum())
         out["accepted_wrong"] = int((accepted & ~right).sum())
     return out

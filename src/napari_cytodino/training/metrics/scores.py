@@ -29,6 +29,7 @@ from napari_cytodino.training.metrics.confidence import (
 from napari_cytodino.training.metrics.confusion_table import (
     LEAST_SUPPORT,
     balanced_accuracy,
+    class_rows,
     confusion,
     f1_scores,
     intervals,
@@ -157,20 +158,10 @@ def by_class(
     near = neighbours(taxonomy) | np.eye(size, dtype=np.bool_)
     dangers = [r for r in rates(taxonomy) if r.key.endswith("_rate")]
     rows: list[dict[str, Any]] = []
-    for i, cell in enumerate(taxonomy.classes):
-        row: dict[str, Any] = {
-            "code": cell.code,
-            "name": cell.name,
-            "lineage": cell.lineage,
-            "risk": cell.risk,
-            "n": int(table[i].sum()),
-            "called": int(table[:, i].sum()),
-            "hits": int(table[i, i]),
-        }
-        for key, whole in (("precision", row["called"]), ("recall", row["n"])):
-            row |= _wilson(key, row["hits"], whole)
-        # zero as in the macro mean where the class is absent and never called
-        row["f1"] = _plain(f1[i, 0])
+    classes = zip(taxonomy.classes, class_rows(table, taxonomy.codes), strict=True)
+    for i, (cell, own) in enumerate(classes):
+        told = {"name": cell.name, "lineage": cell.lineage, "risk": cell.risk}
+        row = {"code": cell.code, **told, **own}
         row["f1_low"], row["f1_high"] = _plain(f1[i, 1]), _plain(f1[i, 2])
         row |= _wilson("tolerant_recall", int(table[i, near[i]].sum()), row["n"])
         for danger in dangers:
