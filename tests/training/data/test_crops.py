@@ -22,6 +22,7 @@ from napari_cytodino.training.data.crops import (
     CellSet,
     cell_set,
     decode,
+    drawn_cells,
     pack,
     read_crop,
     read_index,
@@ -296,3 +297,13 @@ def test_several_crops_are_read_in_their_order(tmp_path: Path) -> None:
     stored = replace(cells, files=files, folder=tmp_path, pixels=None)
     rows = np.array([4, 1, 3])
     assert np.array_equal(stored.read(rows), cells.read(rows))
+
+
+def test_drawn_cells_are_named_and_repeat() -> None:
+    some = TAXONOMY.subset(("LYT", "NGS"))
+    cells = drawn_cells(some, 2, 64, seed=3, place="test")
+    assert cells.paths == tuple(f"synthetic/test/{i}" for i in range(4))
+    assert np.bincount(cells.targets).tolist() == [2, 2]
+    assert set(cells.sources) == {"synthetic"}
+    again = drawn_cells(some, 2, 64, seed=3, place="test")
+    assert np.array_equal(cells.pixels, again.pixels)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_cytodino.common import CytoDinoError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 app = typer.Typer(
     help="Train and judge checkpoints. Research use only.",
@@ -26,9 +30,14 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for what is made.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
 
 
-def _fail(error: CytoDinoError) -> typer.Exit:
-    typer.echo(f"Error: {error}", err=True)
-    return typer.Exit(2)
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Say what went wrong in one sentence, without a traceback."""
+    try:
+        yield
+    except CytoDinoError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 @app.command()
@@ -49,23 +58,12 @@ def train(
     ] = False,
 ) -> None:
     """Train a checkpoint, taking up an interrupted run where it stopped."""
-    from napari_cytodino.training.distillation import train_recipe
+    from napari_cytodino.training.commands.origin import train as run
     from napari_cytodino.training.evaluation import figures_block
-    from napari_cytodino.training.recipes import Recipe, build, read_recipe
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        content, name = read_recipe(recipe, changes or ())
-        if "backbone" in content:
-            from napari_cytodino.training.finetuning import finetune
-            from napari_cytodino.training.recipes import FinetuneRecipe
-
-            plan = build(FinetuneRecipe, content, name)
-            results = finetune(plan, data, out, allow_inexact=allow_inexact)
-        else:
-            results = train_recipe(build(Recipe, content, name), data, out)
-    except CytoDinoError as error:
-        raise _fail(error) from error
+    with _one_sentence():
+        results = run(recipe, changes or (), data, out, allow_inexact=allow_inexact)
     if results:
         # of several processes only the first has figures
         typer.echo(figures_block(results))
@@ -84,19 +82,16 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Judge a checkpoint on the cells its run kept apart; write a report to read."""
-    try:
-        from napari_cytodino.training.commands.evaluate import evaluate_checkpoint
+    with _one_sentence():
+        try:
+            from napari_cytodino.training.commands.evaluate import evaluate_checkpoint
 
-        text = evaluate_checkpoint(checkpoint, data, out, split, device=device)
-    except CytoDinoError as error:
-        raise _fail(error) from error
-    except ModuleNotFoundError as error:
-        needed = error.name or error
-        raise _fail(
-            InputError(
+            text = evaluate_checkpoint(checkpoint, data, out, split, device=device)
+        except ModuleNotFoundError as error:
+            needed = error.name or error
+            raise InputError(
                 f"A report needs {needed}: pip install 'napari-cytodino[train]'."
-            )
-        ) from error
+            ) from error
     typer.echo(text)
     typer.echo(f"Report: {out / 'report.html'}")
 
@@ -140,7 +135,7 @@ def calibrate(
     given = {name: value for name, value in asked.items() if value is not None}
     own: dict[str, Any] = {"own_cells": own_cells, "taxonomy": taxonomy, "seed": seed}
     others = () if dtype == DTYPE else (dtype,)
-    try:
+    with _one_sentence():
         aims = CalibrationTargets(**given) if given else None
         if own_cells or not others:
             text = measure(
@@ -148,8 +143,6 @@ def calibrate(
             )
         else:
             text = calibrate_for(dtype, checkpoint, data, out, aims, device=device)
-    except CytoDinoError as error:
-        raise _fail(error) from error
     typer.echo(text)
     typer.echo(f"\nCheckpoint: {out / 'checkpoint'}")
 
@@ -164,10 +157,8 @@ def unknown(
     """Count cells of classes left out of training that are accepted all the same."""
     from napari_cytodino.training.commands.unseen_classes import judge_unknown
 
-    try:
+    with _one_sentence():
         table = judge_unknown(checkpoint, data, out, device=device)
-    except CytoDinoError as error:
-        raise _fail(error) from error
     typer.echo(table)
 
 
@@ -187,12 +178,10 @@ def transfer(
     """Judge frozen embeddings on another data set, by neighbours and a linear layer."""
     from napari_cytodino.training.commands.transfer import transfer as measure
 
-    try:
+    with _one_sentence():
         page = measure(
             checkpoint, data, out, taxonomy=taxonomy, seed=seed, device=device
         )
-    except CytoDinoError as error:
-        raise _fail(error) from error
     typer.echo(page)
 
 
@@ -204,10 +193,8 @@ def convert(
     """Make a backbone folder of DinoBloom's published weights, without a network."""
     from napari_cytodino.training.commands.convert import convert_dinobloom
 
-    try:
+    with _one_sentence():
         folder = convert_dinobloom(weights, out)
-    except CytoDinoError as error:
-        raise _fail(error) from error
     typer.echo(f"Backbone: {folder} (name it as backbone.source of a recipe)")
 
 
@@ -239,7 +226,7 @@ def compare(
     from napari_cytodino.training.comparison import run as comparing
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
+    with _one_sentence():
         plan, cnn = read_comparison(recipe, changes or ())
         page = comparing.compare(
             plan,
@@ -250,7 +237,5 @@ def compare(
             only=only or (),
             allow_inexact=allow_inexact,
         )
-    except CytoDinoError as error:
-        raise _fail(error) from error
     typer.echo(page)
     typer.echo(f"\nTables: {out / 'comparison.csv'}, .json and .md")

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 from napari_cytodino.checkpoints import checkpoint_facts, read_json
 from napari_cytodino.common import InputError
 from napari_cytodino.training.data import split_sha256
-from napari_cytodino.training.distillation import run_of as distilled_run
-from napari_cytodino.training.finetuning import load_parts
-from napari_cytodino.training.finetuning import run_of as finetuned_run
 from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build, read_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_cytodino.checkpoints import Checkpoint
@@ -75,11 +73,44 @@ def run_of(checkpoint: Checkpoint, data: Path | None, split: Path | None = None)
     """
     content, name = recipe_of(checkpoint)
     if "backbone" not in content:
+        from napari_cytodino.training.distillation import run_of as distilled_run
+
         recipe = build(Recipe, content, name)
         if recipe.split:
             same_split(checkpoint, recipe.split_path)
         return distilled_run(recipe, data)
+    from napari_cytodino.training.finetuning import load_parts
+    from napari_cytodino.training.finetuning import run_of as finetuned_run
+
     plan, folder = build(FinetuneRecipe, content, name), checkpoint.folder.parent
     if data is not None and not plan.data.synthetic:
         same_split(checkpoint, split or folder / SPLIT)
     return finetuned_run(plan, load_parts(plan, data, folder, saved=split))
+
+
+def train(
+    source: str,
+    changes: Sequence[str],
+    data: Path | None,
+    out: Path,
+    *,
+    allow_inexact: bool = False,
+) -> dict[str, Any]:
+    """Run a recipe by its engine, or take up what ``out`` holds; return its figures.
+
+    Parameters
+    ----------
+    source, changes
+        As for `read_recipe`.
+    data, out, allow_inexact
+        As for `finetune`; the student's engine knows no inexact resume.
+    """
+    content, name = read_recipe(source, changes)
+    if "backbone" not in content:
+        from napari_cytodino.training.distillation import train_recipe
+
+        return train_recipe(build(Recipe, content, name), data, out)
+    from napari_cytodino.training.finetuning import finetune
+
+    plan = build(FinetuneRecipe, content, name)
+    return finetune(plan, data, out, allow_inexact=allow_inexact)

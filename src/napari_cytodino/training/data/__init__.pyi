@@ -3,6 +3,7 @@ from .crops import CellFile as CellFile
 from .crops import CellSet as CellSet
 from .crops import cell_set as cell_set
 from .crops import decode as decode
+from .crops import drawn_cells as drawn_cells
 from .crops import pack as pack
 from .crops import read_crop as read_crop
 from .crops import read_index as read_index

@@ -14,6 +14,7 @@ from PIL import Image
 from napari_cytodino.cells import Cells, iter_crops
 from napari_cytodino.common import InputError, atomic_write, in_threads, no_progress
 from napari_cytodino.images import ImageSource, read_image
+from napari_cytodino.synthetic import synthetic_crops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,6 +140,15 @@ def cell_set(
     """Gather cells of one part, with the class index of each."""
     targets = np.array([taxonomy.index(file.code) for file in files], np.int64)
     return CellSet(tuple(files), targets, field, folder, pixels)
+
+
+def drawn_cells(
+    taxonomy: Taxonomy, each: int, field: int, *, seed: int, place: str
+) -> CellSet:
+    """Draw synthetic cells, ``each`` of every class, as if they lay in a folder."""
+    pixels, codes = synthetic_crops(taxonomy.codes, each, size=field, seed=seed)
+    files = [CellFile(f"synthetic/{place}/{i}", code) for i, code in enumerate(codes)]
+    return cell_set(files, taxonomy, field, pixels=pixels)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import torch
 
 from napari_cytodino.common import InputError
-from napari_cytodino.synthetic import synthetic_crops
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.data import (
     CellFile,
     cell_set,
     decode,
+    drawn_cells,
     pack,
     read_index,
     read_split,
@@ -108,16 +109,12 @@ def _drawn(recipe: Recipe, part: str, *, packed: bool) -> CellSet:
     taxonomy = recipe.classes_in_order
     field = recipe.field_of_view + (recipe.margin if packed else 0)
     share = PARTS[part] / PARTS["train"] * DRAWN.get(part, 1)
-    pixels, codes = synthetic_crops(
-        taxonomy.codes,
-        max(2, round(recipe.synthetic * share)),
-        size=field,
-        seed=1000 * recipe.seed + list(PARTS).index(part),
-    )
-    if packed:
-        pixels = _shrink(pixels, recipe.packed_side)
-    files = [CellFile(f"synthetic/{part}/{i}", code) for i, code in enumerate(codes)]
-    return cell_set(files, taxonomy, field, pixels=pixels)
+    each = max(2, round(recipe.synthetic * share))
+    seed = 1000 * recipe.seed + list(PARTS).index(part)
+    cells = drawn_cells(taxonomy, each, field, seed=seed, place=part)
+    if not packed or cells.pixels is None:
+        return cells
+    return replace(cells, pixels=_shrink(cells.pixels, recipe.packed_side))
 
 
 def _shrink(pixels: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from napari_cytodino.common import InputError, atomic_write
-from napari_cytodino.synthetic import synthetic_crops
 from napari_cytodino.taxonomy import Taxonomy
 from napari_cytodino.training.data import (
     CellFile,
     cell_set,
     data_root,
+    drawn_cells,
     inspect_files,
     load_or_make_split,
     read_cells,
@@ -90,16 +90,10 @@ def _drawn(recipe: FinetuneRecipe) -> Parts:
     taxonomy = recipe.classes_in_order
 
     def draw(number: int, share: float) -> CellSet:
-        pixels, codes = synthetic_crops(
-            taxonomy.codes,
-            max(2, round(recipe.data.synthetic * share)),
-            size=recipe.field_of_view,
-            seed=1000 * recipe.seed + number,
-        )
-        files = [
-            CellFile(f"synthetic/{number}/{i}", code) for i, code in enumerate(codes)
-        ]
-        return cell_set(files, taxonomy, recipe.field_of_view, pixels=pixels)
+        each = max(2, round(recipe.data.synthetic * share))
+        seed = 1000 * recipe.seed + number
+        field, place = recipe.field_of_view, str(number)
+        return drawn_cells(taxonomy, each, field, seed=seed, place=place)
 
     train, watched = draw(0, 1.0), draw(1, 0.25)
     if recipe.data.protocol != "three-way":
