@@ -152,7 +152,7 @@ def test_only_the_student_sees_strange_views(crops: CellSet) -> None:
 
 
 def test_a_square_has_no_ninth_pose() -> None:
-    with pytest.raises(InputError, match="reuse = 9"):
+    with pytest.raises(InputError, match="reuse is 9, but must be 8 or less"):
         DistillPlan(reuse=9)
 
 

@@ -219,9 +219,12 @@ def test_equalisation_spreads_the_lightness_and_keeps_the_hue() -> None:
     ("settings", "word"),
     [
         ({"border": "wrap"}, "'wrap'"),
-        ({"turn": 1.5}, r"turn is 1\.5: .* from 0 to 1"),
-        ({"blur": (3.0, 0.5)}, r"blur is \[3\.0, 0\.5\]: put the lower first"),
-        ({"quality": (0.0, 50.0)}, r"quality is \[0\.0, 50\.0\]: .* from 1 to 100"),
+        ({"turn": 1.5}, r"turn is 1\.5, but must be 1 or less"),
+        (
+            {"blur": (3.0, 0.5)},
+            r"blur is \(3\.0, 0\.5\), but must be .* the lower first",
+        ),
+        ({"quality": (0.0, 50.0)}, r"quality\[0\] is 0\.0, but must be 1 or more"),
     ],
 )
 def test_faulty_settings_are_named(settings: Any, word: str) -> None:

@@ -158,7 +158,7 @@ def test_costs_come_from_the_file_of_the_preferences(
         )
         judged.controller.next_flagged()
         assert judged.session.costs.missed == missed
-    assert "missed costs -1" in told[-1]
+    assert "missed is -1" in told[-1]
 
 
 def test_nothing_flagged_is_said(judged: Any, told: list[str]) -> None:

@@ -97,7 +97,7 @@ def test_foreign_cells_break_the_promise(judged: Any) -> None:
     session.rebuild()
     now = guarantee_of(session)
     assert not now.promised
-    assert "foreign" in now.headline
+    assert "unlike the training cells" in now.headline
     n = int(session.predictions.done.sum())
     assert f"{n} of {n} are unlike the training cells" in now.detail
     assert set(session.table["status"]) == {"review"}
