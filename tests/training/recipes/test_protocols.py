@@ -191,7 +191,7 @@ def test_seeds_deal_otherwise() -> None:
         max_size=4,
     ),
     place=st.integers(0, 10_000),
-    new=st.sampled_from(["", "a", ",", '"', "\n", "\r", " ", "\0", "é"]),
+    new=st.sampled_from(["", "z", ",", '"', "\n", "\r", " ", "\0", "é"]),
     instead=st.booleans(),
 )
 def test_a_split_with_one_wrong_character_is_refused_or_the_same(
