@@ -97,7 +97,7 @@ class FolderDialog(QDialog):
         self.open = QPushButton("O&pen folder")
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Images done")
-        self.status, self.promise = ui.hint(), ui.hint()
+        self.status, self.guarantee = ui.hint(), ui.hint()
         self.failed_title = ui.heading("Left out")
         self.failed = QPlainTextEdit()
         self.failed.setAccessibleName("Images left out, and why")
@@ -127,7 +127,7 @@ class FolderDialog(QDialog):
             ui.row(self.start, self.cancel),
             self.bar,
             ui.row(self.status, self.open),
-            self.promise,
+            self.guarantee,
             self.failed_title,
             self.failed,
         ):
@@ -246,8 +246,8 @@ class FolderDialog(QDialog):
         self.bar.setRange(0, run.progress.total)
         self.bar.setValue(run.progress.done)
         self.status.setText(status(run))
-        self.promise.setText("" if busy else run.guarantee)
-        self.promise.setVisible(bool(self.promise.text()))
+        self.guarantee.setText("" if busy else run.guarantee)
+        self.guarantee.setVisible(bool(self.guarantee.text()))
         self.open.setVisible(not busy and run.plan is not None and not run.fault)
         self._show_failed()
         self._grow()
