@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,11 @@ from qtpy.QtWidgets import QApplication
 app = QApplication([])
 raise SystemExit(app.platformName() in ("offscreen", "minimal"))
 """
+
+if os.environ.get("CI") == "true":
+    # CI tries the same examples each time: the second fifty find nothing new
+    settings.register_profile("fifty", settings.default, max_examples=50)
+    settings.load_profile("fifty")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NAPARI_STRICT_QT"] = "1"

@@ -68,7 +68,9 @@ def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole command takes five minutes; the view that counts takes a third."""
-    monkeypatch.setattr(answers, "VIEWS", answers.VIEWS[:1])
+    one = answers.VIEWS[:1]
+    monkeypatch.setattr(answers, "VIEWS", one)
+    monkeypatch.setattr("napari_cytodino.training.distillation.parts.VIEWS", one)
     monkeypatch.setattr(evaluate, "_strangers", lambda *_: {})
     result = RUNNER.invoke(
         app, ["evaluate", "starter", "--data", str(DATA), "--out", str(tmp_path)]

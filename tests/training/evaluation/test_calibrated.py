@@ -61,7 +61,7 @@ def test_they_were_measured_in_that_type(both: Path) -> None:
     checkpoint = load_checkpoint(both).for_dtype("bfloat16")
     content, name = recipe_of(checkpoint)
     recipe = build(Recipe, content, name)
-    crops = read_part(recipe, None, ("calibration-b",), packed=False)
+    crops = read_part(recipe, None, "calibration-b")
     ours = predictions_of(checkpoint, crops).logits
     plain = predictions_of(load_checkpoint(both), crops).logits
     assert 0 < np.abs(ours - plain).max() < 0.2

@@ -86,5 +86,5 @@ def test_the_best_state_is_found_or_missed(tmp_path: Path) -> None:
     state(tmp_path, 6, best_global_step=3)
     assert best_state(tmp_path) == best
     (best / "trainer_state.json").write_text("{}", "utf-8")
-    with pytest.raises(TrainingError, match=r"checkpoint-3 is no .* was altered"):
+    with pytest.raises(TrainingError, match=r"checkpoint-3 is no .* is altered"):
         best_state(tmp_path)
