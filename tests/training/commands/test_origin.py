@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.common.files import write_json
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.common.files import write_json
 from napari_cytodino.training.commands.origin import (
     recipe_of,
     run_of,
