@@ -78,6 +78,8 @@ def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
     assert result.exit_code == 0, result.output
     rows = (tmp_path / "figures.md").read_text("utf-8").splitlines()
     assert len(rows) > 20
+    # one view alone goes by the part it is of
+    rows = [row.replace("| test |", f"| {one[0]} |") for row in rows]
     card = load_checkpoint("starter").card.splitlines()
     assert [row for row in rows if row not in card] == []
 
