@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
+
+from napari_cytodino.taxonomy.taxonomy import CellClass, Lineage, Taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from napari_cytodino.checkpoints.checkpoint import Checkpoint
     from napari_cytodino.models.cytodino import CytoDinoForImageClassification
     from napari_cytodino.synthetic.smear import Smear
-    from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.calibration import Calibration
     from napari_cytodino.uncertainty.novelty import NoveltyDetector
     from napari_cytodino.uncertainty.predictions import Predictions
@@ -67,6 +69,32 @@ os.environ["NAPARI_STRICT_QT"] = "1"
 os.environ["NAPARI_CONFIG"] = str(
     Path(tempfile.mkdtemp(prefix="napari-cytodino-")) / "settings.yaml"
 )
+
+
+@st.composite
+def taxonomies(draw: st.DrawFn) -> Taxonomy:
+    """Classes strewn over lineages, stages doubled and left out at will."""
+    lineages = tuple(
+        Lineage(f"line{i}", f"Line {i}", "#000000", draw(st.booleans()))
+        for i in range(draw(st.integers(1, 4)))
+    )
+    classes = tuple(
+        CellClass(
+            code=f"c{i}",
+            name=f"Class {i}",
+            lineage=draw(st.sampled_from(lineages)).name,
+            stage=draw(st.integers(0, 5)),
+            risk="none",
+            colour="#000000",
+            counted=True,
+        )
+        for i in range(draw(st.integers(2, 9)))
+    )
+    return Taxonomy("random", "Random", classes, lineages)
+
+
+# what `st.from_type(Taxonomy)` draws in every test
+st.register_type_strategy(Taxonomy, taxonomies())
 
 
 def missing_packages() -> list[str]:
@@ -139,7 +167,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         CytoDinoConfig,
         CytoDinoForImageClassification,
     )
-    from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
     torch.manual_seed(0)
@@ -294,7 +321,6 @@ def small_model() -> Callable[..., CytoDinoForImageClassification]:
         CytoDinoConfig,
         CytoDinoForImageClassification,
     )
-    from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
     backbone = {
         "model_type": "dinov3_vit",
@@ -324,7 +350,6 @@ def folder(
     """Return the folder of a checkpoint with thresholds set by hand."""
     from napari_cytodino.checkpoints.folder import Preprocessing
     from napari_cytodino.checkpoints.saving import save_checkpoint
-    from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy
 
     return save_checkpoint(
@@ -354,7 +379,6 @@ def make_field() -> Callable[..., Field]:
 
     from napari_cytodino.cells.cells import cells_from_labels
     from napari_cytodino.results.cell_table import build_table, with_file_columns
-    from napari_cytodino.taxonomy.taxonomy import Taxonomy
     from napari_cytodino.uncertainty.decisions import DecisionPolicy
     from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
 

@@ -199,30 +199,50 @@ def classify(
     from napari_cytodino.inference import ClassifyOptions
 
     with _one_sentence():
-        if sum((bool(labels), points is not None, crops)) > 1:
-            raise InputError("Give one of --labels, --points and --crops, not several.")
-        if crops and (workers or scheduler):
-            raise InputError(
-                "With --crops one process writes one table; leave out --workers and "
-                "--scheduler, or share the cells out with --shard."
-            )
+        _one_kind(labels, points, crops, shared=bool(workers or scheduler))
         job = ClassifyOptions(field_of_view, device, batch_size, risk, dtype)
         part = (shard or "").replace("/", "-of-")
         run = batch.BatchRun(
             checkpoint, out, job, _formats(formats), again, threads, part=part
         )
-        tasks = batch.pair_images(batch.list_images(images, out), labels or [], points)
-        tasks = batch.shard(tasks, shard) if shard else tasks
-        # A wrong checkpoint or device is told once, before any image is read.
+        tasks = _tasks(images, out, labels, points, shard)
+        # A wrong checkpoint or device is reported once, before any image is read.
         known = batch.open_checkpoint(run, elsewhere=bool(scheduler))
         if crops:
-            unfamiliar, accepted, left_out = _classify_crops(tasks, images, run)
+            done = _classify_crops(tasks, images, run)
         else:
-            told = _classify_all(tasks, run, workers, scheduler)
-            unfamiliar, accepted, left_out = told
+            done = _classify_all(tasks, run, workers, scheduler)
+        unfamiliar, accepted, left_out = done
         typer.echo(known.guarantee_on(unfamiliar, risk, accepted))
         if left_out:
             raise typer.Exit(2)
+
+
+def _one_kind(
+    labels: list[Path] | None, points: Path | None, crops: bool, *, shared: bool
+) -> None:
+    """Refuse cells of several kinds, and crops that several processes share."""
+    if sum((bool(labels), points is not None, crops)) > 1:
+        raise InputError("Give one of --labels, --points and --crops, not several.")
+    if crops and shared:
+        raise InputError(
+            "With --crops one process writes one table; leave out --workers and "
+            "--scheduler, or share the cells out with --shard."
+        )
+
+
+def _tasks(
+    images: list[Path],
+    out: Path,
+    labels: list[Path] | None,
+    points: Path | None,
+    shard: str | None,
+) -> list[Any]:
+    """Return the images of this part, each with what is known of its cells."""
+    from napari_cytodino import batch
+
+    tasks = batch.pair_images(batch.list_images(images, out), labels or [], points)
+    return batch.shard(tasks, shard) if shard else tasks
 
 
 def _classify_crops(
@@ -270,8 +290,8 @@ def _classify_all(
     _left_out({str(outcome.image): outcome.error for outcome in failed})
     if failed:
         typer.echo(f"{len(failed)} left out: {list_path(run)}", err=True)
-    strange, told = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
-    return (strange, told), sum(o.cells - o.flagged for o in good), len(failed)
+    unfamiliar, compared = (sum(o.unfamiliar[i] for o in good) for i in (0, 1))
+    return (unfamiliar, compared), sum(o.cells - o.flagged for o in good), len(failed)
 
 
 def _left_out(errors: dict[str, str]) -> None:

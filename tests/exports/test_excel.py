@@ -84,7 +84,7 @@ def test_numbers_stay_what_they_are(tmp_path, make_field):
 @example("_x005F_x0041_")
 @example("_\r\n\0")
 def test_any_text_is_held_without_loss(text):
-    held = excel._held(text)
+    held = excel._storable(text)
     assert not openpyxl.cell.cell.ILLEGAL_CHARACTERS_RE.search(held)
     assert "\r" not in held
     assert excel.decoded(held) == text

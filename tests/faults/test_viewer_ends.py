@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.render
 
-KILLS = int(os.environ.get("CYTODINO_KILLS", "2"))
+KILLS = int(os.environ.get("CYTODINO_KILLS", "1"))
 """More of them by hand: CYTODINO_KILLS=50."""
 
 SHAPE, CELLS, TILES = (420, 560), 6, 4

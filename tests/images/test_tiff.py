@@ -256,13 +256,13 @@ COLOURS = {"red": -16776961, "green": 16711935, "blue": 65535}
 
 
 @pytest.mark.parametrize("order", ["red green blue", "blue red green"])
-@pytest.mark.parametrize("told", ["Color", "Name"])
-def test_ome_channels_are_the_colours_they_are_said_to_be(tmp_path, order, told):
+@pytest.mark.parametrize("field", ["Color", "Name"])
+def test_ome_channels_are_the_colours_they_are_declared_to_be(tmp_path, order, field):
     path, names = tmp_path / "c.ome.tif", order.split()
     places = [list(COLOURS).index(name) for name in names]
-    words = [COLOURS[n] for n in names] if told == "Color" else names
+    words = [COLOURS[n] for n in names] if field == "Color" else names
     tifffile.imwrite(path, FIRST[places], photometric="minisblack",
-                     metadata={"axes": "CYX", "Channel": {told: words}})  # fmt: skip
+                     metadata={"axes": "CYX", "Channel": {field: words}})  # fmt: skip
     np.testing.assert_array_equal(shown(path), RGB)
 
 
@@ -280,7 +280,7 @@ def test_channels_that_nobody_calls_colours_are_not_guessed(tmp_path, channel):
     path = tmp_path / "n.ome.tif"
     metadata = {"axes": "CYX"} | ({"Channel": channel} if channel else {})
     tifffile.imwrite(path, FIRST, photometric="minisblack", metadata=metadata)
-    with pytest.raises(InputError, match="3 channels are not said to be red, green"):
+    with pytest.raises(InputError, match="3 channels are not declared as red, green"):
         read_image(path)
     np.testing.assert_array_equal(read_tiff(path), FIRST)
 

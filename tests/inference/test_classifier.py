@@ -8,8 +8,6 @@ import torch
 
 from napari_cytodino.cells.cells import cells_from_points
 from napari_cytodino.cells.crops import iter_crops
-from napari_cytodino.checkpoints.checkpoint import load_checkpoint
-from napari_cytodino.checkpoints.saving import save_calibrated
 from napari_cytodino.common.errors import CytoDinoError, InputError
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.inference.classification import ClassifyOptions, classify, collect
@@ -22,25 +20,21 @@ from napari_cytodino.inference.classifier import (
 )
 from napari_cytodino.inference.devices import Device, pick_device
 
-RNG = np.random.default_rng(0)
-IMAGE = RNG.integers(0, 256, (300, 400, 3), dtype=np.uint8)
-POINTS = RNG.uniform([0, 0], [299, 399], (13, 2))
-CPU = ClassifyOptions(device="cpu")
-
 
 @pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint):
-    return load_checkpoint(str(tiny_checkpoint))
+def run(image, points):
+    """Return what gives the answers of a classifier for 13 cells."""
+
+    def answers(classifier, batch_size=8):
+        source = ImageSource(image)
+        cells = cells_from_points(points, source.shape, diameter=40)
+        batches = classifier.run(iter_crops(source, cells, 80, batch_size))
+        return collect(batches, len(cells), classifier.checkpoint)
+
+    return answers
 
 
-def run(classifier, batch_size=8):
-    source = ImageSource(IMAGE)
-    cells = cells_from_points(POINTS, source.shape, diameter=40)
-    batches = classifier.run(iter_crops(source, cells, 80, batch_size))
-    return collect(batches, len(cells), classifier.checkpoint)
-
-
-def test_every_cell_once_and_equal_for_any_batch_size(checkpoint):
+def test_every_cell_once_and_equal_for_any_batch_size(checkpoint, run):
     whole = run(Classifier(checkpoint, "cpu", 64), 64)
     parts = run(Classifier(checkpoint, "cpu", 3), 5)
     assert whole.done.all()
@@ -50,7 +44,7 @@ def test_every_cell_once_and_equal_for_any_batch_size(checkpoint):
 
 
 @pytest.mark.parametrize("fits", [1, 2, 5])
-def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch):
+def test_memory_that_runs_out_halves_the_batch(checkpoint, fits, monkeypatch, run):
     want = run(Classifier(checkpoint, "cpu", 8))
     classifier = Classifier(checkpoint, "cpu", 8)
     real, seen = classifier._model.predict, []
@@ -129,7 +123,7 @@ def test_a_card_too_small_for_the_model_is_one_sentence(checkpoint, monkeypatch)
         Classifier(checkpoint, "cpu")
 
 
-def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch):
+def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch, run):
     classifier = Classifier(checkpoint, "cpu", 8)
 
     def embed(values):
@@ -140,7 +134,7 @@ def test_a_single_cell_too_large_is_one_sentence(checkpoint, monkeypatch):
         run(classifier)
 
 
-def test_other_errors_are_not_swallowed(checkpoint, monkeypatch):
+def test_other_errors_are_not_swallowed(checkpoint, monkeypatch, run):
     classifier = Classifier(checkpoint, "cpu", 8)
 
     def embed(values):
@@ -151,10 +145,10 @@ def test_other_errors_are_not_swallowed(checkpoint, monkeypatch):
         run(classifier)
 
 
-def test_cancel_stops_before_the_next_batch(checkpoint):
+def test_cancel_stops_before_the_next_batch(checkpoint, image, points):
     classifier = Classifier(checkpoint, "cpu", 4)
-    source = ImageSource(IMAGE)
-    cells = cells_from_points(POINTS, source.shape, diameter=40)
+    source = ImageSource(image)
+    cells = cells_from_points(points, source.shape, diameter=40)
     done = []
     batches = iter_crops(source, cells, 80, 4)
     for batch in classifier.run(batches, lambda: len(done) >= 2):
@@ -186,11 +180,12 @@ def test_an_apple_gpu_is_given_what_the_cpu_would_be(checkpoint, on_apple_gpu):
     assert torch.equal(values.cpu(), preprocess(pixels, checkpoint))
 
 
-def test_bad_requests_are_refused(checkpoint):
+def test_bad_requests_are_refused(checkpoint, image):
+    cpu = ClassifyOptions(device="cpu")
     with pytest.raises(InputError, match=r"\(5, 5\) do not fit"):
-        classify(IMAGE, np.ones((5, 5), int), checkpoint, job=CPU)
+        classify(image, np.ones((5, 5), int), checkpoint, job=cpu)
     with pytest.raises(InputError, match="No cells were given"):
-        classify(IMAGE, None, checkpoint, job=CPU)
+        classify(image, None, checkpoint, job=cpu)
     with pytest.raises(InputError, match="batch size of 0"):
         Classifier(checkpoint, "cpu", 0)
     with pytest.raises(InputError, match="'tpu' is no device"):
@@ -200,24 +195,11 @@ def test_bad_requests_are_refused(checkpoint):
 # --- cells unlike the training cells ---------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def calibrated(checkpoint, make_calibration, make_familiarity, tmp_path_factory):
-    """Return a function: the tiny checkpoint with training cells near by or far off."""
-
-    def build(*, far):
-        made = make_calibration(checkpoint.taxonomy)
-        known = make_familiarity(32, far=far)
-        target = tmp_path_factory.mktemp("calibrated") / "tiny"
-        return load_checkpoint(save_calibrated(target, checkpoint, made, known, ""))
-
-    return build
-
-
-def test_without_training_cells_no_distance_is_known(checkpoint):
+def test_without_training_cells_no_distance_is_known(checkpoint, run):
     assert np.isnan(run(Classifier(checkpoint, "cpu", 8)).unfamiliarity).all()
 
 
-def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated):
+def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated, run):
     loaded = calibrated(far=False)
     whole = run(Classifier(loaded, "cpu", 64), 64)
     want = loaded.familiarity().novelty_score(whole.embeddings)
@@ -227,7 +209,7 @@ def test_each_cell_gets_its_own_distance_to_the_training_cells(calibrated):
     np.testing.assert_allclose(parts.unfamiliarity, want, rtol=1e-2)
 
 
-def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch):
+def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch, run):
     classifier = Classifier(calibrated(far=False), "cpu", 64)
     real = classifier._model.predict
 

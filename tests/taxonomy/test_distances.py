@@ -10,32 +10,10 @@ from hypothesis import strategies as st
 
 from napari_cytodino.taxonomy._tree import Branch
 from napari_cytodino.taxonomy.distances import class_distances, derived_tree
-from napari_cytodino.taxonomy.taxonomy import CellClass, Lineage, Taxonomy
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 TREE = Taxonomy.load("hematopoiesis21")
 MLL = Taxonomy.load("mll21")
-
-
-@st.composite
-def taxonomies(draw: st.DrawFn) -> Taxonomy:
-    """Classes strewn over lineages, stages doubled and left out at will."""
-    lineages = tuple(
-        Lineage(f"line{i}", f"Line {i}", "#000000", draw(st.booleans()))
-        for i in range(draw(st.integers(1, 4)))
-    )
-    classes = tuple(
-        CellClass(
-            code=f"c{i}",
-            name=f"Class {i}",
-            lineage=draw(st.sampled_from(lineages)).name,
-            stage=draw(st.integers(0, 5)),
-            risk="none",
-            colour="#000000",
-            counted=True,
-        )
-        for i in range(draw(st.integers(2, 9)))
-    )
-    return Taxonomy("random", "Random", classes, lineages)
 
 
 @given(
@@ -52,7 +30,7 @@ def test_a_subset_keeps_the_distances(codes: list[str], way: str) -> None:
     assert np.array_equal(class_distances(part), whole)
 
 
-@given(taxonomies())
+@given(st.from_type(Taxonomy))
 @settings(deadline=None, max_examples=80)
 def test_distances_are_a_metric_that_follows_the_lineages(taxonomy: Taxonomy) -> None:
     found = class_distances(taxonomy)
@@ -65,7 +43,7 @@ def test_distances_are_a_metric_that_follows_the_lineages(taxonomy: Taxonomy) ->
         assert found[kin].max() < found[~kin].min()
 
 
-@given(taxonomies(), st.randoms())
+@given(st.from_type(Taxonomy), st.randoms())
 @settings(deadline=None, max_examples=40)
 def test_the_order_of_classes_does_not_matter(taxonomy: Taxonomy, random) -> None:
     order = list(range(len(taxonomy)))

@@ -424,7 +424,7 @@ def test_a_margin_that_would_do_is_no_close_second():
 def test_as_many_foreign_cells_as_are_allowed_are_no_fault():
     whole = predictions(*[{"NGS": 0.99, "NGB": 0.01}] * 40)
     whole.unfamiliarity[:] = np.where(np.arange(40) < 20, 1.5, 0.5)
-    share = class_probabilities(whole, TAXONOMY, 1.0).ood_share_bound(1.0)
+    share = class_probabilities(whole, TAXONOMY, 1.0).unfamiliar_share_bound(1.0)
     for limit, foreign in ((share, False), (np.nextafter(share, 0), True)):
         policy = DecisionPolicy(max_foreign=float(limit))
         made = decide(whole, TAXONOMY, policy, np.zeros(40, bool))

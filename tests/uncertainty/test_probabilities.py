@@ -117,7 +117,7 @@ def test_unfamiliar_are_those_beyond_the_limit_of_whom_it_is_known():
     found = of_logits(np.zeros((5, len(CODES))), far)
     unread = np.array([True, True, True, True, False])
     given = replace(found, readable=unread)
-    assert class_probabilities(given, TAXONOMY, 1.0).ood_count(1.0) == (1, 3)
+    assert class_probabilities(given, TAXONOMY, 1.0).unfamiliar_count(1.0) == (1, 3)
 
 
 def test_a_class_may_be_by_rank_or_by_probability():

@@ -242,35 +242,28 @@ def test_readable_named_and_reachable_by_keyboard(walk: Walk, theme: str) -> Non
 
 
 OPEN_WITHOUT_TORCH = """
-import sys, time
+import sys
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 viewer = ViewerModel()
-start = time.process_time()
 from napari_cytodino.widgets.dock import CytoDinoDock
 dock = CytoDinoDock(viewer)
 dock.show()
 app.processEvents()
-spent = time.process_time() - start
 heavy = {"torch", "transformers", "peft"} & set(sys.modules)
 assert not heavy, heavy
 assert dock.session.opened is not None
-assert spent < 1.5, spent
 dock.close()
 """
 
 
-def test_opens_soon_and_without_torch() -> None:
-    """The best of three: a busy machine only ever makes it slower."""
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", OPEN_WITHOUT_TORCH],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode == 0:
-            return
-    raise AssertionError(done.stderr)
+def test_opens_without_torch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OPEN_WITHOUT_TORCH],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -135,10 +135,10 @@ def connected(scheduler: str) -> Iterator[Any]:
 def _address(scheduler: str) -> str:
     if not Path(scheduler).is_file():
         return scheduler
-    held = json.loads(Path(scheduler).read_text(encoding="utf-8"))
-    if not isinstance(held, dict) or not isinstance(held.get("address"), str):
+    content = json.loads(Path(scheduler).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("address"), str):
         raise ValueError("the file names no address")
-    return str(held["address"])
+    return str(content["address"])
 
 
 def _distributed() -> Any:

@@ -55,8 +55,8 @@ def digest(out: Path, *, anew: bool = False) -> str:
         content = record.content
         if anew:
             content = result_hash(out / name for name in record.files)
-        told = [record.request, record.cells, record.flagged, record.unfamiliar]
-        line = json.dumps([path.name, content, *told], sort_keys=True)
+        facts = [record.request, record.cells, record.flagged, record.unfamiliar]
+        line = json.dumps([path.name, content, *facts], sort_keys=True)
         whole.update(line.encode() + b"\n")
     return whole.hexdigest()
 
@@ -101,9 +101,9 @@ def _json(path: Path) -> Iterator[bytes]:
 
 
 def _geojson(path: Path) -> Iterator[bytes]:
-    held = json.loads(path.read_text(encoding="utf-8"))
-    yield _notes(held.pop("provenance"))
-    yield json.dumps(held, sort_keys=True).encode()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    yield _notes(content.pop("provenance"))
+    yield json.dumps(content, sort_keys=True).encode()
 
 
 def _png(path: Path) -> Iterator[bytes]:
@@ -143,8 +143,8 @@ def _h5ad(path: Path) -> Iterator[bytes]:
     data = anndata.read_h5ad(path)
     yield _notes(json.loads(str(data.uns["provenance"])))
     yield data.obs.to_csv().encode()
-    for held in (data.X, *(data.obsm[name] for name in sorted(data.obsm))):
-        yield f"{held.shape}".encode() + held.tobytes()
+    for array in (data.X, *(data.obsm[name] for name in sorted(data.obsm))):
+        yield f"{array.shape}".encode() + array.tobytes()
 
 
 _READERS: dict[str, Callable[[Path], Iterator[bytes]]] = {
@@ -291,7 +291,7 @@ def done_before(out: Path, stem: str, request: Mapping[str, Any]) -> Record | No
 
 
 def forget(out: Path, stem: str) -> frozenset[str]:
-    """Remove the record of an image; return the names of the files it told of."""
+    """Remove the record of an image; return the names of the files in it."""
     path = record_path(out, stem)
     record = read_record(path)
     path.unlink(missing_ok=True)

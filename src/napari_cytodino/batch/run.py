@@ -115,19 +115,19 @@ def classifier_for(
     """
     key = (checkpoint, device, batch_size, dtype)
     with _LOADING:
-        held = _LOADED.get(key)
-        if held is None or sha256 not in ("", held.checkpoint.sha256):
+        loaded = _LOADED.get(key)
+        if loaded is None or sha256 not in ("", loaded.checkpoint.sha256):
             # two may not fit into memory
             _LOADED.clear()
-            held = Classifier(load_checkpoint(checkpoint), device, batch_size, dtype)
-            _LOADED[key] = held
-    found = held.checkpoint.sha256
+            loaded = Classifier(load_checkpoint(checkpoint), device, batch_size, dtype)
+            _LOADED[key] = loaded
+    found = loaded.checkpoint.sha256
     if sha256 not in ("", found):
         raise CheckpointError(
             f"The checkpoint '{checkpoint}' is {found[:12]} where this image was to be "
             f"done and {sha256[:12]} where the run was started; install the same one."
         )
-    return held
+    return loaded
 
 
 def classify_recorded(
@@ -138,7 +138,7 @@ def classify_recorded(
 ) -> ImageResult:
     """Classify one image and write its results, then its record, unless it is done.
 
-    Faults are told, not raised.
+    Faults are returned, not raised.
 
     Parameters
     ----------
@@ -322,12 +322,12 @@ def _record(
     # as they lie there now: what another run may have written meanwhile is the same
     written = [out / name for name in table.attrs.get("files", ())]
     flagged = 0 if table.empty else int((table["status"] != "auto").sum())
-    strange, told = table.attrs.get("unfamiliar", (0, 0))
+    unfamiliar, compared = table.attrs.get("unfamiliar", (0, 0))
     return Record(
         request,
         len(table),
         flagged,
-        (int(strange), int(told)),
+        (int(unfamiliar), int(compared)),
         {path.name: sha256(path) for path in written},
         result_hash(written),
         {"device": classifier.device.name, "threads": torch.get_num_threads()},
@@ -383,7 +383,7 @@ def process_all(
     finally:
         # also where it was stopped: the lists are of this run, not of an earlier one
         if begun and len(tasks) > 1:
-            # each was told already; a full disk may be why they failed
+            # each was reported already; a full disk may be why they failed
             with suppress(CytoDinoError, OSError):
                 known = [done[t.image] for t in tasks if t.image in done]
                 _list(known, run, elsewhere=bool(scheduler))
@@ -396,11 +396,11 @@ def _list(outcomes: Sequence[ImageResult], run: BatchRun, *, elsewhere: bool) ->
     if not outcomes:
         list_path(run, SUMMARY).unlink(missing_ok=True)
         return
-    strange, told = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
+    unfamiliar, compared = (sum(o.unfamiliar[i] for o in outcomes) for i in (0, 1))
     # with the thresholds for the number type that was computed in
     checkpoint = open_checkpoint(run, elsewhere=elsewhere)
     accepted = sum(o.cells - o.flagged for o in outcomes)
-    promise = checkpoint.guarantee_on((strange, told), run.job.risk, accepted)
+    promise = checkpoint.guarantee_on((unfamiliar, compared), run.job.risk, accepted)
     rows = [(o.image, o.cells, o.flagged, *o.unfamiliar, o.error) for o in outcomes]
     write_summary(list_path(run, SUMMARY), rows, promise)
 
@@ -417,7 +417,7 @@ def _outcomes(
     workers: int,
     scheduler: str,
 ) -> Generator[ImageResult, None, None]:
-    # told at once, and so that no worker takes another checkpoint of the same name
+    # reported at once, and so that no worker takes another checkpoint of the same name
     sha256 = load_checkpoint(run.checkpoint).sha256
     # a worker elsewhere was started in another folder
     run = replace(run, sha256=sha256, out=run.out.absolute())

@@ -125,7 +125,7 @@ def verdict_words(code: str) -> str:
 def cell_pictures(report: CaseReport) -> list[PictureGroup]:
     """Return the pictures at hand, by what they are shown for."""
     line_of = {int(row): line for line, row in enumerate(report.row_of_line)}
-    # a picture of a cell that the table does not hold has nothing to be said of
+    # a picture of a cell that the table does not hold has nothing to be described by
     left = {line_of[row] for row in report.pictures if row in line_of}
     found = []
     groups = {**report.picture_groups, "other": np.array(sorted(left), np.intp)}

@@ -30,7 +30,7 @@ MOST_PICTURES = 56
 
 @dataclass(frozen=True, eq=False)
 class CaseReport:
-    """Everything that is said of a case.
+    """Everything that the report shows of a case.
 
     Attributes
     ----------

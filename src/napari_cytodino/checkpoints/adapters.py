@@ -139,16 +139,16 @@ def read_adapter_config(folder: Path) -> tuple[int, int]:
         "modules_to_save": [HEAD],
     }
     free = {"base_model_name_or_path", "revision", "r", "lora_alpha"}
-    strange = sorted(set(content) ^ (set(fixed) | free))
-    strange += [name for name in fixed if content.get(name) != fixed[name]]
+    unexpected = sorted(set(content) ^ (set(fixed) | free))
+    unexpected += [name for name in fixed if content.get(name) != fixed[name]]
     for name in ("r", "lora_alpha"):
         value = content.get(name)
         if type(value) is not int or value not in range(1, 4097):
-            strange.append(name)
-    if strange:
+            unexpected.append(name)
+    if unexpected:
         raise CheckpointError(
-            f"{path} is not as this version writes it: {strange[0]} is "
-            f"{content.get(strange[0])!r}; save the checkpoint again."
+            f"{path} is not as this version writes it: {unexpected[0]} is "
+            f"{content.get(unexpected[0])!r}; save the checkpoint again."
         )
     return content["r"], content["lora_alpha"]
 

@@ -28,7 +28,7 @@ EXTRA_DTYPES = ("bfloat16",)
 """Number types beside `DTYPE`; probabilities in them differ a little."""
 
 DTYPE = "float32"
-"""What the model computes in where nothing else is said."""
+"""What the model computes in unless stated otherwise."""
 
 
 def calibration_name(dtype: str = DTYPE) -> str:
@@ -78,7 +78,7 @@ def calibration_content(
 
 
 def checkpoint_facts(folder: Path) -> dict[str, Any]:
-    """Return what a checkpoint's calibration tells of its run, whatever its schema."""
+    """Return what a checkpoint's calibration holds of its run, whatever its schema."""
     content = read_json(folder / CALIBRATION)
     facts = content.get("facts", content)
     return facts if isinstance(facts, dict) else {}

@@ -36,7 +36,7 @@ from napari_cytodino.checkpoints.folder import (
 )
 from napari_cytodino.checkpoints.hub import HUB_ID, fetch
 from napari_cytodino.common import CheckpointError, InputError
-from napari_cytodino.uncertainty import NoveltyDetector, ood_share_lower_bound
+from napari_cytodino.uncertainty import NoveltyDetector, unfamiliar_share_lower_bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,8 +146,9 @@ class Checkpoint:
         """Say what accepted cells are promised to be, or why nothing is promised."""
         if self.calibration is not None:
             own = self.calibration.risk
-            said = self.calibration.guarantee(own if risk is None else risk)
-            return f"{said}; SYNTHETIC: of drawn cells only" if self.synthetic else said
+            promise = self.calibration.guarantee(own if risk is None else risk)
+            note = "; SYNTHETIC: of drawn cells only" if self.synthetic else ""
+            return f"{promise}{note}"
         if self.policy.uncalibrated:
             return (
                 f"uncalibrated, every cell goes to review: {self.policy.uncalibrated}"
@@ -160,7 +161,7 @@ class Checkpoint:
         risk: float | None = None,
         accepted: int | None = None,
     ) -> str:
-        """Say what accepted cells are promised, unless all images together are foreign.
+        """Say what accepted cells are promised; nothing if out of distribution.
 
         Parameters
         ----------
@@ -169,13 +170,14 @@ class Checkpoint:
         risk
             See `policy_at`.
         accepted
-            How many cells were accepted, where that is known: of none, nothing is said.
+            How many cells were accepted, where that is known; without any there is no
+            promise.
         """
-        strange, told = unfamiliar
+        unlike, compared = unfamiliar
         policy = self.policy_at(risk)
-        if ood_share_lower_bound(strange, told) > policy.max_foreign:
+        if unfamiliar_share_lower_bound(unlike, compared) > policy.max_foreign:
             return (
-                f"NO PROMISE HOLDS HERE: {strange} of {told} cells are unlike the "
+                f"NO PROMISE HOLDS HERE: {unlike} of {compared} cells are unlike the "
                 "training cells: these images are of another kind than the "
                 "calibration's. Look at every cell, accepted or not, or calibrate on "
                 "your own (docs/uncertainty.md)."

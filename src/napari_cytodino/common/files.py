@@ -55,7 +55,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        why = _said_by_system(error)
+        why = _system_reason(error)
         if not why:
             raise
         raise InputError(
@@ -76,7 +76,7 @@ def _remedy(error: Exception) -> str:
     return "free space on the disk or choose another folder"
 
 
-def _said_by_system(error: Exception) -> str:
+def _system_reason(error: Exception) -> str:
     """Return the system's few words for a refusal; empty where it did not refuse.
 
     HDF5 puts a page of its own in their place, with the number of the error in it, and

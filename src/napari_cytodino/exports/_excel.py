@@ -123,24 +123,24 @@ def _write_sheet(sheet: Any, frame: pd.DataFrame) -> None:
         letter = get_column_letter(number)
         sheet.column_dimensions[letter].width = _width(name, frame[name])
 
-    def cell(held: object) -> Any:
-        if isinstance(held, str):
-            made = WriteOnlyCell(sheet, held)
+    def cell(value: object) -> Any:
+        if isinstance(value, str):
+            made = WriteOnlyCell(sheet, value)
             # else "#N/A" would be an error, not a text
             made.data_type = "s"
             return made
-        if isinstance(held, float) and float(f"{held:.16g}") != held:
+        if isinstance(value, float) and float(f"{value:.16g}") != value:
             # openpyxl writes 16 digits
-            made = WriteOnlyCell(sheet, repr(held))
+            made = WriteOnlyCell(sheet, repr(value))
             made.data_type = "n"
             return made
-        return held
+        return value
 
     head = [WriteOnlyCell(sheet, str(name)) for name in frame.columns]
     for made in head:
         made.font = Font(bold=True)
     # before anything is written, so that a refusal leaves no half-written sheet
-    columns = [[_held(v) for v in frame[name].tolist()] for name in frame.columns]
+    columns = [[_storable(v) for v in frame[name].tolist()] for name in frame.columns]
     # in memory: by itself openpyxl writes sheets into the system's temporary folder,
     # and where that is full it says so in no way that names a remedy
     sheet._writer = WorksheetWriter(sheet, io.BytesIO())
@@ -151,7 +151,7 @@ def _write_sheet(sheet: Any, frame: pd.DataFrame) -> None:
         sheet.append([cell(value) for value in row])
 
 
-def _held(value: object) -> object:
+def _storable(value: object) -> object:
     """Return what a cell of a sheet can hold without loss."""
     if value is None or isinstance(value, bool):
         return value

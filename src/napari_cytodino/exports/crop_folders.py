@@ -91,7 +91,7 @@ def export_crops(
     """
     if not case:
         raise InputError(
-            "Crops of a case without a name cannot be told apart; name it."
+            "Crops of a case without a name cannot be distinguished; name it."
         )
     folder = Path(folder)
     classes = _classes(table, reviewed_only=reviewed_only)

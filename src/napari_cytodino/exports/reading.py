@@ -34,7 +34,7 @@ _SAID = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True)
 class EarlierVerdict:
-    """What a reader said of one cell, as an exported table tells it.
+    """A reader's verdict on one cell, as an exported table has it.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class EarlierVerdict:
     reviewer, at : str
         Who, and when (UTC, ISO 8601).
     model : str
-        What the model had said.
+        The model's class at that time.
     """
 
     image: str

@@ -110,8 +110,8 @@ def _with_notes(path: Path, notes: dict[str, Any]) -> Iterator[Path]:
             f"{beside} is a folder, where the notes of the table belong; choose "
             "another name."
         )
-    with atomic_write(beside) as held:
-        held.write_text(json.dumps(notes, indent=2), encoding="utf-8")
+    with atomic_write(beside) as notes_file:
+        notes_file.write_text(json.dumps(notes, indent=2), encoding="utf-8")
         with atomic_write(path) as temporary:
             yield temporary
 

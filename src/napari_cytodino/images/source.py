@@ -32,7 +32,7 @@ _LIMIT_SAMPLE = 1024
 """Side of the grid of pixels from which the limits of an image are estimated."""
 
 _COMMON = 1e-30, 1e30
-"""Limits between these, some way apart, can be told apart in float32."""
+"""Limits between these, some way apart, can be distinguished in float32."""
 
 
 class ImageSource:
@@ -211,7 +211,7 @@ class ImageSource:
                 yield self._sample(rows, columns)
             except MemoryError:
                 raise
-            except Exception:  # noqa: S112 - told where its cells are read
+            except Exception:  # noqa: S112 - reported where its cells are read
                 continue
 
     def to_rgb8(

@@ -79,8 +79,8 @@ def read_colours(path: Path) -> npt.NDArray[Any]:
     """Read a TIFF file as `read_tiff` does, with its colours on the last axis.
 
     Only what the file declares is taken for colours: samples of a pixel that are red,
-    green and blue, wherever they lie; OME channels that are said to be these; indices
-    into a colour map, which are looked up.
+    green and blue, wherever they lie; OME channels of these names; indices into a
+    colour map, which are looked up.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def read_colours(path: Path) -> npt.NDArray[Any]:
     Raises
     ------
     InputError
-        As `read_tiff` does, and where the colours are others, or not said to be any.
+        As `read_tiff` does, and where the colours are others, or not declared.
     """
     with _opened(path) as tiff:
         values = _values(tiff, path)
@@ -111,7 +111,7 @@ def read_colours(path: Path) -> npt.NDArray[Any]:
             order = _declared_order(tiff)
             if values.shape[axes.index("C")] != len(order):
                 raise InputError(
-                    f"its {values.shape[axes.index('C')]} channels are not said to be "
+                    f"its {values.shape[axes.index('C')]} channels are not declared as "
                     "red, green and blue; save it as RGB"
                 )
             return np.moveaxis(values, axes.index("C"), -1)[..., order]
@@ -175,7 +175,7 @@ def _looked_up(
 
 
 def _declared_order(tiff: Any) -> list[int]:
-    """Return where red, green and blue are among OME channels; empty if not said."""
+    """Return where red, green and blue are among OME channels; empty if unknown."""
     import tifffile
 
     if not tiff.ome_metadata:
@@ -184,16 +184,18 @@ def _declared_order(tiff: Any) -> list[int]:
     image = image[0] if isinstance(image, list) else image
     channels = image["Pixels"].get("Channel", [])
     channels = channels if isinstance(channels, list) else [channels]
-    for told in ("Color", "Name"):
-        words = [_PRIMARY.get(_word(channel.get(told))) for channel in channels]
+    for field in ("Color", "Name"):
+        words = [_PRIMARY.get(_word(channel.get(field))) for channel in channels]
         if sorted(words, key=str) == [0, 1, 2]:
             return [words.index(colour) for colour in range(3)]
     return []
 
 
-def _word(told: object) -> object:
+def _word(value: object) -> object:
     # OME writes red, green, blue and opacity as one signed number of 32 bits
-    return told >> 8 & 0xFFFFFF if isinstance(told, int) else str(told).strip().lower()
+    if isinstance(value, int):
+        return value >> 8 & 0xFFFFFF
+    return str(value).strip().lower()
 
 
 def _check_directories(path: Path) -> None:
@@ -234,10 +236,10 @@ def _check_pixels(series: Any, size: int) -> None:
             continue
         _check_bytes(page.shape, page.dtype, most)
         _check_bytes(page.chunks, page.dtype, most)
-        held = min(len(page.dataoffsets), len(page.databytecounts))
+        present = min(len(page.dataoffsets), len(page.databytecounts))
         needed = math.prod(page.chunked)
-        if held < needed and not page.is_contiguous:
-            raise InputError(f"it holds {held} of {needed} strips or tiles")
+        if present < needed and not page.is_contiguous:
+            raise InputError(f"it holds {present} of {needed} strips or tiles")
 
 
 def _check_bytes(shape: tuple[int, ...], dtype: Any, most: int) -> None:

@@ -1,4 +1,4 @@
-"""What a model said before, found again by the pixels it saw; no Qt."""
+"""Earlier predictions of a model, found again by the pixels it saw; no Qt."""
 
 from __future__ import annotations
 

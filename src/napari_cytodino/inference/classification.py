@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.uncertainty import DecisionPolicy
 
 
 @dataclass(frozen=True)
@@ -76,65 +77,74 @@ def classify(
         An array, `ImageSource`, or a `CropSeries` of ready-made crops.
     cells
         `Cells`, or a label image (Y, X), which may be lazy; None for a `CropSeries`.
-    checkpoint
-        From `load_checkpoint`, or what that takes.
+    checkpoint, classifier
+        From `load_checkpoint`, or what that takes; or a classifier made of it before.
     job
         Field of view, device, batch size and risk.
     name
         What the column `image` says.
-    classifier
-        Used again from image to image; made from `checkpoint` when None.
     progress
         Called with the number of cells done and of all.
 
     Returns
     -------
     DataFrame
-        The cell table with the columns of files; ``attrs`` holds taxonomy,
-        provenance, and ``unfamiliar``: how many cells are unlike the training cells,
-        of how many.
+        The cell table with the columns of files; ``attrs`` holds taxonomy, provenance,
+        and ``unfamiliar``: cells unlike the training cells, and of how many.
 
     Raises
     ------
     CytoDinoError
         When image, cells or checkpoint cannot be used.
     """
+    job = job or ClassifyOptions()
+    classifier = classifier or _open(checkpoint, job)
+    known = classifier.checkpoint  # with the thresholds for what it computes in
+    policy = known.policy_at(job.risk)
+    field = job.field_of_view or known.preprocessing.field_of_view
+    batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
+    predictions = collect(classifier.run(batches), len(found), known, progress)
+    job = replace(job, field_of_view=field)
+    return _cell_table(found, predictions, classifier, policy, job, name)
+
+
+def _open(checkpoint: Checkpoint | str, job: ClassifyOptions) -> Classifier:
     from napari_cytodino.checkpoints import load_checkpoint
 
-    job = job or ClassifyOptions()
     if isinstance(checkpoint, str):
         checkpoint = load_checkpoint(checkpoint)
-    classifier = classifier or Classifier(
-        checkpoint, job.device, job.batch_size, job.dtype
-    )
-    # its thresholds are those for what is computed in
+    return Classifier(checkpoint, job.device, job.batch_size, job.dtype)
+
+
+def _cell_table(
+    cells: Cells,
+    predictions: Predictions,
+    classifier: Classifier,
+    policy: DecisionPolicy,
+    job: ClassifyOptions,
+    name: str,
+) -> pd.DataFrame:
+    """Return the table of the predictions, with its provenance."""
     checkpoint = classifier.checkpoint
-    policy = checkpoint.policy_at(job.risk)
-    field = job.field_of_view or checkpoint.preprocessing.field_of_view
-    batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
-    answers = classifier.run(batches)
-    predictions = collect(answers, len(found), checkpoint, progress)
-    evidence = class_probabilities(predictions, checkpoint.taxonomy, policy.temperature)
-    table = build_table(
-        found, predictions, checkpoint.taxonomy, policy, evidence=evidence
-    )
-    table.attrs["unfamiliar"] = evidence.ood_count(policy.max_unfamiliarity)
+    taxonomy = checkpoint.taxonomy
+    evidence = class_probabilities(predictions, taxonomy, policy.temperature)
+    table = build_table(cells, predictions, taxonomy, policy, evidence=evidence)
+    table.attrs["unfamiliar"] = evidence.unfamiliar_count(policy.max_unfamiliarity)
     used = {"device": classifier.device.name, "dtype": classifier.dtype}
-    settings = {**asdict(job), "field_of_view": field, **used}
     notes = Provenance(
         name,
         checkpoint.name,
         checkpoint.sha256,
         checkpoint.synthetic,
         asdict(policy),
-        settings,
+        asdict(job) | used,
     )
     table.attrs["provenance"] = notes.to_dict()
     return with_file_columns(
         table,
-        found,
+        cells,
         predictions,
-        checkpoint.taxonomy,
+        taxonomy,
         policy,
         image=name,
         checkpoint=f"{checkpoint.name}@{checkpoint.sha256[:12]}",

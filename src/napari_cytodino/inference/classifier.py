@@ -78,7 +78,7 @@ class Classifier:
         try:
             return model.to_device(self.device.kind, self.dtype)
         except RuntimeError as error:
-            raise self._told("the model", error) from error
+            raise self._memory_error("the model", error) from error
 
     def _probe_batch_size(self) -> int:
         """Return how many cells at a time suit the device."""
@@ -154,10 +154,10 @@ class Classifier:
     def _halved(self, size: int, error: RuntimeError) -> int:
         """Return how many cells to try where memory ran out on `size`, or raise."""
         if size == 1 or not _no_memory(error):
-            raise self._told("a single cell", error) from error
+            raise self._memory_error("a single cell", error) from error
         return size // 2
 
-    def _told(self, what: str, error: RuntimeError) -> CytoDinoError:
+    def _memory_error(self, what: str, error: RuntimeError) -> CytoDinoError:
         """Return the error in words where it is of memory, else raise it as it is."""
         if not _no_memory(error):
             raise error

@@ -97,7 +97,7 @@ def backbone_fields(content: object, path: Path) -> dict[str, Any]:
     """Return the fields of a backbone's configuration that shape it, all of them sound.
 
     transformers obeys fields that name code to fetch and run (``attn_implementation``,
-    ``auto_map``), and builds any shape it is told before weights are compared.
+    ``auto_map``), and builds any shape that is asked for before weights are compared.
 
     Parameters
     ----------
@@ -201,9 +201,9 @@ def check_size(config: Mapping[str, Any], path: Path, weights: Path) -> None:
         least += width * (fields.get("image_size", patch) // patch) ** 2
     ratio = config.get("head_ff_ratio", 1)
     least += config.get("head_layers", 0) * (8 + 2 * ratio) * width**2
-    held = weights.stat().st_size // _LEAST
-    if least > held:
+    most = weights.stat().st_size // _LEAST
+    if least > most:
         raise CheckpointError(
             f"{path} describes a model of at least {least:,} parameters, but "
-            f"{weights.name} holds at most {held:,}; get the checkpoint again."
+            f"{weights.name} holds at most {most:,}; get the checkpoint again."
         )

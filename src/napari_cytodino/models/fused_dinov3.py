@@ -92,8 +92,8 @@ class DinoV3Shape:
         if content.get("model_type") != "dinov3_vit":
             return None
         own = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-        strange = set(content) - set(own) - set(_FIXED) - _NO_MATTER
-        if strange or any(content.get(k, v) != v for k, v in _FIXED.items()):
+        unknown = set(content) - set(own) - set(_FIXED) - _NO_MATTER
+        if unknown or any(content.get(k, v) != v for k, v in _FIXED.items()):
             return None
         shape = cls(**own)
         return shape if shape._sound() else None

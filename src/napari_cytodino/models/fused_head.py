@@ -144,7 +144,7 @@ class _FastLayer(nn.Module):
         self.alone = _single_token_attention(strip_prefix(own, "self_attn."))
         query, key, value = own["multihead_attn.in_proj_weight"].chunk(3)
         query_bias, _, value_bias = own["multihead_attn.in_proj_bias"].chunk(3)
-        self.ask = PreloadedLinear(query, query_bias)
+        self.to_query = PreloadedLinear(query, query_bias)
         split = (shape.heads, shape.width // shape.heads)
         self.scale = split[1] ** -0.5
         self.key = nn.Parameter(key.reshape(*split, shape.width).clone())
@@ -154,9 +154,9 @@ class _FastLayer(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         x = x + self.alone(self.norm1(x))
-        asked = self.ask(self.norm2(x)).view(-1, *self.value_bias.shape)
-        asked = torch.einsum("bhd,hde->bhe", asked, self.key)
-        shares = torch.softmax(asked @ tokens.transpose(1, 2) * self.scale, -1)
+        queries = self.to_query(self.norm2(x)).view(-1, *self.value_bias.shape)
+        queries = torch.einsum("bhd,hde->bhe", queries, self.key)
+        shares = torch.softmax(queries @ tokens.transpose(1, 2) * self.scale, -1)
         pooled = shares @ tokens
         read = torch.einsum("hde,bhe->bhd", self.value, pooled) + self.value_bias
         x = x + self.out(read.flatten(1))

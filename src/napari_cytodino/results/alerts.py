@@ -39,13 +39,13 @@ _WORDS = {"value", "cells", "confirmed", "total", "name"}
 Limit = Annotated[float, Field(allow_inf_nan=True)]
 
 
-def _sayable(sentence: str) -> bool:
+def _complete(sentence: str) -> bool:
     template = Template(sentence)
     return template.is_valid() and set(template.get_identifiers()) <= _WORDS
 
 
 Sentence = Annotated[
-    str, must_be(f"a sentence with no $word but {', '.join(sorted(_WORDS))}", _sayable)
+    str, must_be(f"a sentence with no $word but {', '.join(sorted(_WORDS))}", _complete)
 ]
 
 

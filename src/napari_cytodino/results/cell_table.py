@@ -170,10 +170,10 @@ def write_verdicts(
 
 
 def blinded(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as a reader sees it who must not know what the model says.
+    """Return the table as a reader sees it who must not know the model's predictions.
 
-    Classes, lineage, confidence, margin, status and reason are empty; what the reader
-    said stays.
+    Classes, lineage, confidence, margin, status and reason are empty; the reader's
+    verdicts stay.
     """
     blind = table.copy()
     blind.attrs = dict(table.attrs)

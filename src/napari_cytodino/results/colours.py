@@ -106,10 +106,10 @@ def colour_keys(
 
 def _lineages(table: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.object_]:
     """Return the lineage of each row's final class, the model's while it is open."""
-    said = table["reviewed_class"].to_numpy(object)
+    reviewed = table["reviewed_class"].to_numpy(object)
     final = table["final_class"].to_numpy(object)
     names = table["lineage"].to_numpy(object, copy=True)
     of = {c.code: c.lineage for c in taxonomy.classes}
-    for line in np.flatnonzero(said != ""):
+    for line in np.flatnonzero(reviewed != ""):
         names[line] = of.get(final[line], "")
     return names

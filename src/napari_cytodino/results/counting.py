@@ -39,7 +39,7 @@ Thresholds = Annotated[
 
 @record
 class CountingRules:
-    """Which cells make up a differential, and what it is held against.
+    """Which cells make up a differential, and what it is compared with.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class CountingRules:
     myeloid, erythroid : tuple of str
         Codes on either side of the M:E ratio; of these only counted cells enter it.
     blasts : tuple of str
-        Codes whose summed share is held against `thresholds`.
+        Codes whose summed share is compared with `thresholds`.
     blasts_in_me : bool
         False leaves blasts out of the M:E ratio.
     target : int

@@ -1,4 +1,4 @@
-"""Whether a share can be told from a threshold, and how many more cells would tell."""
+"""Whether a share differs from a threshold, and how many more cells would show it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GreyZone:
     share : Share
         What was counted.
     more : int or None
-        How many more cells would tell them apart if the share stayed as it is; None
+        How many more cells would separate them if the share stayed as it is; None
         where that is no use: it is the threshold itself, or takes more than `MOST`.
     """
 
@@ -72,7 +72,7 @@ def bounds(threshold: float, total: int) -> tuple[int, int]:
 
 
 def cells_needed(percent: float, threshold: float) -> int | None:
-    """Return from how many cells on a share can be told from a threshold.
+    """Return from how many cells on a share differs from a threshold.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def cells_needed(percent: float, threshold: float) -> int | None:
     Returns
     -------
     int or None
-        None when they are equal: no number of cells would tell.
+        None when they are equal: no number of cells is enough.
     """
     t, gap = threshold / 100, (percent - threshold) / 100
     if math.isclose(gap, 0, abs_tol=1e-12):
@@ -98,7 +98,7 @@ def _more(share: Share, threshold: float) -> int | None:
 
 
 def grey_zone_sentence(differential: Differential) -> str:
-    """Say from which thresholds the blasts cannot be told; empty where from all.
+    """Name the thresholds that the blasts may lie on either side of; empty if none.
 
     The most useful sentence under a differential: 18 % of 500 cells may be 20 %.
     """
@@ -110,15 +110,15 @@ def grey_zone_sentence(differential: Differential) -> str:
         return ""
     low, high = share.interval
     limits = [f"{zone.threshold:g} %" for zone in zones]
-    telling = [_telling(zone, alone=len(zones) == 1) for zone in zones]
+    needed = [_needed(zone, alone=len(zones) == 1) for zone in zones]
     return (
         f"Blasts: {share.percent:.1f} % ({share.count:,} of {share.total:,}; 95 % "
         f"{low:.1f} to {high:.1f} %) cannot be told from {_listed(limits, 'or')}: "
-        f"count more cells. At this share {_listed(telling, 'and')}."
+        f"count more cells. At this share {_listed(needed, 'and')}."
     )
 
 
-def _telling(zone: GreyZone, *, alone: bool) -> str:
+def _needed(zone: GreyZone, *, alone: bool) -> str:
     of = "" if alone else f" for {zone.threshold:g} %"
     if zone.more is None:
         return f"no sensible number of cells would tell{of}"

@@ -109,7 +109,7 @@ class ReviewStore:
         """
         if read_only and not path.is_file():
             raise InputError(f"There is no review in {path}; check the path.")
-        with _told(path):
+        with _plain_errors(path):
             connection = _connect(path, read_only=read_only)
             try:
                 connection.execute("PRAGMA synchronous=FULL")
@@ -130,14 +130,14 @@ class ReviewStore:
         """Give the events later than this id, oldest first."""
         columns = ", ".join(Event._fields)
         query = f"SELECT {columns} FROM events WHERE id > ? ORDER BY id"  # noqa: S608
-        with _told(self.path):
+        with _plain_errors(self.path):
             # not as a list: 50,000 events at once make Python's collector work hard
             yield from map(Event._make, self._connection.execute(query, (last,)))
 
     def cells_after(self, last: int) -> list[StoredCell]:
         """Return the cells noted later than this id, oldest first."""
         query = "SELECT * FROM cells WHERE id > ? ORDER BY id"
-        with _told(self.path):
+        with _plain_errors(self.path):
             return list(map(StoredCell._make, self._connection.execute(query, (last,))))
 
     def append(self, cells: Sequence[StoredCell], events: Sequence[Event]) -> None:
@@ -164,7 +164,7 @@ class ReviewStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _told(self.path):
+        with _plain_errors(self.path):
             # what is written to a file that was deleted is gone, without an error
             if not self.path.exists() or _node(self.path) != self._node:
                 raise InputError(
@@ -322,8 +322,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into one sentence with the remedy."""
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Turn an error of SQLite into one sentence with the remedy."""
     try:
         yield
     except sqlite3.Error as error:

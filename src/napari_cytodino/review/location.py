@@ -162,6 +162,6 @@ def filesystem_of(folder: Path, mounts: str) -> str:
 def _mounts() -> str:
     if sys.platform == "darwin":
         command = ["/sbin/mount"]
-        told = subprocess.run(command, capture_output=True, timeout=5, check=True)  # noqa: S603
-        return told.stdout.decode("utf-8", "replace")
+        output = subprocess.run(command, capture_output=True, timeout=5, check=True)  # noqa: S603
+        return output.stdout.decode("utf-8", "replace")
     return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")

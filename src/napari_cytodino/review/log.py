@@ -191,7 +191,7 @@ class ReviewLog:
         cell_class
             A class code or `NOT_A_CELL`, for all rows or one for each.
         model
-            What the model says of each row; empty when there is no model.
+            The model's class of each row; empty when there is no model.
         checkpoint
             Hash of the model's checkpoint.
         settling
@@ -218,7 +218,7 @@ class ReviewLog:
                 f"fit {count} cells; give one for each, no class empty."
             )
         draft = self._draft("verdict", reviewer, settling, why, checkpoint)
-        return self._say(draft, zip(places, codes, models, strict=True))
+        return self._record_verdicts(draft, zip(places, codes, models, strict=True))
 
     def withdraw(
         self,
@@ -231,7 +231,7 @@ class ReviewLog:
         """Take verdicts back, as an event of its own; else as `record`."""
         places = np.asarray(rows, np.int64).reshape(-1).tolist()
         draft = self._draft("withdraw", reviewer, settling, why)
-        return self._say(draft, ((row, "", "") for row in places))
+        return self._record_verdicts(draft, ((row, "", "") for row in places))
 
     def undo(self, reviewer: str, *, settling: bool = False) -> tuple[int, ...]:
         """Undo the reader's last action, of any session, as an event of its own.
@@ -289,12 +289,12 @@ class ReviewLog:
     def verdicts(
         self, reviewer: str, *, settling: bool = False
     ) -> Mapping[int, Verdict]:
-        """Return what one reader says, by row of the cells attached; a live view."""
+        """Return one reader's verdicts, by row of the cells attached; a live view."""
         reviewer, look = _plain(reviewer), _look(settling)
 
         def verdict(row: int) -> Verdict | None:
-            said = self._state.verdicts(reviewer, look)
-            return said.get(self._cells.cell(row))
+            known = self._state.verdicts(reviewer, look)
+            return known.get(self._cells.cell(row))
 
         return VerdictsByRow(
             verdict,
@@ -302,7 +302,7 @@ class ReviewLog:
         )
 
     def settled(self) -> Mapping[int, Verdict]:
-        """Return what the case says, by row of the cells attached; a live view.
+        """Return the case's verdicts, by row of the cells attached; a live view.
 
         That is the last verdict of a third look, else the latest of those who read the
         cell, where they agree; else none.
@@ -384,14 +384,14 @@ class ReviewLog:
             checkpoint=checkpoint,
         )
 
-    def _say(
-        self, draft: Event, said: Iterable[tuple[int, str, str]]
+    def _record_verdicts(
+        self, draft: Event, verdicts: Iterable[tuple[int, str, str]]
     ) -> tuple[int, ...]:
         """Record class and the model's answer by row, empty to take a verdict back."""
         standing = self._state.verdicts(draft.reviewer, draft.look)
         events: dict[int, Event] = {}
         fresh: dict[int, StoredCell] = {}
-        for row, code, model in said:
+        for row, code, model in verdicts:
             cell = self._cells.cell(row)
             noted = self._cells.draft(row, len(fresh)) if not cell else None
             before = standing.get(cell)

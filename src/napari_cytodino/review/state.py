@@ -43,7 +43,7 @@ class Event(NamedTuple):
     was, now
         Class before and after; empty for none.
     model
-        What the model had said.
+        The model's class at that time.
     checkpoint
         Hash of the model's checkpoint.
     undoes
@@ -101,20 +101,20 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one reader last said of one cell.
+    """The last verdict of one reader on one cell.
 
     Attributes
     ----------
     cell_class
         A class code, or `NOT_A_CELL`.
     reviewer
-        Who said it.
+        Who gave it.
     at
         UTC, ISO 8601 with milliseconds.
     why
         The reader's own words.
     model
-        What the model had said when the verdict was given.
+        The model's class when the verdict was given.
     event
         The id of the event that gave it; a later verdict has a higher one.
     """
@@ -247,8 +247,8 @@ class CaseState:
                 self._weigh(event.cell)
 
     def _weigh(self, cell: int) -> None:
-        said = {verdict.cell_class for verdict in self._said(cell, READING)}
-        if len(said) > 1 and not self._said(cell, SETTLING):
+        classes = {verdict.cell_class for verdict in self._verdicts_on(cell, READING)}
+        if len(classes) > 1 and not self._verdicts_on(cell, SETTLING):
             self.disputed.add(cell)
         else:
             self.disputed.discard(cell)
@@ -298,19 +298,19 @@ class CaseState:
 
     def settled(self, cell: int) -> Verdict | None:
         """Return the last word of a third look, else what all readers agree on."""
-        third = self._said(cell, SETTLING)
+        third = self._verdicts_on(cell, SETTLING)
         if third:
             return max(third, key=attrgetter("event"))
-        said = self._said(cell, READING)
-        if len({verdict.cell_class for verdict in said}) != 1:
+        read = self._verdicts_on(cell, READING)
+        if len({verdict.cell_class for verdict in read}) != 1:
             return None
-        return max(said, key=attrgetter("event"))
+        return max(read, key=attrgetter("event"))
 
     def reviewed(self) -> set[int]:
-        """Return the cells of which anyone says anything."""
+        """Return the cells that anyone gave a verdict."""
         return set().union(*(reader.verdicts for reader in self._passes.values()))
 
-    def _said(self, cell: int, wanted: str) -> list[Verdict]:
+    def _verdicts_on(self, cell: int, wanted: str) -> list[Verdict]:
         return [
             reader.verdicts[cell]
             for (_, look), reader in self._passes.items()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StoredCell(NamedTuple):
-    """A cell of which something was said; y, x in pixels, area in square pixels.
+    """A cell that was given a verdict; y, x in pixels, area in square pixels.
 
     `label` is the one it had then; `plane` names the plane of a stack.
     """
@@ -38,7 +38,7 @@ class Matching:
     Attributes
     ----------
     found : (n,) int64
-        Rows of which someone says something, ascending.
+        Rows of cells with a verdict, ascending.
     lost : int
         How many cells of the same plane someone speaks of that are not among these.
     """
@@ -60,8 +60,8 @@ class CaseCells:
     def __len__(self) -> int:
         return len(self._known)
 
-    def attach(self, cells: Cells, plane: str, said: set[int]) -> Matching:
-        """Find the known cells of this plane; `said` are those with verdicts."""
+    def attach(self, cells: Cells, plane: str, reviewed: set[int]) -> Matching:
+        """Find the known cells of this plane; `reviewed` have verdicts."""
         self._attached, self._plane = cells, plane
         self._cell_of, self._row_of = {}, {}
         here = [cell for cell in self._known if cell.plane == plane]
@@ -77,8 +77,8 @@ class CaseCells:
         for cell, row in zip(here, rows.tolist(), strict=True):
             if row >= 0:
                 self._link(cell.id, row)
-        lost = sum(cell.id in said and cell.id not in self._row_of for cell in here)
-        return Matching(np.array(self.rows(said), np.int64), lost)
+        lost = sum(cell.id in reviewed and cell.id not in self._row_of for cell in here)
+        return Matching(np.array(self.rows(reviewed), np.int64), lost)
 
     def learn(self, cells: Sequence[StoredCell]) -> None:
         """Take cells that another program noted, and look for them."""
@@ -113,7 +113,7 @@ class CaseCells:
         )
 
     def cell(self, row: int) -> int:
-        """Return the cell in a row; 0 where nothing was ever said of it."""
+        """Return the cell in a row; 0 where it never had a verdict."""
         return self._cell_of.get(row, 0)
 
     def rows(self, cells: Iterable[int]) -> list[int]:

@@ -176,7 +176,7 @@ def curve_of(
         levels = np.unique(np.asarray(thresholds, np.float64))[::-1]
     taken = [known & (score >= level) for level in levels]
     if patients is not None:
-        # whole numbers are told apart faster than names, at each threshold anew
+        # whole numbers are compared faster than names, at each threshold anew
         patients = np.unique(patients, return_inverse=True)[1]
     effect = [
         1.0 if patients is None else design_effect(wrong, patients, t) for t in taken

@@ -91,13 +91,13 @@ def undefined_parts(tree: Sequence[Branch], codes: Sequence[str]) -> list[str]:
 
 def _resolved(tree: Sequence[Branch]) -> list[list[tuple[str, ...]]]:
     """Return the classes under each part of each branch."""
-    held: dict[str, tuple[str, ...]] = {}
+    known: dict[str, tuple[str, ...]] = {}
     resolved = []
     for branch in tree:
-        parts = [held.get(part, (part,)) for part in branch.parts]
+        parts = [known.get(part, (part,)) for part in branch.parts]
         resolved.append(parts)
         if branch.name:
-            held[branch.name] = tuple(dict.fromkeys(chain(*parts)))
+            known[branch.name] = tuple(dict.fromkeys(chain(*parts)))
     return resolved
 
 

@@ -24,4 +24,4 @@ from .predictions import Predictions as Predictions
 from .predictions import as_predictions as as_predictions
 from .probabilities import ClassProbabilities as ClassProbabilities
 from .probabilities import class_probabilities as class_probabilities
-from .probabilities import ood_share_lower_bound as ood_share_lower_bound
+from .probabilities import unfamiliar_share_lower_bound as unfamiliar_share_lower_bound

@@ -59,18 +59,18 @@ def reasons(
     min_confidence
         What would have been enough.
     """
-    told = _told(evidence, taxonomy, min_confidence)
+    writers = _reason_writers(evidence, taxonomy, min_confidence)
     out = np.full(len(which), "", object)
     for place, rule in enumerate(rules):
         rows = np.flatnonzero(which == place)
         if len(rows) and rule in SAME:
             out[rows] = SAME[rule]
-        elif len(rows) and rule in told:
-            out[rows] = told[rule](rows)
+        elif len(rows) and rule in writers:
+            out[rows] = writers[rule](rows)
     return out
 
 
-def _told(
+def _reason_writers(
     e: ClassProbabilities, taxonomy: Taxonomy, min_confidence: float
 ) -> dict[str, Callable[[npt.NDArray[np.intp]], Text]]:
     """Return, for rules whose reason differs from cell to cell, what writes it."""

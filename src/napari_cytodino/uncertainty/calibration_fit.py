@@ -323,8 +323,8 @@ def _set_coverage(
     """Return how many sets of possible classes hold the true one, of how many cells."""
     least = np.array([1 - limits[group.name] for group in taxonomy.lineages])
     own = evidence.p[np.arange(len(targets)), targets]
-    held = own >= least[taxonomy.lineage_index[targets]]
-    return {"cells": len(targets), "held": int(held.sum())}
+    covered = own >= least[taxonomy.lineage_index[targets]]
+    return {"cells": len(targets), "held": int(covered.sum())}
 
 
 def _conformal(scores: NDArray[np.float64], level: float, *, default: float) -> float:

@@ -223,7 +223,9 @@ def _applies(
         "unreadable": ~predictions.readable,
         "uncalibrated": np.full(n, bool(policy.uncalibrated)),
         "foreign": np.full(
-            n, evidence.ood_share_bound(policy.max_unfamiliarity) > policy.max_foreign
+            n,
+            evidence.unfamiliar_share_bound(policy.max_unfamiliarity)
+            > policy.max_foreign,
         ),
         "unfamiliar": predictions.unfamiliarity > policy.max_unfamiliarity,
         "critical": taxonomy.safe_mask[evidence.best]

@@ -46,7 +46,7 @@ def sources_of(cells: LabelledPredictions) -> Iterator[tuple[str, NDArray[np.boo
 
 @dataclass(frozen=True)
 class LabelledPredictions:
-    """What a model says of cells whose class is known.
+    """Predictions on cells whose class is known.
 
     Attributes
     ----------
@@ -147,14 +147,14 @@ class LabelledPredictions:
 
 @dataclass(frozen=True)
 class OodCells:
-    """Answers on pictures that are no known cells, or cells from elsewhere.
+    """Predictions on pictures that show no known cell, or cells from elsewhere.
 
     Attributes
     ----------
     unfamiliarity : (M,) float32
         As in `Predictions`.
     logits : (M, C) float32, optional
-        Then it is told how many of them would be accepted.
+        With them it is counted how many would be accepted.
     what : str
         What they are and where from, in words.
     """
@@ -167,11 +167,11 @@ class OodCells:
         n = len(self.unfamiliarity)
         if self.logits is not None and len(self.logits) != n:
             raise InputError(
-                f"There are {len(self.logits)} logits for {n} strangers; give one each."
+                f"There are {len(self.logits)} logits for {n} cells; give one each."
             )
         unknown = int(np.isnan(self.unfamiliarity).sum())
         if n == 0 or unknown:
             raise InputError(
-                f"Unfamiliarity is not known for {unknown} of {n} strangers; give at "
+                f"Unfamiliarity is not known for {unknown} of {n} cells; give at "
                 "least one, answered by a checkpoint with training cells to compare."
             )

@@ -1,4 +1,4 @@
-"""What the model said of each cell: frozen arrays that grow batch by batch."""
+"""The model's predictions on each cell: frozen arrays that grow batch by batch."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 FOREIGN_DELTA = 0.001
-"""Chance of calling cells of the calibration's kind foreign as a whole."""
+"""Chance of calling cells of the calibration's kind out of distribution."""
 
 TOP = 3
 """Among so many likeliest classes a rare one is looked for."""
@@ -66,7 +66,7 @@ class ClassProbabilities:
         top = min(TOP, self.p.shape[1])
         return np.argpartition(self.p, -top, axis=1)[:, -top:]
 
-    def ood_share_bound(self, limit: float) -> float:
+    def unfamiliar_share_bound(self, limit: float) -> float:
         """Return the share of unfamiliar cells that there is at least, 99.9 % sure.
 
         Parameters
@@ -74,12 +74,12 @@ class ClassProbabilities:
         limit
             Of the unfamiliarity.
         """
-        return ood_share_lower_bound(*self.ood_count(limit))
+        return unfamiliar_share_lower_bound(*self.unfamiliar_count(limit))
 
-    def ood_count(self, limit: float) -> tuple[int, int]:
+    def unfamiliar_count(self, limit: float) -> tuple[int, int]:
         """Return how many cells are unfamiliar, and of how many that is known."""
-        told = self.known & ~np.isnan(self.unfamiliarity)
-        return int((told & (self.unfamiliarity > limit)).sum()), int(told.sum())
+        compared = self.known & ~np.isnan(self.unfamiliarity)
+        return int((compared & (self.unfamiliarity > limit)).sum()), int(compared.sum())
 
     def may_be(
         self, asked: npt.NDArray[np.bool_], least: npt.NDArray[np.float64]
@@ -109,9 +109,9 @@ class ClassProbabilities:
         return np.where(self.known, own, np.nan)
 
 
-def ood_share_lower_bound(strange: int, told: int) -> float:
+def unfamiliar_share_lower_bound(unfamiliar: int, compared: int) -> float:
     """Return the share of unfamiliar cells that there is at least, 99.9 % sure."""
-    return float(lower_bound(strange, told, FOREIGN_DELTA))
+    return float(lower_bound(unfamiliar, compared, FOREIGN_DELTA))
 
 
 def class_probabilities(

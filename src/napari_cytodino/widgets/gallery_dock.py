@@ -32,7 +32,7 @@ class GalleryDock(PluginWidget):
         self.panel = GalleryPanel(self.controller)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.panel.view.menu_asked.connect(self._open_menu)
+        self.panel.view.menu_requested.connect(self._open_menu)
         self.table = CellTable(self.controller)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "&Pictures")

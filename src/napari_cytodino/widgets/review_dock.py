@@ -122,7 +122,7 @@ class ReviewDock(PluginWidget):
         self._main.destroyed.connect(self._orphaned)
         ui.listen(self, controller.review.state, self.refresh)
         ui.listen(self, self.session.chosen, self._take_taxonomy)
-        ui.listen(self, controller.actions.search_asked, self.search)
+        ui.listen(self, controller.actions.search_requested, self.search)
         self._taxonomy: object = None
         self._take_taxonomy()
 
@@ -142,7 +142,7 @@ class ReviewDock(PluginWidget):
         self.area.close()
         self.controller.review.state.disconnect(self.refresh)
         self.session.chosen.disconnect(self._take_taxonomy)
-        self.controller.actions.search_asked.disconnect(self.search)
+        self.controller.actions.search_requested.disconnect(self.search)
 
     def place(self) -> None:
         """Share the place of the CytoDINO dock."""
@@ -167,7 +167,7 @@ class ReviewDock(PluginWidget):
             self.follower.stop()
 
     def _follow(self) -> None:
-        """Take in what the other viewer wrote; a record that is gone is told once."""
+        """Take in what the other viewer wrote; report once that a record is gone."""
         try:
             self.controller.review.refresh()
         except CytoDinoError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "CYTODINO_LONG" not in os.environ, reason="two minutes or more: set CYTODINO_LONG=1"
+)
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the real cells in {DATA}")
 def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -71,7 +75,7 @@ def test_the_card_of_the_starter_holds_the_figures_of_its_evaluation(
     one = answers.VIEWS[:1]
     monkeypatch.setattr(answers, "VIEWS", one)
     monkeypatch.setattr("napari_cytodino.training.distillation.parts.VIEWS", one)
-    monkeypatch.setattr(evaluate, "_strangers", lambda *_: {})
+    monkeypatch.setattr(evaluate, "_ood_cells", lambda *_: {})
     result = RUNNER.invoke(
         app, ["evaluate", "starter", "--data", str(DATA), "--out", str(tmp_path)]
     )

@@ -47,7 +47,7 @@ def write(path: Path, *lines: str) -> Path:
 def exported(
     cells: Cells, names: str | list[str], reviews: dict[int, tuple[str, str, str]]
 ) -> pd.DataFrame:
-    """Make a table as the plugin does; the model says the second class of each cell."""
+    """Make a table as the plugin does; the model's class is each cell's second."""
     logits = np.zeros((len(cells), len(CODES)), np.float32)
     logits[:, 1] = 20
     n = len(cells)

@@ -141,7 +141,7 @@ def test_only_the_student_sees_strange_views(crops: CellSet) -> None:
         AugmentedBatches(crops, 32, PLAN, Augmentation(), seed=1),
         Teacher(3).eval(),
     )
-    ahead = BatchPrefetcher(views, teacher, strange=DomainShift(share=1.0))
+    ahead = BatchPrefetcher(views, teacher, domain_shift=DomainShift(share=1.0))
     given, again, clean = ahead(0), ahead(0), lesson(views, teacher, 0)
     ahead.close()
     assert torch.equal(given.pixels, again.pixels)

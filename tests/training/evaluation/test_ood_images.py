@@ -17,7 +17,7 @@ from napari_cytodino.training.evaluation.ood_images import (
     CORNER,
     WHAT,
     bccd_fields,
-    made_strangers,
+    made_ood_crops,
     non_cells,
     ood_fields,
     wbc_masks,
@@ -84,10 +84,10 @@ def cells_of(crops: np.ndarray) -> CellSet:
     return CellSet(files, np.zeros(len(crops), int), crops.shape[1], pixels=crops)
 
 
-def test_made_strangers_are_of_the_crops_colours_and_repeat() -> None:
+def test_made_crops_are_of_the_crops_colours_and_repeat() -> None:
     crops = paper()
     cells = cells_of(crops)
-    made = made_strangers(cells)
+    made = made_ood_crops(cells)
     assert set(made) == {"surroundings", "blank", "out of focus", "shuffled pixels"}
     assert all(v.shape == crops.shape and v.dtype == np.uint8 for v in made.values())
     assert np.abs(made["blank"].astype(int) - CREAM).max() < 15
@@ -95,16 +95,16 @@ def test_made_strangers_are_of_the_crops_colours_and_repeat() -> None:
     assert Counter(map(tuple, before)) == Counter(map(tuple, after))
     assert not np.array_equal(before, after)
     assert made["out of focus"].std() < 0.7 * crops.std()
-    again = made_strangers(cells)
+    again = made_ood_crops(cells)
     assert all(np.array_equal(made[name], again[name]) for name in made)
-    other = made_strangers(cells, seed=1)["blank"]
+    other = made_ood_crops(cells, seed=1)["blank"]
     assert not np.array_equal(other, made["blank"])
     assert set(made) <= set(WHAT)
 
 
-def test_no_crops_make_no_strangers() -> None:
+def test_no_crops_make_no_ood_crops() -> None:
     with pytest.raises(InputError, match="0 crops"):
-        made_strangers(cells_of(paper(0)))
+        made_ood_crops(cells_of(paper(0)))
 
 
 def write_bccd(root: Path, text: str) -> None:

@@ -63,7 +63,7 @@ def made(make_calibration: Callable[..., Calibration]) -> Calibration:
 
 @pytest.fixture(scope="module")
 def found(made: Calibration) -> Any:
-    return all_scores(CELLS, MLL, made.policy(), calibration=made, strangers=OTHERS)
+    return all_scores(CELLS, MLL, made.policy(), calibration=made, ood_cells=OTHERS)
 
 
 def text_of(found: Any) -> str:
@@ -123,7 +123,7 @@ def test_every_rule_is_counted(found: Any) -> None:
     assert "unlike the training cells" in text
 
 
-def test_sets_and_strangers_have_their_numbers(found: Any) -> None:
+def test_sets_and_ood_cells_have_their_numbers(found: Any) -> None:
     text = text_of(found)
     assert "aimed at: 95%" in text
     whole = found["sets"]["rows"][0]
@@ -132,7 +132,7 @@ def test_sets_and_strangers_have_their_numbers(found: Any) -> None:
     assert "seen from afar" in text
     (row,) = found["unfamiliar"]["rows"]
     assert f"{row['auroc']:.3f}" in text
-    assert "AUROC: chance that a stranger" in text
+    assert "AUROC: chance that a cell out of distribution" in text
 
 
 def test_without_unfamiliarity_nothing_is_said_of_it(made: Calibration) -> None:
@@ -141,4 +141,4 @@ def test_without_unfamiliarity_nothing_is_said_of_it(made: Calibration) -> None:
     assert "Unlike the training" not in text_of(all_scores(blind, MLL, made.policy()))
     seen = text_of(all_scores(cells, MLL, made.policy()))
     assert "count as unlike the training cells" in seen
-    assert "Strangers against" not in seen
+    assert "out of distribution against" not in seen

@@ -64,7 +64,7 @@ def test_curves_are_shares_of_cells_at_most_so_unfamiliar() -> None:
     assert len(set(map(str, STROKES))) == len(set(SHADES)) >= 8
 
 
-def test_without_strangers_the_test_cells_are_drawn_alone() -> None:
+def test_without_ood_cells_the_test_cells_are_drawn_alone() -> None:
     axes = unfamiliarity_figure(KNOWN, {}, 1.0, HEAD).axes[0]
     assert len(axes.get_legend().get_texts()) == 1
 

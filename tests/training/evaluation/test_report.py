@@ -45,7 +45,7 @@ def some_cells(n: int = 60) -> LabelledPredictions:
 
 
 CELLS = some_cells()
-STRANGERS = {"red cells": OodCells(np.float32([0.5, 2, 3]), what="=1+1")}
+OOD = {"red cells": OodCells(np.float32([0.5, 2, 3]), what="=1+1")}
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     folder = tmp_path_factory.mktemp("report") / "new" / "folder"
     pixels = np.random.default_rng(0).integers(0, 255, (4, 24, 24, 3), np.uint8)
     views = CellViews(pixels[0], pixels[1:], "synthetic cell, mild")
-    found = write_report(
-        folder, CELLS, MLL, POLICY, ABOUT, views=views, strangers=STRANGERS
-    )
+    found = write_report(folder, CELLS, MLL, POLICY, ABOUT, views=views, ood_cells=OOD)
     return Path(folder), found
 
 

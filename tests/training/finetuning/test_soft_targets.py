@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.taxonomy.distances import class_distances, neighbours
-from napari_cytodino.taxonomy.taxonomy import CellClass, Lineage, Taxonomy
+from napari_cytodino.taxonomy.taxonomy import Taxonomy
 from napari_cytodino.training.finetuning._soft_targets import (
     VARIANTS,
     check_variant,
@@ -33,28 +33,6 @@ shares = st.fixed_dictionaries(
         "sequential_bonus": st.floats(0, 1),
     }
 )
-
-
-@st.composite
-def taxonomies(draw: st.DrawFn) -> Taxonomy:
-    """Classes strewn over lineages, stages doubled and left out at will."""
-    lineages = tuple(
-        Lineage(f"line{i}", f"Line {i}", "#000000", draw(st.booleans()))
-        for i in range(draw(st.integers(1, 4)))
-    )
-    classes = tuple(
-        CellClass(
-            code=f"c{i}",
-            name=f"Class {i}",
-            lineage=draw(st.sampled_from(lineages)).name,
-            stage=draw(st.integers(0, 5)),
-            risk="none",
-            colour="#000000",
-            counted=True,
-        )
-        for i in range(draw(st.integers(2, 9)))
-    )
-    return Taxonomy("random", "Random", classes, lineages)
 
 
 def published(taxonomy: Taxonomy, **values: float) -> np.ndarray:
@@ -143,7 +121,7 @@ def test_published_rows_named_in_the_review() -> None:
     assert promyelocyte["NGS"] / promyelocyte["BLA"] == pytest.approx(66)
 
 
-@given(taxonomies(), shares)
+@given(st.from_type(Taxonomy), shares)
 @settings(deadline=None, max_examples=100)
 def test_published_rows_lose_mass_only_where_nobody_takes_it(
     taxonomy: Taxonomy, values: dict[str, float]
@@ -166,7 +144,7 @@ def test_published_rows_lose_mass_only_where_nobody_takes_it(
         assert matrix[i].sum() == pytest.approx(1 - values["smoothing"] * lost)
 
 
-@given(taxonomies(), shares)
+@given(st.from_type(Taxonomy), shares)
 @settings(deadline=None, max_examples=100)
 def test_maturation_rows_sum_to_one_and_fall_with_distance(
     taxonomy: Taxonomy, values: dict[str, float]
@@ -185,7 +163,7 @@ def test_maturation_rows_sum_to_one_and_fall_with_distance(
         assert (mass[:, None] > mass)[nearer].all()
 
 
-@given(taxonomies(), shares, st.sampled_from(VARIANTS), st.randoms())
+@given(st.from_type(Taxonomy), shares, st.sampled_from(VARIANTS), st.randoms())
 @settings(deadline=None, max_examples=60)
 def test_the_order_of_classes_does_not_matter(
     taxonomy: Taxonomy, values: dict[str, float], variant: str, random: Any

@@ -1,4 +1,4 @@
-"""Unfamiliarity of strangers: against scikit-learn, simulation and cases by hand."""
+"""Unfamiliarity of OOD cells: against scikit-learn, simulation and cases by hand."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ values = st.lists(st.integers(0, 6).map(lambda i: i / 4), min_size=1, max_size=3
 
 @given(values, values)
 @settings(deadline=None)
-def test_the_area_is_that_of_scikit_learn_whatever_the_ties(known, strange) -> None:
-    truth = [0] * len(known) + [1] * len(strange)
-    theirs = roc_auc_score(truth, known + strange)
-    area, low, high = auroc(np.array(known), np.array(strange))
+def test_the_area_is_that_of_scikit_learn_whatever_the_ties(known, ood) -> None:
+    truth = [0] * len(known) + [1] * len(ood)
+    theirs = roc_auc_score(truth, known + ood)
+    area, low, high = auroc(np.array(known), np.array(ood))
     assert area == pytest.approx(theirs)
     if low is not None and high is not None:
         assert 0 <= low <= area <= high <= 1
@@ -56,19 +56,19 @@ def test_the_limit_keeps_just_enough_known_cells() -> None:
     assert (known <= limit_for(known, 0.951)).mean() == 0.96
 
 
-def figures(known, strange, **more):
+def figures(known, ood, **more):
     policy = DecisionPolicy(min_confidence=0.6, min_margin=0, max_critical=1)
-    others = {"red cells": OodCells(np.float32(strange), what="from afar", **more)}
+    others = {"red cells": OodCells(np.float32(ood), what="from afar", **more)}
     return unfamiliar_figures(np.float32(known), others, MLL, policy)
 
 
 def test_false_positives_are_those_of_the_roc_curve() -> None:
     rng = np.random.default_rng(2)
-    known, strange = rng.random(400), 0.5 + rng.random(300)
-    (row,) = figures(known, strange)["rows"]
+    known, ood = rng.random(400), 0.5 + rng.random(300)
+    (row,) = figures(known, ood)["rows"]
     # for scikit-learn familiar cells are the positives
     fpr, tpr, _ = roc_curve(
-        np.r_[np.ones(400), np.zeros(300)], -np.float32(np.r_[known, strange]),
+        np.r_[np.ones(400), np.zeros(300)], -np.float32(np.r_[known, ood]),
         drop_intermediate=False,
     )  # fmt: skip
     assert row["fpr95"] == pytest.approx(fpr[np.argmax(tpr >= 0.95)], abs=1e-6)
@@ -87,7 +87,7 @@ def test_at_the_own_limit_by_hand() -> None:
     assert row["accepted"] is None
 
 
-def test_strangers_are_accepted_by_ever_fewer_rules() -> None:
+def test_ood_cells_are_accepted_by_ever_fewer_rules() -> None:
     logits = np.zeros((400, len(MLL)), np.float32)
     logits[:300, MLL.index("LYT")] = 9
     unlike = np.where(np.arange(400) < 100, 2, 0.5)
@@ -106,10 +106,10 @@ def test_nothing_is_told_where_nothing_is_known() -> None:
     assert unfamiliar_figures(np.ones(3, np.float32), {}, MLL, policy)["rows"] == []
 
 
-def test_strangers_need_an_unfamiliarity() -> None:
-    with pytest.raises(InputError, match="not known for 1 of 2 strangers"):
+def test_ood_cells_need_an_unfamiliarity() -> None:
+    with pytest.raises(InputError, match="not known for 1 of 2 cells"):
         OodCells(np.float32([1, np.nan]))
     with pytest.raises(InputError, match="0 of 0"):
         OodCells(np.zeros(0, np.float32))
-    with pytest.raises(InputError, match="1 logits for 2 strangers"):
+    with pytest.raises(InputError, match="1 logits for 2 cells"):
         OodCells(np.ones(2, np.float32), np.zeros((1, 21), np.float32))

@@ -85,7 +85,7 @@ def test_words_of_a_cell(pictured: Any, model: GalleryModel) -> None:
     a, b, *_ = pictured.codes
     name = pictured.session.taxonomy.classes[pictured.session.taxonomy.index(a)].name
     words = model.words(0)
-    assert words.startswith(f"Cell 1: {a}, {name}; the model says {a}, 40 %; for an")
+    assert words.startswith(f"Cell 1: {a}, {name}; model: {a}, 40 %; for an")
     assert words.endswith("; not read yet.")
     pictured.review.set_class(b, [0])
     assert model.words(0).startswith(f"Cell 1: {b}")

@@ -18,9 +18,9 @@ from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL, Taxonomy
 from napari_cytodino.uncertainty.predictions import Predictions
 from napari_cytodino.widgets.gallery._order import (
     EMPTY,
+    OTHER_TAXONOMY,
     PENDING,
     SORTS,
-    STRANGE,
     arrange,
     kind_places,
     kinds,
@@ -73,7 +73,7 @@ def test_sections_stand_in_maturation_order() -> None:
         assert KEYS[found[-1] + 1] == OPEN + group.name
     starts = [places[OPEN + group.name] for group in TAXONOMY.lineages]
     assert starts == sorted(starts)
-    assert KEYS[-4:] == [UNSETTLED, NOT_A_CELL, STRANGE, PENDING]
+    assert KEYS[-4:] == [UNSETTLED, NOT_A_CELL, OTHER_TAXONOMY, PENDING]
     critical = {kind.key for kind in KNOWN if kind.critical}
     assert critical == {c.code for c in TAXONOMY.classes if c.risk == "critical"}
 
@@ -86,7 +86,8 @@ def test_a_blind_reader_sees_no_open_stage_and_what_is_left_first() -> None:
 
 
 def test_without_taxonomy_cells_are_pending() -> None:
-    assert [k.key for k in kinds(None)] == [UNSETTLED, NOT_A_CELL, STRANGE, PENDING]
+    keys = [k.key for k in kinds(None)]
+    assert keys == [UNSETTLED, NOT_A_CELL, OTHER_TAXONOMY, PENDING]
     assert len(EMPTY) == 0
 
 
@@ -107,7 +108,7 @@ def test_what_each_line_is() -> None:
         reviewed_class=["", "", NOT_A_CELL, "", "alien", code],
     )
     found = [KEYS[place] for place in kind_places(table, KNOWN)]
-    wanted = [code, OPEN + lineage, NOT_A_CELL, UNSETTLED, STRANGE, code]
+    wanted = [code, OPEN + lineage, NOT_A_CELL, UNSETTLED, OTHER_TAXONOMY, code]
     assert found == wanted
     assert kind_places(table.iloc[:0], KNOWN).shape == (0,)
 

@@ -23,7 +23,7 @@ def panel(pictured: Any, qtbot: Any) -> GalleryPanel:
     made.show()
     qtbot.waitExposed(made)
     made.view.resize_tiles(60)
-    made.view.ask()
+    made.view.request_pictures()
     return made
 
 

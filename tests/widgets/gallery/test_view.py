@@ -55,7 +55,7 @@ def test_only_what_is_in_view_is_read(view: GalleryView, qtbot: Any) -> None:
     seen = view.port.rows_in_view()
     assert 0 < len(seen) < 12
     view.thumbnails.forget()
-    view.ask()
+    view.request_pictures()
     qtbot.waitUntil(lambda: not view.thumbnails.busy)
     ahead = view.port.rows_in_view(ahead=1.0)
     assert len(view.thumbnails) == len(ahead) < 40
@@ -152,7 +152,7 @@ def test_a_tooltip_says_what_a_cell_is(view: GalleryView) -> None:
 
 def test_a_menu_is_asked_for_the_selected_cells(view: GalleryView, qtbot: Any) -> None:
     asked: list[QPoint] = []
-    view.menu_asked.connect(asked.append)
+    view.menu_requested.connect(asked.append)
     rows = view.port.model.order.rows[:3].tolist()
     view.selection.take(np.array(rows[:2]))
     for row, selected in ((rows[0], rows[:2]), (rows[2], [rows[2]])):

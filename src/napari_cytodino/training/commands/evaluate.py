@@ -17,7 +17,7 @@ from napari_cytodino.training.evaluation import (
     figures_block,
     figures_of,
     figures_with,
-    made_strangers,
+    made_ood_crops,
     ood_fields,
     pixel_answers,
     unfamiliarity_of,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 BATCH = 64
-"""Crops of strangers at once."""
+"""Crops at once."""
 
 
 def evaluate_checkpoint(
@@ -96,7 +96,7 @@ def evaluate_checkpoint(
         about,
         views=run.sheet and run.sheet(cells.files[0]),
         calibration=checkpoint.calibration,
-        strangers=_strangers(checkpoint, cells, data, kind),
+        ood_cells=_ood_cells(checkpoint, cells, data, kind),
     )
     block = figures_block(results)
     write_json(out / "metrics.json", results)
@@ -105,14 +105,14 @@ def evaluate_checkpoint(
     return f"{block}\n\nThe model card says {same}."
 
 
-def _strangers(
+def _ood_cells(
     checkpoint: Checkpoint, crops: CellSet, data: Path | None, device: str
 ) -> dict[str, OodCells]:
-    """Return answers on what is no known cell, none without training cells."""
+    """Return predictions on cells out of distribution, none without training cells."""
     if checkpoint.familiarity() is None:
         return {}
     field = checkpoint.preprocessing.field_of_view
-    kinds = made_strangers(crops)
+    kinds = made_ood_crops(crops)
     if data is not None:
         kinds |= ood_fields(data, field)
     found = {}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 KNOWN = ("train", "calibration-a", "calibration-b")
-"""Parts whose classes the probes are told; the model itself is told nothing."""
+"""Parts whose classes the probes learn from; the model itself learns nothing."""
 
 PROTOCOL = (
     "The model is frozen{seen}; probes learn from the {known} cells outside the test "

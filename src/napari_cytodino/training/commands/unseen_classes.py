@@ -61,7 +61,7 @@ def judge_unknown(source: str, data: Path, out: Path, *, device: str = "cpu") ->
             f"'{checkpoint.name}' knows every class of its test part: train one with "
             "--set classes=[...] that leaves some out."
         )
-    rows = _rows(checkpoint, run.ask(checkpoint, cells, kind), codes, known)
+    rows = _rows(checkpoint, run.predict(checkpoint, cells, kind), codes, known)
     table = _table(rows)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "unknown.json", {"checkpoint": checkpoint.sha256, "rows": rows})

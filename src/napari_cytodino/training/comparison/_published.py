@@ -100,7 +100,7 @@ def mean_and_spread(values: Sequence[float | None]) -> str:
     """Return mean and standard deviation over seeds, shares as per cent.
 
     The spread is the sample's standard deviation (n - 1); with one seed there is none,
-    and that is said.
+    and the text says so.
     """
     known = [100 * v for v in values if v is not None and math.isfinite(v)]
     if not known:

@@ -114,13 +114,13 @@ class Method:
 
     def differs(self, base: FinetuneRecipe) -> str:
         """Say what this method has otherwise than the recipe, value by value."""
-        told = [
+        changes = [
             f"{table}.{name} is {value!r} instead of {before!r}"
             for table, values in self.changes.items()
             for name, value in values.items()
             if (before := getattr(getattr(base, table), name)) != value
         ]
-        return f"{self.note} {'; '.join(told) or 'No value of the recipe changes'}."
+        return f"{self.note} {'; '.join(changes) or 'No value of the recipe changes'}."
 
 
 def _loss(variant: str, **more: str) -> Changes:
@@ -189,10 +189,10 @@ def choose(known: Sequence[Method], names: Sequence[str]) -> tuple[Method, ...]:
         When there is no such method.
     """
     names_known = [method.name for method in known]
-    strange = [name for name in names if name not in names_known]
-    if strange:
+    unknown = [name for name in names if name not in names_known]
+    if unknown:
         raise InputError(
-            f"There is no method '{strange[0]}': use {', '.join(names_known)}."
+            f"There is no method '{unknown[0]}': use {', '.join(names_known)}."
         )
     return tuple(method for method in known if not names or method.name in names)
 

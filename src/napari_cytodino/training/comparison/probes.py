@@ -155,7 +155,7 @@ def neighbour_probe(
     Parameters
     ----------
     known, unknown : Embedded
-        Cells with known classes, and cells to be told.
+        Cells with known classes, and cells to be classified.
     classes : int
         C, present among the known or not.
     k : int
@@ -186,7 +186,7 @@ def linear_probe(
     Parameters
     ----------
     known, unknown : Embedded
-        Cells with known classes, and cells to be told.
+        Cells with known classes, and cells to be classified.
     classes : int
         C, present among the known or not; a class without known cells is never called.
     strength : float, optional

@@ -339,7 +339,7 @@ def _stored(
     if not path.is_file():
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         # Written crop by crop: a mapped file on a full disk kills the process (SIGBUS),
-        # a write raises an error that can be told.
+        # a write raises an error that can be reported.
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for crop in crops:

@@ -62,10 +62,10 @@ class Split:
         InputError
             When the protocol has no such part.
         """
-        strange = sorted(set(parts) - set(self.protocol.parts))
-        if strange:
+        unknown = sorted(set(parts) - set(self.protocol.parts))
+        if unknown:
             raise InputError(
-                f"A {self.protocol.name} split has no part '{strange[0]}': use "
+                f"A {self.protocol.name} split has no part '{unknown[0]}': use "
                 f"{', '.join(self.protocol.parts)}."
             )
         return [f for f in files if _within(self.parts.get(f.key, ""), parts)]
@@ -168,9 +168,9 @@ def _published(files: Sequence[CellFile], seed: int) -> dict[str, str]:
         mixed = sorted(
             keys, key=lambda k: hashlib.sha256(f"{seed}:{k}".encode()).digest()
         )
-        held = validation_count(len(mixed))
-        parts |= dict.fromkeys(mixed[held:], "train")
-        parts |= dict.fromkeys(mixed[:held], "validation" if mixed[1:] else BOTH)
+        count = validation_count(len(mixed))
+        parts |= dict.fromkeys(mixed[count:], "train")
+        parts |= dict.fromkeys(mixed[:count], "validation" if mixed[1:] else BOTH)
     return parts
 
 

@@ -164,15 +164,15 @@ class DistillationBatch:
 def lesson(
     views: AugmentedBatches, teacher: Teacher | None, step: int
 ) -> DistillationBatch:
-    """Return the batch of a step with what the teacher says about it."""
+    """Return the batch of a step with the teacher's targets."""
     pixels, targets = views(step)
     if teacher is None:
         return DistillationBatch(pixels, targets)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         x = normalise(pixels, IMAGENET_MEAN, IMAGENET_STD)
-        told, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
+        logits, dense, deep = teacher(x.contiguous(memory_format=torch.channels_last))
     return DistillationBatch(
-        pixels, targets, told.float(), dense_target(dense.float(), deep.float())
+        pixels, targets, logits.float(), dense_target(dense.float(), deep.float())
     )
 
 
@@ -198,7 +198,7 @@ class BatchPrefetcher:
     """Lessons prepared in a second thread while the student learns.
 
     Steps come in blocks: each lesson of a block once, then all again in another pose.
-    The student sees some views stranger than the teacher, who says what they show.
+    The student sees some views under a domain shift, the teacher sees them without.
     """
 
     def __init__(
@@ -206,10 +206,10 @@ class BatchPrefetcher:
         views: AugmentedBatches,
         teacher: Teacher | None,
         reuse: int = 1,
-        strange: DomainShift | None = None,
+        domain_shift: DomainShift | None = None,
     ) -> None:
         self.views, self.teacher, self.reuse = views, teacher, reuse
-        self.strange = strange or DomainShift()
+        self.domain_shift = domain_shift or DomainShift()
         self._pool = ThreadPoolExecutor(
             1, initializer=torch.set_num_threads, initargs=(1,)
         )
@@ -233,7 +233,7 @@ class BatchPrefetcher:
         taught = turned(self._waiting[first + offset].result(), pose)
         generator = torch.Generator().manual_seed(self.views.seed * 1_000_003 + step)
         return replace(
-            taught, pixels=shift_domain(taught.pixels, self.strange, generator)
+            taught, pixels=shift_domain(taught.pixels, self.domain_shift, generator)
         )
 
     def close(self) -> None:

@@ -77,13 +77,13 @@ def start_from(model: CytoDinoForImageClassification, checkpoint: Checkpoint) ->
     if model.config.taxonomy != checkpoint.taxonomy.to_dict():
         weights = {k: v for k, v in weights.items() if not k.startswith(LAST_LAYER)}
     own = model.state_dict()
-    strange = sorted(set(weights) - set(own))
-    strange += [k for k in own if not k.startswith(LAST_LAYER) and k not in weights]
-    strange += [k for k in weights if k in own and weights[k].shape != own[k].shape]
-    if strange:
+    different = sorted(set(weights) - set(own))
+    different += [k for k in own if not k.startswith(LAST_LAYER) and k not in weights]
+    different += [k for k in weights if k in own and weights[k].shape != own[k].shape]
+    if different:
         raise InputError(
             f"The checkpoint '{checkpoint.name}' is no start for this recipe: "
-            f"{strange[0]} differs; take its values of [model] and size, or no start."
+            f"{different[0]} differs; take its values of [model] and size, or no start."
         )
     model.load_state_dict(weights, strict=False)
     logger.info("start: %s, sha256 %s", checkpoint.name, checkpoint.sha256)

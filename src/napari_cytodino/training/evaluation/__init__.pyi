@@ -16,7 +16,7 @@ from .cards import with_decisions as with_decisions
 from .cards import with_figures as with_figures
 from .cards import write_card as write_card
 from .ood_images import WHAT as WHAT
-from .ood_images import made_strangers as made_strangers
+from .ood_images import made_ood_crops as made_ood_crops
 from .ood_images import ood_fields as ood_fields
 from .report import About as About
 from .report import CellViews as CellViews

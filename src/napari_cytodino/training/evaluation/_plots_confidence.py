@@ -1,4 +1,4 @@
-"""Figures of doubt: unfamiliarity of strangers, and sets of possible classes."""
+"""Figures of doubt: unfamiliarity of OOD cells, and sets of possible classes."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ STROKES = (
     "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)),
     (0, (8, 2, 3, 2)), (0, (3, 4)), (0, (10, 2, 1, 2, 1, 2, 1, 2)),
 )  # fmt: skip
-"""Of strangers, so that curves can be told apart without colour."""
+"""Of OOD cells, so that curves can be distinguished without colour."""
 
 SHADES = (
     "#7A3E9D", "#1B7F5C", "#9C7A00", "#5E636B", "#C2478E", "#3D3D3D", "#0E8C9B",
     "#8A5A2B", "#6B7F1B",
 )  # fmt: skip
-"""Of strangers; neither that of the test cells nor that of the limit."""
+"""Of OOD cells; neither that of the test cells nor that of the limit."""
 
 
 def unfamiliarity_figure(
     known: NDArray[np.float32],
-    strangers: Mapping[str, NDArray[np.float32]],
+    ood: Mapping[str, NDArray[np.float32]],
     limit: float,
     heading: Heading,
 ) -> Figure:
-    """Draw which share of cells is at most so unfamiliar, test cells and strangers.
+    """Draw which share of cells is at most so unfamiliar, test cells and OOD cells.
 
     Parameters
     ----------
     known : (N,)
         Unfamiliarity of the test cells; NaN is left out.
-    strangers
+    ood
         Unfamiliarity of others, by name.
     limit
         From which on the checkpoint takes a cell for unlike its training cells.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    lines = -(-(len(strangers) + 1) // 2)
+    lines = -(-(len(ood) + 1) // 2)
     figure = sheet(6.4, 4.2 + 0.17 * lines, heading)
     axes = plain_axes(figure.add_subplot(), grid="y")
     own = known[~np.isnan(known)]
     style: dict[str, Any] = {"color": LINE, "lw": 2.2}
     curves = [(f"test cells (n = {len(own):,})", own, style)]
-    for i, (name, values) in enumerate(strangers.items()):
+    for i, (name, values) in enumerate(ood.items()):
         style = {
             "color": SHADES[i % len(SHADES)],
             "ls": STROKES[i % len(STROKES)],

@@ -98,7 +98,7 @@ def predictions_of(
     view: str = VIEWS[0],
     batch: int = 64,
 ) -> LabelledPredictions:
-    """Return what the stored weights say of cells, with the truth beside it.
+    """Return the predictions of the stored weights, with the truth beside them.
 
     Computed as the plugin does, in the checkpoint's `dtype`.
 

@@ -57,7 +57,7 @@ def add_type(
     dtype
         One of `EXTRA_DTYPES`.
     parts
-        What it says in that type of the calibration parts A and B.
+        Its predictions in that type on calibration parts A and B.
     aims
         What to promise.
     folder

@@ -58,7 +58,7 @@ DRAWN = (
     "for training, others for calibration and test. No real cell was seen. It "
     "recognises drawings, not disease."
 )
-"""Said of a model of synthetic cells."""
+"""The notice in the card of a model of synthetic cells."""
 
 CITE = (
     "CC BY 4.0. Name Matek et al. 2021 (Blood, 10.1182/blood.2020010568) and Acevedo "

@@ -1,4 +1,4 @@
-"""Cells that are no known cell: made from test crops, or of another laboratory."""
+"""Pictures out of distribution: made from test crops, or of another laboratory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BARE = 0.02
 """Most of a corner that nuclear stain may cover; platelets reach that."""
 
 MOST = 300
-"""Crops that strangers of one kind are made from."""
+"""Crops that one kind of OOD picture is made from."""
 
 BLUR = 0.12
 """Standard deviation of the blur, as a share of the crop's side: no shape is left."""
@@ -47,7 +47,7 @@ WHAT = {
     "red cells, BCCD": "red cells of another laboratory's fields",
     "platelets, BCCD": "platelets of another laboratory's fields",
 }
-"""What each kind of stranger is, for the report."""
+"""What each kind of OOD cell is, for the report."""
 
 RATIOS = {"wbc-masks": 0.5, "bccd-fields": 1.1}
 """Image pixels for one pixel of the blood cells that the starter was trained on: the
@@ -97,7 +97,7 @@ def non_cells(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack(found) if found else np.zeros((0, side, side, 3), np.uint8)
 
 
-def made_strangers(cells: CellSet, seed: int = 0) -> dict[str, NDArray[np.uint8]]:
+def made_ood_crops(cells: CellSet, seed: int = 0) -> dict[str, NDArray[np.uint8]]:
     """Return fields that are no cell, made from test crops, by kind; see `WHAT`.
 
     Parameters
@@ -113,7 +113,9 @@ def made_strangers(cells: CellSet, seed: int = 0) -> dict[str, NDArray[np.uint8]
         (M, S, S, 3) uint8 each; kinds of which there is none are left out.
     """
     if not len(cells):
-        raise InputError("There are 0 crops to make strangers from; give some.")
+        raise InputError(
+            "There are 0 crops to make pictures out of distribution from; give some."
+        )
     rng = np.random.default_rng(seed)
     drawn = cells.read(np.sort(rng.permutation(len(cells))[:MOST]))
     side = drawn.shape[1]

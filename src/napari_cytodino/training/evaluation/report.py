@@ -101,7 +101,7 @@ def write_report(
     *,
     views: CellViews | None = None,
     calibration: Calibration | None = None,
-    strangers: Mapping[str, OodCells] | None = None,
+    ood_cells: Mapping[str, OodCells] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write what a person reads and a paper cites; each file whole or not at all.
@@ -109,7 +109,7 @@ def write_report(
     ``report.html`` holds everything; ``report.json`` every number; ``summary.csv``,
     ``by_source.csv``, ``per_class.csv``, ``confusion.csv``, ``confusion_rows.csv``,
     ``doubt.csv``, ``reasons.csv``, ``risk_coverage.csv`` and ``cells.csv`` the tables,
-    where there is something to tell also ``guarantee.csv``, ``sets.csv`` and
+    where there are such figures also ``guarantee.csv``, ``sets.csv`` and
     ``unfamiliar.csv``; PNG files the figures.
 
     Parameters
@@ -117,19 +117,20 @@ def write_report(
     folder : Path
         Made where it is not there; files of the same names are replaced.
     cells : LabelledPredictions
-        The answers; with embeddings there is a map of them.
+        The predictions; with embeddings there is a map of them.
     taxonomy : Taxonomy
         In the order of the logits.
     policy : DecisionPolicy
         Temperature and thresholds of the checkpoint.
     about : About
-        Said on the page and on the figures.
+        Written on the page and on the figures.
     views : CellViews, optional
         For the sheet of augmentations.
     calibration : Calibration, optional
         The checkpoint's; without one nothing is guaranteed.
-    strangers : mapping, optional
-        Answers on what is no known cell, by name; cells need unfamiliarity then.
+    ood_cells : mapping, optional
+        Predictions on cells out of distribution, by name; `cells` need unfamiliarity
+        then.
     seed : int
         Of the bootstrap and of the map.
 
@@ -152,13 +153,13 @@ def write_report(
             taxonomy,
             policy,
             calibration=calibration,
-            strangers=strangers,
+            ood_cells=ood_cells,
             seed=seed,
         ),
     }
     found["about"]["taxonomy"] = taxonomy.name
     drawn = list(_drawings(found, cells, taxonomy, policy, about, seed))
-    drawn += _doubt(found, cells, taxonomy, about, strangers or {})
+    drawn += _doubt(found, cells, taxonomy, about, ood_cells or {})
     if views is not None:
         drawn.append(_sheet_of(views))
     for one in drawn:
@@ -229,7 +230,7 @@ def _frames(
 
 
 def _doubt_frames(found: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return the tables of doubt that there is something to tell in."""
+    """Return the tables of doubt that are not empty."""
     tables = {
         "doubt": [
             {"source": source, **row}
@@ -298,8 +299,8 @@ def _confidence(
     curve = risk_coverage(confidence, right)
     head = Heading("Fewer accepted, fewer wrong", note)
     points = found["selective"]["accepted_at"]
-    told = (found["guarantee"] or {"rows": []})["rows"]
-    promises = [row for row in told if row["source"] == "all"]
+    guaranteed = (found["guarantee"] or {"rows": []})["rows"]
+    promises = [row for row in guaranteed if row["source"] == "all"]
     reached = "; ".join(
         f"at most {100 * p['error']:g} % wrong: {100 * p['coverage']:.1f} % accepted"
         for p in points
@@ -328,7 +329,7 @@ def _doubt(
     cells: LabelledPredictions,
     taxonomy: Taxonomy,
     about: About,
-    strangers: Mapping[str, OodCells],
+    ood_cells: Mapping[str, OodCells],
 ) -> Iterator[ReportPlot]:
     """Draw sets of possible classes, and unfamiliarity."""
     note = f"{about.checkpoint} · n = {len(cells):,} test cells · {about.protocol}"
@@ -343,18 +344,21 @@ def _doubt(
             "interval, cells of each class, and classes in a set on average.",
         )
     if found["unfamiliar"] is not None and cells.unfamiliarity is not None:
-        others = {name: each.unfamiliarity for name, each in strangers.items()}
-        told = "; ".join(
+        others = {name: each.unfamiliarity for name, each in ood_cells.items()}
+        areas = "; ".join(
             f"{r['name']}: AUROC {r['auroc']:.3f}" for r in found["unfamiliar"]["rows"]
         )
-        limit, head = found["unfamiliar"]["limit"], Heading("Known or strange?", note)
+        limit, head = (
+            found["unfamiliar"]["limit"],
+            Heading("Familiar or out of distribution?", note),
+        )
         yield ReportPlot(
             "unfamiliarity",
             doubt_figures.unfamiliarity_figure(
                 cells.unfamiliarity, others, limit, head
             ),
-            f"Share of cells against their distance to the training cells. {told}",
-            "How unlike the training cells test cells and strangers are.",
+            f"Share of cells against their distance to the training cells. {areas}",
+            "How unlike the training cells test cells and others are.",
         )
 
 

@@ -40,7 +40,7 @@ TEST = "test"
 
 @dataclass(frozen=True)
 class Run:
-    """The cells of a run, and what it says of itself.
+    """The cells of a run, and the facts about it.
 
     Attributes
     ----------
@@ -96,25 +96,25 @@ class Run:
         return {PART_A, PART_B} <= set(self.parts)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a checkpoint tells of its run."""
+        """Return what a checkpoint records of its run."""
         counts = {part: len(self.read(part)) for part in self.parts}
         name = {"recipe": self.name} if self.name else {}
         return {**name, **self.origin, "n": counts}
 
-    def ask(
+    def predict(
         self,
         checkpoint: Checkpoint,
         cells: CellSet,
         device: str = "cpu",
         view: str = VIEWS[0],
     ) -> LabelledPredictions:
-        """Return what a checkpoint says of cells."""
+        """Return a checkpoint's predictions on cells."""
         return predictions_of(checkpoint, cells, device, view=view, batch=self.batch)
 
     def calibration_parts(
         self, checkpoint: Checkpoint, device: str = "cpu"
     ) -> tuple[LabelledPredictions, LabelledPredictions]:
-        """Return what a checkpoint says of calibration parts A and B.
+        """Return a checkpoint's predictions on calibration parts A and B.
 
         Raises
         ------
@@ -127,7 +127,8 @@ class Run:
                 "others with --own-cells."
             )
         part_a, part_b = (
-            self.ask(checkpoint, self.read(part), device) for part in (PART_A, PART_B)
+            self.predict(checkpoint, self.read(part), device)
+            for part in (PART_A, PART_B)
         )
         return part_a, part_b
 
@@ -142,7 +143,7 @@ class Run:
         Parameters
         ----------
         checkpoint
-            Its weights are asked.
+            Its weights give the predictions.
         device
             As `device_of` gives it.
         aims
@@ -156,7 +157,7 @@ class Run:
         known = (
             checkpoint.familiarity()
             if self.references is None
-            else self.ask(checkpoint, self.references(), device)
+            else self.predict(checkpoint, self.references(), device)
         )
         if known is None:
             raise InputError(
@@ -170,11 +171,11 @@ class Run:
     def judge(
         self, checkpoint: Checkpoint, device: str = "cpu"
     ) -> dict[str, LabelledPredictions]:
-        """Return what a checkpoint says of the judged part, by the name of figures."""
+        """Return its predictions on the judged part, by the name of figures."""
         cells = self.read(self.parts[-1])
         several = len(self.views) > 1
         return {
-            view if several else self.protocol: self.ask(
+            view if several else self.protocol: self.predict(
                 checkpoint, cells, device, view
             )
             for view in self.views
@@ -192,7 +193,7 @@ def figures_with(
     Parameters
     ----------
     checkpoint
-        What was asked.
+        What gave the predictions.
     judged
         From `Run.judge`.
     policy, familiarity

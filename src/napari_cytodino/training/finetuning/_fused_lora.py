@@ -13,7 +13,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 MOST = 2**22
-"""Scores that are held at once: more leave the cache, and the gain with it."""
+"""Scores that are in memory at once: more leave the cache, and the gain with it."""
 
 
 def attend(

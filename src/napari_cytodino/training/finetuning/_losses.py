@@ -52,7 +52,7 @@ class HierarchicalFocalLoss(nn.Module):
     and the loss of a batch is the plain mean over its cells, so that batches of one
     size can be accumulated (domain.md 1.1, 1.3). Written from a description of
     CytoDINO's loss: its code has no licence, none of it is used. What ``"published"``
-    keeps of its faults is said at `smoothing_matrix` and `penalty_matrix`. Both
+    keeps of its faults is described at `smoothing_matrix` and `penalty_matrix`. Both
     variants share these properties:
 
     - The focal factor undoes the smoothing where a cell is learned: the loss falls to 0

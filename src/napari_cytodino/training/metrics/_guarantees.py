@@ -46,7 +46,7 @@ def guarantee_figures(
     -------
     dict
         ``rows``, one for each of `RISKS` and each of "all" and the data sets:
-        ``promised`` and what is said of it (``statement``), ``threshold`` (None where
+        ``promised`` and in which words (``statement``), ``threshold`` (None where
         nothing is accepted), ``n`` cells, ``accepted`` and ``wrong`` with shares and
         intervals (``coverage``, ``error``), the same of lineages, and ``contradicted``
         where the error is above the promise beyond chance. Then what the calibration
@@ -148,7 +148,7 @@ def guaranteed_row(
     n
         Cells of the source.
     why
-        What is said where there is none.
+        The reason where there is none.
     source
         "all", or a data set.
     """

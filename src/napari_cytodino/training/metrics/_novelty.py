@@ -1,4 +1,4 @@
-"""Whether unfamiliarity tells strangers from test cells of known classes."""
+"""Whether unfamiliarity separates OOD cells from test cells of known classes."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ KNOWN = 0.95
 """Share of test cells that still count as familiar where FPR95 is read off."""
 
 AUROC = (
-    "chance that a stranger is less familiar than a test cell, ties counted half; its "
-    "interval is DeLong's (1988) on the logit scale"
+    "chance that a cell out of distribution is less familiar than a test cell, ties "
+    "counted half; its interval is DeLong's (1988) on the logit scale"
 )
 
 FPR95 = (
-    f"share of strangers that still count as familiar where {KNOWN:.0%} of the test "
+    f"share of them that still count as familiar where {KNOWN:.0%} of the test "
     "cells do; exact interval at that fixed limit"
 )
 
 FAMILIAR = (
-    "share of strangers within the checkpoint's own limit, exact interval. Accepted "
+    "share of them within the checkpoint's own limit, exact interval. Accepted "
     "are those whose class it would take unseen: without any such limit, with that of "
     "single cells, and with the rule for cells that are strange as a whole as well"
 )
 
 
 def auroc(
-    known: NDArray[np.floating[Any]], strange: NDArray[np.floating[Any]]
+    known: NDArray[np.floating[Any]], ood: NDArray[np.floating[Any]]
 ) -> tuple[float, float | None, float | None]:
     """Return the area under the ROC curve and its 95 % interval; see `AUROC`.
 
@@ -51,13 +51,13 @@ def auroc(
 
     Parameters
     ----------
-    known, strange : (N,), (M,)
+    known, ood : (N,), (M,)
         Unfamiliarity; none of it NaN, at least one of either.
     """
-    n, m = len(known), len(strange)
-    both = rankdata(np.concatenate([known, strange]))
-    # for each stranger the share of known cells below it, and the reverse
-    below = (both[n:] - rankdata(strange)) / n
+    n, m = len(known), len(ood)
+    both = rankdata(np.concatenate([known, ood]))
+    # for each OOD cell the share of known cells below it, and the reverse
+    below = (both[n:] - rankdata(ood)) / n
     above = 1 - (both[:n] - rankdata(known)) / m
     area = float(below.mean())
     if not 0 < area < 1 or min(n, m) < 2:
@@ -76,23 +76,23 @@ def limit_for(known: NDArray[np.floating[Any]], share: float = KNOWN) -> float:
 
 def unfamiliar_figures(
     known: NDArray[np.float32] | None,
-    strangers: Mapping[str, OodCells],
+    ood_cells: Mapping[str, OodCells],
     taxonomy: Taxonomy,
     policy: DecisionPolicy,
 ) -> dict[str, Any] | None:
-    """Compare the unfamiliarity of strangers with that of test cells.
+    """Compare the unfamiliarity of OOD cells with that of test cells.
 
     Parameters
     ----------
     known : (N,) or None
         Of the test cells; NaN, where it is not known, is left out.
-    strangers
+    ood_cells
         By their name.
 
     Returns
     -------
     dict or None
-        ``rows``, one for each kind of stranger; how many test cells count as ``unlike``
+        ``rows``, one for each kind of OOD cell; how many test cells count as ``unlike``
         at the checkpoint's own limit; definitions. None where nothing is known.
     """
     if known is None or np.isnan(known).all():
@@ -104,10 +104,10 @@ def unfamiliar_figures(
             "name": name,
             "what": each.what,
             "n": len(each.unfamiliarity),
-            **_told_apart(own, each.unfamiliarity, policy),
+            **_separation(own, each.unfamiliarity, policy),
             **_accepted(each, taxonomy, policy),
         }
-        for name, each in strangers.items()
+        for name, each in ood_cells.items()
     ]
     return {
         "n": len(own),
@@ -120,11 +120,11 @@ def unfamiliar_figures(
     }
 
 
-def _told_apart(
-    known: NDArray[np.float32], strange: NDArray[np.float32], policy: DecisionPolicy
+def _separation(
+    known: NDArray[np.float32], ood: NDArray[np.float32], policy: DecisionPolicy
 ) -> dict[str, Any]:
-    area, low, high = auroc(known, strange)
-    every = np.ones(len(strange), np.bool_)
+    area, low, high = auroc(known, ood)
+    every = np.ones(len(ood), np.bool_)
     out: dict[str, Any] = {
         "auroc": round(area, 6),
         "auroc_low": None if low is None else round(low, 6),
@@ -134,24 +134,24 @@ def _told_apart(
         ("fpr95", limit_for(known)),
         ("familiar", policy.max_unfamiliarity),
     ):
-        found = share_of(strange <= limit, every)
+        found = share_of(ood <= limit, every)
         out |= {f"{key}_k": found["k"], **named_interval(key, found)}
     return out
 
 
 def _accepted(
-    strangers: OodCells, taxonomy: Taxonomy, policy: DecisionPolicy
+    cells: OodCells, taxonomy: Taxonomy, policy: DecisionPolicy
 ) -> dict[str, int | None]:
-    """Return how many strangers are accepted: by all rules, then by fewer of them."""
+    """Return how many OOD cells are accepted: by all rules, then by fewer of them."""
     every = float(np.finfo(np.float32).max)
     policies = {
         "accepted": policy,
         "accepted_among_known": replace(policy, max_foreign=1.0),
         "accepted_without_limit": replace(policy, max_unfamiliarity=every),
     }
-    if strangers.logits is None:
+    if cells.logits is None:
         return dict.fromkeys(policies)
-    predictions = as_predictions(strangers.logits, strangers.unfamiliarity)
+    predictions = as_predictions(cells.logits, cells.unfamiliarity)
     inside = np.zeros(len(predictions), np.bool_)
     return {
         key: int((decide(predictions, taxonomy, used, inside).status == "auto").sum())

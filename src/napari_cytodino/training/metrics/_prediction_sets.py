@@ -67,11 +67,11 @@ def set_figures(
         ``mean_size``, and the shares of sets that are ``single`` and ``empty``;
         ``sizes``, how many sets have 0, 1, 2 ... classes; ``level``; ``definition``.
     """
-    held = possible[np.arange(len(cells)), cells.targets]
+    covered = possible[np.arange(len(cells)), cells.targets]
     size = possible.sum(axis=1)
     rows = []
     for kind, name, own in _parts(cells, taxonomy):
-        row = {"kind": kind, "name": name, **share_of(held, own, cells.units)}
+        row = {"kind": kind, "name": name, **share_of(covered, own, cells.units)}
         for key, value in (
             ("mean_size", size),
             ("single", size == 1),
@@ -91,7 +91,7 @@ def set_figures(
 def _parts(
     cells: LabelledPredictions, taxonomy: Taxonomy
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """Yield kind, name and members of every set of cells that is told of."""
+    """Yield kind, name and members of every set of cells in the report."""
     yield "all", "all cells", np.ones(len(cells), np.bool_)
     for source in np.unique(cells.sources):
         yield "source", str(source), cells.sources == source

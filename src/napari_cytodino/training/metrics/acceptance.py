@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 LEAST_BINNED = 10 * BINS
-"""Cells below which bins hold too few to tell a calibration error from chance."""
+"""Cells below which bins hold too few to separate a calibration error from chance."""
 
 USUAL_ERROR = 0.005
-"""Coverage is told at this share of errors: 99.5 % accuracy, as the paper has it."""
+"""Coverage is given at this share of errors: 99.5 % accuracy, as the paper has it."""
 
 Row = dict[str, Any]
 
@@ -100,7 +100,7 @@ def doubt_rows(
     Parameters
     ----------
     cells
-        Of which to tell.
+        That the measures are of.
     status : (N,)
         Theirs, as decided among all cells: a data set alone might be found foreign as
         a whole where it is not so among others.

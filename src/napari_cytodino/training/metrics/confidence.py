@@ -1,4 +1,4 @@
-"""Is the confidence true, and does it tell right from wrong? Calibration and risk."""
+"""Is the confidence true, does it separate right from wrong? Calibration and risk."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class RiskCoverage:
 def risk_coverage(
     confidence: NDArray[np.float64], right: NDArray[np.bool_]
 ) -> RiskCoverage:
-    """Return the errors at every threshold that tells cells apart."""
+    """Return the errors at every threshold that separates cells."""
     distinct, place = np.unique(-confidence, return_inverse=True)
     accepted = np.cumsum(np.bincount(place, minlength=len(distinct)))
     wrong = np.cumsum(np.bincount(place[~right], minlength=len(distinct)))

@@ -52,7 +52,7 @@ def resampled_tables(
     Raises
     ------
     InputError
-        When there is only one group: one patient tells nothing of others.
+        When there is only one group: one patient shows nothing of others.
     """
     rng = np.random.default_rng(seed)
     flat = targets * classes + guesses
@@ -70,11 +70,11 @@ def resampled_tables(
         )
     ones = np.ones(len(flat), np.int64)
     shape = (len(names), classes**2)
-    held = csr_array((ones, (member, flat)), shape=shape).T.tocsr()
+    counts = csr_array((ones, (member, flat)), shape=shape).T.tocsr()
     equal = np.full(len(names), 1 / len(names))
     for _ in range(repeats):
         drawn = rng.multinomial(len(names), equal)
-        yield np.asarray(held @ drawn, np.int64).reshape(classes, classes)
+        yield np.asarray(counts @ drawn, np.int64).reshape(classes, classes)
 
 
 def intervals(
@@ -119,7 +119,7 @@ def intervals(
 
 
 LEAST_SUPPORT = 50
-"""Test images below which a class says little; DinoBloom's list has 17 of 21 above."""
+"""Test images below which figures mean little; DinoBloom has 17 of 21 classes above."""
 
 
 def confusion(
@@ -194,7 +194,7 @@ def class_rows(
 
 
 IN_CARDS = ("code", "n", "precision", "recall", "recall_low", "recall_high", "f1")
-"""What of `class_rows` a card tells, in its order."""
+"""What of `class_rows` a card shows, in its order."""
 
 
 def classification_report(

@@ -1,4 +1,4 @@
-"""Everything that is said of a classifier's answers on test cells, as plain values."""
+"""All figures of a classifier's predictions on test cells, as plain values."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def by_class(
     rows: list[dict[str, Any]] = []
     classes = zip(taxonomy.classes, class_rows(table, taxonomy.codes), strict=True)
     for i, (cell, own) in enumerate(classes):
-        told = {"name": cell.name, "lineage": cell.lineage, "risk": cell.risk}
-        row = {"code": cell.code, **told, **own}
+        kind = {"name": cell.name, "lineage": cell.lineage, "risk": cell.risk}
+        row = {"code": cell.code, **kind, **own}
         row["f1_low"], row["f1_high"] = _plain(f1[i, 1]), _plain(f1[i, 2])
         row |= _wilson("tolerant_recall", int(table[i, near[i]].sum()), row["n"])
         for danger in dangers:
@@ -182,7 +182,7 @@ def all_scores(
     policy: DecisionPolicy,
     *,
     calibration: Calibration | None = None,
-    strangers: Mapping[str, OodCells] | None = None,
+    ood_cells: Mapping[str, OodCells] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return every figure of a test as plain values, ready for JSON.
@@ -190,15 +190,15 @@ def all_scores(
     Parameters
     ----------
     cells : LabelledPredictions
-        What was answered.
+        The predictions.
     taxonomy : Taxonomy
         In the order of the logits.
     policy : DecisionPolicy
         Its temperature makes the probabilities, its thresholds accept or not.
     calibration : Calibration, optional
         The checkpoint's; without one nothing is guaranteed.
-    strangers : mapping, optional
-        Answers on what is no known cell, by name.
+    ood_cells : mapping, optional
+        Predictions on cells out of distribution, by name.
     seed : int
         Of the bootstrap.
 
@@ -243,7 +243,7 @@ def all_scores(
         },
         **_trust(cells, taxonomy, policy, calibration, chance),
         "unfamiliar": unfamiliar_figures(
-            cells.unfamiliarity, strangers or {}, taxonomy, policy
+            cells.unfamiliarity, ood_cells or {}, taxonomy, policy
         ),
     }
 
@@ -255,7 +255,7 @@ def _trust(
     calibration: Calibration | None,
     chance: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """Return what is told of confidence, of acceptance, and of promises."""
+    """Return the figures of confidence, of acceptance, and of promises."""
     right = cells.guesses == cells.targets
     status = decisions_of(cells, taxonomy, policy).status
     taken = status == "auto"

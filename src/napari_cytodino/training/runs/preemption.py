@@ -86,7 +86,7 @@ def sigterm_waits() -> Iterator[Callable[[], bool]]:
 def on_any_rank(asked: bool, device: torch.device) -> bool:
     """Say whether any process of the run was asked to stop; all get the same answer.
 
-    Each is told at its own moment, and a state is written by all or by none.
+    Each gets the signal at its own moment, and a state is written by all or by none.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return asked

@@ -194,8 +194,8 @@ def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
         key = next(k for k in both if before.get(k, ...) != now.get(k, ...))
         name = f"{name}.{key}"
         before, now = before.get(key, ...), now.get(key, ...)
-    return name, _said(before), _said(now)
+    return name, _shown(before), _shown(now)
 
 
-def _said(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     return "nothing" if value is ... else value

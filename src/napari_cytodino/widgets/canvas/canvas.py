@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def write_features(layer: Any, table: pd.DataFrame) -> None:
     """Write the table to the layer's `features` by one assignment.
 
-    Columns of other plugins stay. Labels without a row here keep what others said of
-    them. Where ids are dense, row number and id agree, as napari's own features table
-    expects.
+    Columns of other plugins stay. Labels without a row here keep what others wrote
+    of them. Where ids are dense, row number and id agree, as napari's own features
+    table expects.
     """
     old = layer.features
     labels = layer_type(layer) == "labels"
@@ -78,8 +78,8 @@ def painted(reading: CellsReading, layer: Any) -> bool:
 
     Of lazy labels without coarser levels, napari would ask for all at every change.
     """
-    held = isinstance(reading.labels, np.ndarray)
-    return held or (reading.labels is not None and layer.multiscale)
+    in_memory = isinstance(reading.labels, np.ndarray)
+    return in_memory or (reading.labels is not None and layer.multiscale)
 
 
 class Canvas:

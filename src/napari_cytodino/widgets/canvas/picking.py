@@ -1,4 +1,4 @@
-"""Clicks on the canvas, told apart from pans and from drawing in a layer."""
+"""Clicks on the canvas, distinguished from pans and from drawing in a layer."""
 
 from __future__ import annotations
 

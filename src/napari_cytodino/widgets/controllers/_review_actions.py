@@ -31,7 +31,7 @@ class ReviewActions:
     became of them.
     """
 
-    search_asked = Signal()
+    search_requested = Signal()
     """Someone wants to look for a class by its name."""
 
     def __init__(
@@ -81,7 +81,7 @@ class ReviewActions:
 
     def search(self) -> None:
         """Ask for a class by name."""
-        self.search_asked.emit()
+        self.search_requested.emit()
 
     def _verdict(self, give: Callable[[], None]) -> None:
         rows, before = self._session.selected_rows, queue(self._session)

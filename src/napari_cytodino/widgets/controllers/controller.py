@@ -167,7 +167,7 @@ class Controller:
             self.canvas.fly_to_selected()
 
     def _read_costs(self) -> None:
-        """Take the user's costs of errors; a faulty file is told and left aside."""
+        """Take the user's costs of errors; a faulty file is reported and left aside."""
         path = read_preferences().review_costs
         try:
             costs = read_costs(Path(path).expanduser()) if path else ReviewCosts()
@@ -201,16 +201,16 @@ class Controller:
         """Write something in the worker, and say in words what came of it."""
         session = self.session
         session.set_state(RunState.SAVING, Progress())
-        said: list[str] = []
+        sentences: list[str] = []
 
         def end(cancelled: bool) -> None:
             session.set_state(RunState.IDLE)
-            for text in said:
+            for text in sentences:
                 session.message.emit(text)
 
         self.worker.start(
             steps,
-            on_step=lambda done: said.append(words(done)),
+            on_step=lambda done: sentences.append(words(done)),
             on_error=notices.error,
             on_end=end,
         )

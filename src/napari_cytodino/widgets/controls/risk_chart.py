@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 BAND, POINT = "#56B4E9", "#D55E00"
-"""Sky blue and vermilion of Okabe and Ito: told apart by colour-blind people, too."""
+"""Sky blue and vermilion of Okabe and Ito: distinct to colour-blind people, too."""
 
 LOW, HIGH = 0.0005, 0.5
 """Errors shown; the axis is logarithmic, since steps of interest are factors."""
@@ -214,8 +214,8 @@ class RiskChart(QWidget):
 
 def place(room: QRectF, share: float, risk: float) -> QPointF:
     """Return where a share of accepted cells and one of errors lie in the frame."""
-    held = min(max(float(risk), LOW), HIGH)
-    up = math.log(held / LOW) / math.log(HIGH / LOW)
+    within = min(max(float(risk), LOW), HIGH)
+    up = math.log(within / LOW) / math.log(HIGH / LOW)
     return QPointF(
         room.left() + room.width() * float(share), room.bottom() - room.height() * up
     )

@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_cytodino.widgets.gallery._order import (
     EMPTY,
+    OTHER_TAXONOMY,
     PENDING,
-    STRANGE,
     SectionKind,
     arrange,
     kind_places,
@@ -43,7 +43,7 @@ class Tile:
     sign
         One of `SIGNS`: how the model doubts.
     note
-        Confidence in per cent, or what the model had said where a reader differs.
+        Confidence in per cent, or the model's class where a reader differs.
     read
         True where a reader gave a verdict.
     """
@@ -147,8 +147,8 @@ class GalleryModel:
         self._kind_of[rows] = self._place_of(PENDING)
         places = {kind.key: place for place, kind in enumerate(self.known)}
         for row in rows.tolist() if reviews else ():
-            if said := reviews.get(row):
-                place = places.get(said.cell_class, places[STRANGE])
+            if verdict := reviews.get(row):
+                place = places.get(verdict.cell_class, places[OTHER_TAXONOMY])
                 self._kind_of[row] = place
 
     def _rank(self) -> None:
@@ -192,7 +192,7 @@ class GalleryModel:
                 return len(section)
         return 0
 
-    def said(self, row: int) -> str:
+    def reviewed_class(self, row: int) -> str:
         """Return the class that a reader gave a cell, empty where none did."""
         line = int(self._line[row])
         if line >= 0:
@@ -203,18 +203,18 @@ class GalleryModel:
     def tile(self, row: int) -> Tile:
         """Return what is written on the tile of a cell."""
         kind, line = self.kind_of(row), int(self._line[row])
-        said = self.said(row)
+        reviewed = self.reviewed_class(row)
         code = kind.code if kind.is_class else ""
         if line < 0:
-            return Tile(kind, code, "", "", bool(said))
+            return Tile(kind, code, "", "", bool(reviewed))
         status, predicted = self._value("status", line), self._value("cell_class", line)
         note = ""
-        if said and predicted and said != predicted:
+        if reviewed and predicted and reviewed != predicted:
             note = f"was {predicted}"
-        elif not said:
+        elif not reviewed:
             note = self._percent(line)
-        sign = SIGNS.get(status, "") if not said else ""
-        return Tile(kind, code, sign, note, bool(said))
+        sign = SIGNS.get(status, "") if not reviewed else ""
+        return Tile(kind, code, sign, note, bool(reviewed))
 
     def _value(self, name: str, line: int) -> str:
         return str(self._columns[name][line])
@@ -235,10 +235,10 @@ class GalleryModel:
         status = self._value("status", line) if line >= 0 else ""
         if status:
             predicted = self._value("cell_class", line) or "no class"
-            parts.append(f"the model says {predicted}, {self._percent(line)}".rstrip())
+            parts.append(f"model: {predicted}, {self._percent(line)}".rstrip())
             parts.append(STATUS_WORDS[status])
             parts.append(self._value("reason", line))
-        parts.append("read" if self.said(row) else "not read yet")
+        parts.append("read" if self.reviewed_class(row) else "not read yet")
         return "; ".join(part for part in parts if part) + "."
 
     def after(self, row: int, gone: Sequence[int]) -> int | None:

@@ -28,7 +28,7 @@ SORTS = ("confidence", "size", "similarity", "position")
 PENDING = "not classified yet"
 """The section of cells that the model has not answered for."""
 
-STRANGE = "class of another taxonomy"
+OTHER_TAXONOMY = "class of another taxonomy"
 """The section of verdicts whose class this checkpoint does not know."""
 
 _PART = 8192
@@ -43,7 +43,7 @@ class SectionKind:
     ----------
     key
         Class code, or one of `OPEN` + lineage, `UNSETTLED`, `NOT_A_CELL`, `PENDING`,
-        `STRANGE`.
+        `OTHER_TAXONOMY`.
     code
         The class that a cell dropped here is given; empty where none is.
     lineage
@@ -69,7 +69,7 @@ class SectionKind:
 
     @property
     def word(self) -> str:
-        """The code of a class, else the name: as short as it can be said."""
+        """The code of a class, else the name: as short as possible."""
         return self.code if self.is_class else self.name
 
 
@@ -151,7 +151,7 @@ def kinds(taxonomy: Taxonomy | None, *, blind: bool = False) -> tuple[SectionKin
     return (
         *out,
         SectionKind(NOT_A_CELL, NOT_A_CELL, "not a cell", "", NONE),
-        SectionKind(STRANGE, "", STRANGE, "", NONE),
+        SectionKind(OTHER_TAXONOMY, "", OTHER_TAXONOMY, "", NONE),
         SectionKind(PENDING, "", PENDING, "", NONE),
     )
 
@@ -165,8 +165,8 @@ def kind_places(
     keys = np.where(reviewed == NOT_A_CELL, NOT_A_CELL, keys)
     names = pd.Index([kind.key for kind in known], dtype=object)
     place = names.get_indexer(pd.Index(keys, dtype=object))
-    strange = next(i for i, kind in enumerate(known) if kind.key == STRANGE)
-    return np.where(place < 0, strange, place).astype(np.uint16)
+    other = next(i for i, kind in enumerate(known) if kind.key == OTHER_TAXONOMY)
+    return np.where(place < 0, other, place).astype(np.uint16)
 
 
 def ranking(

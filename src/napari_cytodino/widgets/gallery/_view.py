@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.workers import Thumbnails
 
 
-ASK_MS = 15
+REQUEST_MS = 15
 """Rest after a paint before pictures are asked for; a fast scroll asks for none."""
 
 AHEAD = 1.0
@@ -55,7 +55,7 @@ class GalleryView(QAbstractScrollArea):
 
     opened = Signal()
     """The current cell is to be shown on the canvas."""
-    menu_asked = Signal(QPoint)
+    menu_requested = Signal(QPoint)
     """A menu for the selected cells is wanted at a place on the screen."""
     zoomed = Signal(int)
     """Pictures are to be larger (1) or smaller (-1)."""
@@ -72,10 +72,10 @@ class GalleryView(QAbstractScrollArea):
         self.gestures = mouse = MouseGestures(surface, port, selection)
         self._keys = KeyGestures(port, selection, mouse, self.opened.emit)
         self._scene = Scene(surface, port, selection, thumbnails, mouse)
-        self._ask = QTimer(self)
-        self._ask.setSingleShot(True)
-        self._ask.setInterval(ASK_MS)
-        self._ask.timeout.connect(self.ask)
+        self._request = QTimer(self)
+        self._request.setSingleShot(True)
+        self._request.setInterval(REQUEST_MS)
+        self._request.timeout.connect(self.request_pictures)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Gallery of cells")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -141,10 +141,10 @@ class GalleryView(QAbstractScrollArea):
         return np.array(drawn, np.int64)
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
-        """Paint anew, since a header is held at the top."""
+        """Paint anew, since a header stays at the top."""
         self.viewport().update()
 
-    def ask(self) -> None:
+    def request_pictures(self) -> None:
         """Have the pictures read that are in view, then those that come next."""
         seen = self.port.rows_in_view()
         later = self.port.rows_in_view(ahead=AHEAD)[len(seen) :]
@@ -176,9 +176,9 @@ class GalleryView(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         self._scene.draw(painter, focus=self.hasFocus())
         painter.end()
-        # not anew at each paint: a view that is painted all the time would never ask
-        if not self._ask.isActive():
-            self._ask.start()
+        # not anew at each paint: a view that is painted all the time would never do it
+        if not self._request.isActive():
+            self._request.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Deal the tiles out anew; the cell in view stays there."""
@@ -224,7 +224,7 @@ class GalleryView(QAbstractScrollArea):
         if row is not None and not self.selection.holds(row):
             self.selection.one(row)
         if len(self.selection.rows):
-            self.menu_asked.emit(event.globalPos())
+            self.menu_requested.emit(event.globalPos())
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll; with Ctrl, change the size of the pictures."""

@@ -157,11 +157,11 @@ class GalleryPanel(QWidget):
         self.title.setText(" · ".join(words) if len(model.order) else "Gallery")
         self.sort.setEnabled(not blind)
         self.sort.setCurrentIndex(self.sort.findData(model.sorted_by))
-        self._say("")
+        self._show_message("")
         self._offer_comparison()
         self._count_confirmable()
 
-    def _say(self, words: str) -> None:
+    def _show_message(self, words: str) -> None:
         parts = [words, BLIND if self.model.blind else ""]
         if not words and len(self.model.order):
             parts.append(f"One scale: {self.thumbnails.field} px across. {HELP}")
@@ -176,7 +176,7 @@ class GalleryPanel(QWidget):
             self.model.like = row if wanted == "similarity" else None
         self.updater.refresh()
         if lacking:
-            self._say(CHOOSE_FIRST)
+            self._show_message(CHOOSE_FIRST)
         if row is not None:
             self.view.port.show_row(row)
         elif kind is not None:
@@ -204,7 +204,7 @@ class GalleryPanel(QWidget):
             words = f"{done[0]:,} cells confirmed."
             if left:
                 words += f" {left:,} in view want a verdict of their own."
-            self._say(words)
+            self._show_message(words)
 
     def _drop(self, kind: SectionKind, rows: npt.NDArray[np.int64]) -> None:
         there = [self.model.kind_of(int(row)).key == kind.key for row in rows]

@@ -36,7 +36,7 @@ HUB_NOTE = (
     "licence of its own; weights built on DINOv3 ask you to accept Meta's DINOv3 "
     "licence on huggingface.co first."
 )
-"""What is said before anything is fetched."""
+"""The notice before anything is fetched."""
 
 
 class CheckpointPanel(QWidget):

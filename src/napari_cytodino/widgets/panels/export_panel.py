@@ -63,7 +63,7 @@ class ExportPanel(QWidget):
         def start() -> None:
             frame, notes = whole_table(session), provenance(session)
             points = embeddings(session)
-            held = own_labels(reading) if path.suffix == ".geojson" else None
+            labels = own_labels(reading) if path.suffix == ".geojson" else None
 
             def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
                 # Excel sheets and outlines of many cells take seconds
@@ -71,7 +71,7 @@ class ExportPanel(QWidget):
                     frame,
                     path,
                     provenance=notes,
-                    polygons=rings(held),
+                    polygons=rings(labels),
                     embeddings=points,
                 )
 

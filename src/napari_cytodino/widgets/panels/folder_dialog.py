@@ -311,8 +311,8 @@ def status(run: FolderRun) -> str:
         return run.fault
     if run.plan is None:
         return ""
-    said = words(run.plan, run.tally, stopped=run.stopped)
-    return f"{said}\nThe results are in {run.plan.out}."
+    outcome = words(run.plan, run.tally, stopped=run.stopped)
+    return f"{outcome}\nThe results are in {run.plan.out}."
 
 
 def left_out(image: Path, why: str) -> str:

@@ -29,7 +29,7 @@ FOLDER = "Cla&ssify a folder…"
 
 
 class RunPanel(QWidget):
-    """The button of the dock, and what it needs to be told."""
+    """The button of the dock, and the choices that it needs."""
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class RunPanel(QWidget):
         controller.session.chosen.connect(self.refresh)
         controller.session.run.connect(self._on_run)
         controller.session.results.connect(self._on_run)
-        controller.session.message.connect(self._say)
+        controller.session.message.connect(self._show_message)
         ui.listen(self, controller.folder.changed, self._on_folder)
         self.refresh()
         self._on_run()
@@ -136,7 +136,7 @@ class RunPanel(QWidget):
         else:
             self._controller.session.choose(field_of_view=side)
 
-    def _say(self, message: str) -> None:
+    def _show_message(self, message: str) -> None:
         self.status.setText(message)
 
     def _on_folder(self) -> None:

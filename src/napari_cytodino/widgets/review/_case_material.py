@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MODEL = "the model"
 
 BLIND = (
-    "A blind reading goes on, and a report would tell what the model says; end the "
+    "A blind reading goes on, and a report would show the model's predictions; end the "
     "review first."
 )
 
@@ -41,8 +41,8 @@ def calls_of(controller: Controller, name: str) -> dict[int, str]:
     """Return the class by row of a reader, or of the model (`MODEL`)."""
     log, session = controller.review.log, controller.session
     if name != MODEL:
-        said = log.verdicts(name) if log is not None else {}
-        return {row: verdict.cell_class for row, verdict in said.items()}
+        verdicts = log.verdicts(name) if log is not None else {}
+        return {row: verdict.cell_class for row, verdict in verdicts.items()}
     rows = np.arange(session.cells_count)
     return dict(enumerate(controller.review.model_classes(rows)))
 

@@ -111,11 +111,11 @@ class ReadersPanel(QWidget):
             # verdicts of an earlier checkpoint may name classes that this one lacks
             self.words.setText(str(error))
             return
-        said = sentences(found)
+        lines = sentences(found)
         more = len(found.disagreements) - MOST
         if more > 0:
-            said.append(f"The first {MOST} of {MOST + more:,} cells are listed.")
-        self.words.setText("\n".join(said))
+            lines.append(f"The first {MOST} of {MOST + more:,} cells are listed.")
+        self.words.setText("\n".join(lines))
         names = (ui.visible(name) for name in (found.first, found.second))
         self.list.setHeaderLabels(["Cell", *names, "Settled"])
         log = self._reviewing.log
@@ -161,8 +161,8 @@ class ReadersPanel(QWidget):
             return
         locked = log.locked
         title = "Reopen the case" if locked else "Sign and lock the case"
-        ask = "Why is it reopened?" if locked else "A remark, if there is one:"
-        text, given = QInputDialog.getText(self, title, ask)
+        question = "Why is it reopened?" if locked else "A remark, if there is one:"
+        text, given = QInputDialog.getText(self, title, question)
         if not given:
             return
         try:
@@ -173,11 +173,11 @@ class ReadersPanel(QWidget):
 
 def sentences(found: Agreement) -> list[str]:
     """Return the agreement in words, the strictest first."""
-    said = [
+    lines = [
         f"Class: {found.classes.sentence}",
         f"Class, a neighbouring stage accepted: {found.tolerant.sentence}",
         f"Lineage: {found.lineages.sentence}",
         f"Critical or not: {found.critical.sentence}",
     ]
-    said += [f"{s.title}, weighted: {s.weighted.sentence}" for s in found.series]
-    return said
+    lines += [f"{s.title}, weighted: {s.weighted.sentence}" for s in found.series]
+    return lines

@@ -110,7 +110,7 @@ class DifferentialPanel(QWidget):
         self.alerts = find_alerts(found, taxonomy, self.rules)
         with signals_blocked(self.tree):
             self._fill(found)
-        self._say(found, taxonomy)
+        self._write_words(found, taxonomy)
 
     def _make_tree(self) -> QTreeWidget:
         tree = QTreeWidget()
@@ -204,7 +204,7 @@ class DifferentialPanel(QWidget):
         item.setToolTip(0, ui.literal(tip))
         return item
 
-    def _say(self, found: Differential, taxonomy: Taxonomy) -> None:
+    def _write_words(self, found: Differential, taxonomy: Taxonomy) -> None:
         for label, levels in ((self.urgent, LEVELS[:1]), (self.warnings, LEVELS[1:])):
             texts = [
                 f"{MARKS[a.level]}  {a.sentence}"
@@ -230,9 +230,9 @@ class DifferentialPanel(QWidget):
                 if line.counted and found.total
             )
         )
-        said = [found.ratio.sentence + ".", grey_zone_sentence(found)]
-        said += [SAMPLING, self.rules.missing_classes(taxonomy)]
-        self.note.setText("\n".join(text for text in said if text))
+        sentences = [found.ratio.sentence + ".", grey_zone_sentence(found)]
+        sentences += [SAMPLING, self.rules.missing_classes(taxonomy)]
+        self.note.setText("\n".join(text for text in sentences if text))
 
     def _choose_target(self, index: int) -> None:
         if self.counting is not None:

@@ -88,7 +88,7 @@ class ReportPanel(QWidget):
         open_ = self._controller.review.is_open
         self.report.setEnabled(there and not self._session.blind)
         self.crops.setEnabled(there and open_ and not self._session.blind)
-        # each event holds what the model said
+        # each event holds the model's class
         self.history.setEnabled(open_ and not self._session.blind)
         self.load.setEnabled(there and self._controller.review.writable)
 
@@ -100,7 +100,7 @@ class ReportPanel(QWidget):
             plan = report_of(
                 self._controller, self._counts.counting, self._counts.rules
             )
-            # held, as a layer may go meanwhile
+            # kept, as a layer may go meanwhile
             reading, cells, side = session.reading, session.cells, session.crop_side()
             assert reading is not None
             assert cells is not None
@@ -167,7 +167,7 @@ class ReportPanel(QWidget):
             found = verdicts_of(read_table(path))
             self._check_image(found)
             fit = self._fitting(found)
-            count = sum(self._record(name, said, path) for name, said in fit.items())
+            count = sum(self._record(name, rows, path) for name, rows in fit.items())
         except CytoDinoError as error:
             notices.error(error)
             return
@@ -178,8 +178,8 @@ class ReportPanel(QWidget):
                 )
         left = len(found) - sum(map(len, fit.values()))
         tail = (
-            f"; {left} are of cells or classes that are not here, or older than what "
-            "the same reader said since"
+            f"; {left} are of cells or classes that are not here, or older than "
+            "the same reader's later verdicts"
             if left
             else ""
         )
@@ -208,22 +208,22 @@ class ReportPanel(QWidget):
         by_reader: dict[str, list[tuple[int, EarlierVerdict]]] = defaultdict(list)
         for row, verdict in zip(rows_of(session, found), found, strict=True):
             name = verdict.reviewer or reviewing.reader
-            said = log.verdicts(name).get(int(row))
-            newer = said is None or said.at <= verdict.at or not verdict.at
+            own = log.verdicts(name).get(int(row))
+            newer = own is None or own.at <= verdict.at or not verdict.at
             if row >= 0 and verdict.cell_class in known and newer:
                 by_reader[name].append((int(row), verdict))
         return by_reader
 
     def _record(
-        self, name: str, said: list[tuple[int, EarlierVerdict]], path: Path
+        self, name: str, verdicts: list[tuple[int, EarlierVerdict]], path: Path
     ) -> int:
         log = self._controller.review.log
         assert log is not None
         changed = log.record(
-            [row for row, _ in said],
-            [verdict.cell_class for _, verdict in said],
+            [row for row, _ in verdicts],
+            [verdict.cell_class for _, verdict in verdicts],
             reviewer=name,
-            model=[verdict.model for _, verdict in said],
+            model=[verdict.model for _, verdict in verdicts],
             why=f"loaded from {path.name}",
         )
         return len(changed)

@@ -55,7 +55,7 @@ class ReviewPanel(QWidget):
         self.reader.setPlaceholderText("Your name or initials")
         self.case = QLineEdit()
         self.case.setPlaceholderText("Case number; no patient data")
-        self.blind = QCheckBox("&Blind: hide what the model says")
+        self.blind = QCheckBox("&Blind: hide the model's predictions")
         self.start = QPushButton("Start revie&w")
         self.hint = ui.hint()
         self.status = ui.hint()

@@ -1,4 +1,4 @@
-"""What there is to say of one cell, as pure values."""
+"""What is known of one cell, as pure values."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CellCard:
     unfamiliarity : float
         Distance to the training cells in units of its limit; NaN if unknown.
     verdict : str
-        What a reader said of it, and who; empty where nobody did.
+        The verdict and its reader; empty where there is none.
     """
 
     title: str
@@ -116,10 +116,10 @@ def cell_card_of(session: Session, row: int) -> CellCard:
 
 
 def _verdict(session: Session, row: int) -> str:
-    said = session.reviews.get(row)
-    if said is None:
+    verdict = session.reviews.get(row)
+    if verdict is None:
         return ""
-    return f"{said.cell_class.replace('_', ' ')}, by {said.reviewer}"
+    return f"{verdict.cell_class.replace('_', ' ')}, by {verdict.reviewer}"
 
 
 def _possible(

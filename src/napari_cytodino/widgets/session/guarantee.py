@@ -75,9 +75,9 @@ def guarantee_of(session: Session) -> Guarantee:
         return Guarantee(
             False, False, "No guarantee: thresholds set by hand", _by_hand(policy)
         )
-    foreign = _foreign(session, policy)
-    if foreign is not None:
-        return foreign
+    unlike = _out_of_distribution(session, policy)
+    if unlike is not None:
+        return unlike
     risk = risk_in_force(session)
     if policy.guarantee:
         return _promised(calibration, risk)
@@ -89,20 +89,21 @@ def guarantee_of(session: Session) -> Guarantee:
     )
 
 
-def _foreign(session: Session, policy: DecisionPolicy) -> Guarantee | None:
-    """Return what is said where too many cells are unlike the training cells."""
+def _out_of_distribution(session: Session, policy: DecisionPolicy) -> Guarantee | None:
+    """Return the notice where too many cells are unlike the training cells."""
     evidence = session.probabilities
     if evidence is None:
         return None
-    if evidence.ood_share_bound(policy.max_unfamiliarity) <= policy.max_foreign:
+    if evidence.unfamiliar_share_bound(policy.max_unfamiliarity) <= policy.max_foreign:
         return None
-    strange, told = evidence.ood_count(policy.max_unfamiliarity)
+    unfamiliar, compared = evidence.unfamiliar_count(policy.max_unfamiliarity)
     return Guarantee(
         False,
         True,
         "No guarantee: these cells are unlike the training cells; all go to an expert",
-        f"{strange:,} of {told:,} are unlike the training cells: another stain, camera "
-        "or magnification. Check the field of view, or calibrate on your own cells.",
+        f"{unfamiliar:,} of {compared:,} are unlike the training cells: another stain, "
+        "camera or magnification. Check the field of view, or calibrate on your own "
+        "cells.",
     )
 
 

@@ -91,7 +91,7 @@ class ClassifyRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; `seconds_left` is None while it cannot be told."""
+    """How far a run is; `seconds_left` is None while it is not known."""
 
     done: int = 0
     total: int = 0

@@ -40,13 +40,13 @@ class Progress:
     compared: int
 
     def words(self, *, blind: bool = False) -> str:
-        """Return the counts as a sentence; blind readers hear nothing of the model."""
-        said = f"{self.reviewed:,} of {self.cells:,} cells have a verdict."
+        """Return the counts as a sentence; blind readers learn nothing of the model."""
+        counts = f"{self.reviewed:,} of {self.cells:,} cells have a verdict."
         if blind or not self.compared:
-            return said
+            return counts
         low, high = wilson(self.same, self.compared)
         return (
-            f"{said} The model agrees with {self.same:,} of {self.compared:,}: "
+            f"{counts} The model agrees with {self.same:,} of {self.compared:,}: "
             f"{percent(self.same / self.compared)} ({percent(low)} to {percent(high)})."
         )
 
@@ -54,8 +54,8 @@ class Progress:
 def progress(session: Session) -> Progress:
     """Count the verdicts of the reader whose table is shown."""
     table = session.table
-    said = table["reviewed_class"].to_numpy(object)
-    seen = np.flatnonzero(said != "")
+    reviewed = table["reviewed_class"].to_numpy(object)
+    seen = np.flatnonzero(reviewed != "")
     model = table["cell_class"].to_numpy(object)[seen]
     compared = model != ""
     return Progress(
@@ -63,7 +63,7 @@ def progress(session: Session) -> Progress:
         len(seen),
         len(queue_rows(session)),
         len(queue(session)),
-        int((said[seen] == model)[compared].sum()),
+        int((reviewed[seen] == model)[compared].sum()),
         int(compared.sum()),
     )
 
@@ -76,7 +76,7 @@ def queue(session: Session) -> npt.NDArray[np.int64]:
     """Return the rows of flagged cells by falling cost of accepting them unseen.
 
     Cells that have a verdict are out. In a blind reading all other cells are in, from
-    the first to the last, as flags would tell what the model thinks. While readers are
+    the first to the last, as flags would show the model's doubts. While readers are
     brought together, it is what they call differently.
     """
     wanted = queue_rows(session)
@@ -84,8 +84,8 @@ def queue(session: Session) -> npt.NDArray[np.int64]:
         return wanted
     assert session.predictions is not None
     lines = (np.cumsum(session.predictions.done) - 1)[wanted]
-    said = session.table["reviewed_class"].to_numpy(object)[lines]
-    return wanted[said == ""]
+    reviewed = session.table["reviewed_class"].to_numpy(object)[lines]
+    return wanted[reviewed == ""]
 
 
 def queue_rows(session: Session) -> npt.NDArray[np.int64]:

@@ -33,7 +33,7 @@ NONE = np.zeros(0, np.int64)
 
 
 class ReviewSession:
-    """What a reader says of the cells; each verdict is on disk before the next one.
+    """A reader's verdicts on the cells; each is on disk before the next.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class ReviewSession:
         return log is not None and known and not (log.read_only or log.locked)
 
     def start(self, log: ReviewLog, reader: str, *, blind: bool = False) -> None:
-        """Read a case under a name; what this reader said before is shown.
+        """Read a case under a name; this reader's earlier verdicts are shown.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class ReviewSession:
         self._record(self._chosen(rows), code)
 
     def accept(self, rows: Sequence[int] | None = None) -> None:
-        """Say that the model is right, or that what was said already stands."""
+        """Say that the model is right, or that the verdict stands."""
         if self.blind:
             raise InputError(BLIND)
         chosen = self._chosen(rows)
@@ -232,7 +232,7 @@ class ReviewSession:
         self._turned(could, log.redo(self.reader, settling=self.settling))
 
     def verdict_of(self, row: int) -> Verdict | None:
-        """Return what this reader last said of a cell."""
+        """Return this reader's last verdict on a cell."""
         return self._session.reviews.get(row)
 
     def model_classes(self, rows: npt.NDArray[np.int64]) -> list[str]:
@@ -285,8 +285,8 @@ class ReviewSession:
         return known
 
     def _standing_class(self, row: int) -> str:
-        said = self._session.reviews.get(row)
-        return said.cell_class if said else self.model_classes(np.array([row]))[0]
+        verdict = self._session.reviews.get(row)
+        return verdict.cell_class if verdict else self.model_classes(np.array([row]))[0]
 
     def _record(
         self, rows: npt.NDArray[np.int64], cell_class: str | Sequence[str]
@@ -318,11 +318,11 @@ class ReviewSession:
         matching: Matching = log.attach(cells)
         self._attached, self.lost = cells, matching.lost
         self._reading = self._session.reading
-        said: Mapping[int, Verdict] = log.verdicts(self.reader)
+        verdicts: Mapping[int, Verdict] = log.verdicts(self.reader)
         asked = None
         if self.settling:
-            said, asked = log.settled(), np.array(log.disagreements(), np.int64)
-        self._session.take_reviews(said, blind=self.blind, asked=asked)
+            verdicts, asked = log.settled(), np.array(log.disagreements(), np.int64)
+        self._session.take_reviews(verdicts, blind=self.blind, asked=asked)
 
     def _follow_cells(self) -> None:
         cells = self._session.cells

@@ -288,7 +288,7 @@ class Session:
             raise InputError("Nothing is classified yet; press Classify first.")
         return self._table({row: _verdict_line(v) for row, v in reviews.items()})
 
-    def _table(self, said: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
+    def _table(self, verdicts: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
         assert self.cells is not None
         assert self.predictions is not None
         assert self.opened is not None
@@ -298,7 +298,7 @@ class Session:
             self.predictions,
             self.opened.taxonomy,
             self.policy,
-            said,
+            verdicts,
             evidence=self.probabilities,
         )
 
@@ -316,7 +316,7 @@ class Session:
         reviews
             By row of the cells; a live view, that changes with each verdict.
         blind
-            Hide everywhere what the model says.
+            Hide the model's predictions everywhere.
         asked
             The rows to look at, in their order; None for what the model flagged.
         """
@@ -332,9 +332,9 @@ class Session:
             done = self.predictions.done
             rows = rows[done[rows]]
             lines = (np.cumsum(done) - 1)[rows]
-            said = [_verdict_line(self.reviews.get(int(row))) for row in rows]
-            write_verdicts(self.table, lines, said)
-            self._verdict_lines.update(zip(rows.tolist(), said, strict=True))
+            verdicts = [_verdict_line(self.reviews.get(int(row))) for row in rows]
+            write_verdicts(self.table, lines, verdicts)
+            self._verdict_lines.update(zip(rows.tolist(), verdicts, strict=True))
         self.verdicts_changed.emit(rows)
 
     def set_min_confidence(self, value: float) -> None:

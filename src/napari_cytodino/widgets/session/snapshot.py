@@ -26,13 +26,13 @@ def whole_table(session: Session) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When nothing is classified, or a blind reading goes on: each file would tell
-        what the model says.
+        When nothing is classified, or a blind reading goes on: each file would show
+        the model's predictions.
     """
     if session.blind:
         raise InputError(
-            "A blind reading goes on, and a file would tell what the model says; end "
-            "the review first."
+            "A blind reading goes on, and a file would show the model's predictions; "
+            "end the review first."
         )
     if (
         session.cells is None

@@ -1,4 +1,4 @@
-"""Many images from the dock: what is asked, done in a worker, told in words; no Qt."""
+"""Many images from the dock: classified in a worker, reported in words; no Qt."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Tally:
         if outcome.error:
             failed = (*self.failed, (outcome.image, outcome.error))
             return replace(self, done=self.done + 1, failed=failed)
-        strange, told = outcome.unfamiliar
+        unfamiliar, compared = outcome.unfamiliar
         return replace(
             self,
             done=self.done + 1,
@@ -85,7 +85,7 @@ class Tally:
             flagged=self.flagged + outcome.flagged,
             empty=self.empty + (outcome.cells == 0),
             skipped=self.skipped + outcome.skipped,
-            unfamiliar=(self.unfamiliar[0] + strange, self.unfamiliar[1] + told),
+            unfamiliar=(self.unfamiliar[0] + unfamiliar, self.unfamiliar[1] + compared),
         )
 
 
@@ -187,11 +187,11 @@ def _crops(
 ) -> Iterator[Tally]:
     from napari_cytodino.batch import process_all_crops
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         progress(done, total)
         _stop(cancelled)
 
-    outcome = process_all_crops(plan.images, run, folders=plan.paths, progress=tell)
+    outcome = process_all_crops(plan.images, run, folders=plan.paths, progress=report)
     failed = _unreadable(plan)
     count = len(plan.images)
     yield Tally(

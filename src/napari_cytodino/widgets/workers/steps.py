@@ -31,7 +31,7 @@ class Opened:
 
 
 class ClassifierCache:
-    """Keeps the last classifier and what it said, so that nothing is done twice."""
+    """Keeps the last classifier and its predictions, so that nothing is done twice."""
 
     def __init__(self) -> None:
         self._key: tuple[str, str, str, int | None] | None = None
@@ -41,7 +41,7 @@ class ClassifierCache:
     def answers(
         self, checkpoint: Checkpoint, device: str, batch_size: int | None
     ) -> PredictionCache:
-        """Return a classifier of this checkpoint that remembers what it said."""
+        """Return a classifier of this checkpoint that remembers its predictions."""
         classifier = self.classifier(checkpoint, device, batch_size)
         if self._answers is None or self._answers.classifier is not classifier:
             self._answers = PredictionCache(classifier)
