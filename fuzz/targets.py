@@ -30,6 +30,7 @@ from napari_cytodino.review import log as reviews
 from napari_cytodino.taxonomy import acceptance_costs, taxonomy
 from napari_cytodino.training.data import crops, splits
 from napari_cytodino.training.recipes import distillation, reading
+from napari_cytodino.training.recipes.finder import FinderRecipe
 from napari_cytodino.training.recipes.finetuning import FinetuneRecipe
 from napari_cytodino.uncertainty.novelty import NoveltyDetector
 
@@ -143,6 +144,8 @@ def _table(path: Path) -> None:
 def _recipe(path: Path) -> None:
     content, name = reading.read_recipe(str(path))
     kind: Any = FinetuneRecipe if "backbone" in content else distillation.Recipe
+    if "finder" in content:
+        kind = FinderRecipe
     reading.build(kind, content, name)
 
 

@@ -112,9 +112,23 @@ def test_find(tmp_path, picture):
 
     labels = tifffile.imread(tmp_path / "found" / "smear.labels.tif")
     assert labels.shape == (700, 900)
-    told = re.match(r"(\d+) cells", result.output)
+    words = r"smear.png: (\d+) cells, about \d+ px wide; about 0.\d+ µm a pixel, from "
+    told = re.match(words, result.output)
     assert told
     assert labels.max() == int(told[1])
+
+
+def test_find_takes_sizes_and_a_sensitivity(tmp_path, picture):
+    for words, scale in (
+        (("--pixel-size", "0.1"), "0.1 µm a pixel, given"),
+        (("--cell-size", "120", "--sensitivity", "0.3"), "µm a pixel"),
+    ):
+        result = invoke("find", picture, *words, "--out", tmp_path / "found")
+        assert result.exit_code == 0, result.output
+        assert scale in result.output
+    result = invoke("find", picture, "--pixel-size", "12", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "pixel size is 12.0" in result.output
 
 
 @pytest.mark.parametrize(

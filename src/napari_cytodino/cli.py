@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,25 @@ Points = Annotated[
 ]
 
 FieldOfView = Annotated[
-    float | None, typer.Option(help="Side of a crop in image pixels.")
+    str | None,
+    typer.Option(help="Side of a crop: image pixels, or micrometres as in 19.2um."),
+]
+
+PixelSize = Annotated[
+    float | None,
+    typer.Option(help="Micrometres a pixel; else the file's, else estimated."),
+]
+
+CellSize = Annotated[
+    float | None,
+    typer.Option(help="Diameter of a typical nucleated cell, in pixels."),
+]
+
+MOST_SCALES = 5
+"""Scales of images that are printed, the commonest first."""
+
+Sensitivity = Annotated[
+    float, typer.Option(help="0 to 1: more finds fainter cells, and more mistakes.")
 ]
 
 BatchSize = Annotated[
@@ -84,11 +103,11 @@ def _one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(title: str, unit: str = "cell") -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar with the time left on a terminal; give its callback."""
     from tqdm import tqdm
 
-    with tqdm(desc=title, unit="cell", disable=None, leave=False) as bar:
+    with tqdm(desc=title, unit=unit, disable=None, leave=False) as bar:
 
         def update(done: int, total: int) -> None:
             bar.total = total
@@ -126,46 +145,13 @@ def demo(
     """Classify a SYNTHETIC smear in napari, or into files where no display is."""
     with _one_sentence():
         if headless or not _has_display():
-            _demo_files(out)
+            from napari_cytodino.batch import demo_files
+
+            with _bar("demo") as progress:
+                said = demo_files(out, progress)
+            typer.echo(f"{said}\n{RESEARCH_USE}")
         else:
             _start_napari(None)
-
-
-def _demo_files(out: Path) -> None:
-    import numpy as np
-    from PIL import Image
-
-    from napari_cytodino.batch import ImageTask, process_image
-    from napari_cytodino.checkpoints import load_checkpoint
-    from napari_cytodino.common import atomic_write
-    from napari_cytodino.inference import Classifier, ClassifyOptions
-    from napari_cytodino.synthetic import synthetic_smear
-
-    smear = synthetic_smear(seed=0)
-    classifier = Classifier(load_checkpoint("demo"), "cpu")
-    picture, labels = out / "synthetic-smear.png", out / "synthetic-smear.labels.npy"
-    with atomic_write(picture) as path:
-        Image.fromarray(smear.image).save(path)
-    with atomic_write(labels) as path:
-        np.save(path, smear.labels)
-    with _bar("demo") as progress:
-        table = process_image(
-            ImageTask(picture, labels=labels),
-            classifier,
-            out,
-            stem=picture.stem,
-            job=ClassifyOptions(device="cpu"),
-            formats=("csv", "geojson"),
-            progress=progress,
-        )
-    right = (table["cell_class"].to_numpy() == np.array(smear.codes)).mean()
-    typer.echo(
-        f"SYNTHETIC demo: {len(table)} drawn cells classified, {right:.0%} as drawn, "
-        f"{(table['status'] != 'auto').sum()} flagged for an expert.\n"
-        f"Table:        {out / 'synthetic-smear.cells.csv'}\n"
-        f"Differential: {out / 'synthetic-smear.differential.csv'}\n"
-        f"Picture:      {out / 'synthetic-smear.overlay.png'}\n{RESEARCH_USE}"
-    )
 
 
 @app.command()
@@ -176,6 +162,8 @@ def classify(
     crops: Annotated[bool, typer.Option(help="Each image is one cell.")] = False,
     checkpoint: Checkpoint = "starter",
     field_of_view: FieldOfView = None,
+    pixel_size: PixelSize = None,
+    cell_size: CellSize = None,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     batch_size: BatchSize = None,
@@ -196,11 +184,14 @@ def classify(
         # before the libraries that read it are loaded
         os.environ["OMP_NUM_THREADS"] = str(threads)
     from napari_cytodino import batch
-    from napari_cytodino.inference import ClassifyOptions
+    from napari_cytodino.inference import ClassifyOptions, read_field_of_view
 
     with _one_sentence():
         _one_kind(labels, points, crops, shared=bool(workers or scheduler))
-        job = ClassifyOptions(field_of_view, device, batch_size, risk, dtype)
+        field, microns = read_field_of_view(field_of_view)
+        job = ClassifyOptions(
+            field, device, batch_size, risk, dtype, microns, pixel_size, cell_size
+        )
         part = (shard or "").replace("/", "-of-")
         run = batch.BatchRun(
             checkpoint, out, job, _formats(formats), again, threads, part=part
@@ -287,6 +278,9 @@ def _classify_all(
         f"hold no cell; {skipped} were done before and skipped. Results: {run.out}\n"
         f"Digest of the results: {digest(run.out)}\n{RESEARCH_USE}"
     )
+    scales = Counter(outcome.scale for outcome in good if outcome.scale)
+    for scale, images in scales.most_common(MOST_SCALES):
+        typer.echo(f"Scale: {scale}{f'; {images} images' if images > 1 else ''}")
     _left_out({str(outcome.image): outcome.error for outcome in failed})
     if failed:
         typer.echo(f"{len(failed)} left out: {list_path(run)}", err=True)
@@ -316,29 +310,34 @@ def _formats(text: str) -> tuple[str, ...]:
 @app.command()
 def find(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    pixel_size: PixelSize = None,
+    cell_size: CellSize = None,
+    sensitivity: Sensitivity = 0.65,
     out: Out = Path("cytodino-out"),
 ) -> None:
-    """Find stained nucleated cells and write a label image for each picture."""
-    import tifffile
-    from tqdm import tqdm
-
+    """Find nucleated cells and write a label image for each picture."""
     from napari_cytodino import batch
-    from napari_cytodino.cells import find_cells
-    from napari_cytodino.common import atomic_write
-    from napari_cytodino.images import read_image
 
     with _one_sentence():
         files = batch.list_images(images, out)
         names, total, failed = batch.result_names(files), 0, {}
-        for file in tqdm(files, unit="image", disable=None):
+        for file in files:
+            place = out / f"{names[file]}{batch.LABELS_SUFFIX}"
             try:
-                found = find_cells(read_image(file))
+                with _bar(file.name, "tile") as progress:
+                    step = batch.write_found(
+                        file,
+                        place,
+                        pixel_size=pixel_size,
+                        cell_size=cell_size,
+                        sensitivity=sensitivity,
+                        progress=progress,
+                    )
             except InputError as error:
                 failed[file] = error
                 continue
-            total += int(found.max())
-            with atomic_write(out / f"{names[file]}{batch.LABELS_SUFFIX}") as path:
-                tifffile.imwrite(path, found, compression="zlib")
+            total += step.cells
+            typer.echo(f"{file.name}: {step}")
         if len(failed) == len(files) == 1:
             raise failed[files[0]]
         good = len(files) - len(failed)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_cytodino.cells.matching import AREA_RATIO, EXACT, NEAR, find_again
+from napari_cytodino.cells.cells import cells_from_labels
+from napari_cytodino.cells.matching import (
+    AREA_RATIO,
+    EXACT,
+    NEAR,
+    find_again,
+    same_rows,
+)
 
 
 def grid(n, seed=0):
@@ -149,3 +156,11 @@ def test_fifty_thousand_cells_take_well_under_a_second():
     rows = match((centre, area), (centre[::-1] + 1, area[::-1]))
     assert time.process_time() - start < 1
     np.testing.assert_array_equal(rows, np.arange(50_000)[::-1])
+
+
+def test_rows_of_cells_are_found_among_others() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[5:15, 5:15], labels[5:15, 30:40], labels[25:35, 10:20] = 1, 2, 3
+    cells = cells_from_labels(labels)
+    others = cells_from_labels(np.where(labels == 1, 0, labels) * 7)
+    assert same_rows(cells, others).tolist() == [0, 1]

@@ -19,7 +19,7 @@ ALLOWED = {
 def test_a_few_cycles_leave_nothing_behind() -> None:
     script = Path(__file__).with_name("soak.py")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), "--cycles", "5", "--first", "3"],
+        [sys.executable, "-W", "ignore", str(script), "--cycles", "4", "--first", "2"],
         capture_output=True,
         text=True,
         timeout=600,

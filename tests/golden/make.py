@@ -299,7 +299,6 @@ def public(out: Path, work: Path) -> None:
     attrs = {**table.attrs, "taxonomy": table.attrs["taxonomy"]["name"]}
     write_json(out / "attrs.json", attrs)
     write_json(out / "errors.json", faults(image, labels, work), work)
-    write_text(out / "found.csv", regions(package.find_cells(image)))
 
 
 def regions(labels: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -30,11 +31,14 @@ FILES = HERE / "files"
 NEAR = 1e-4
 """How far a number that torch computed may be off on another machine."""
 
-GROUPS = (
-    ("demo", "public", "batch", "review", "exports", "reading", "own"),
-    ("student", "tuned"),
-)
-"""Sections that one process writes; both run at the same time."""
+LONG = "CYTODINO_LONG" in os.environ
+"""The sections below need two minutes of two cores: set CYTODINO_LONG=1 for them."""
+
+GROUPS: tuple[tuple[str, ...], ...] = (("public", "review", "exports", "reading"),)
+"""Sections that one process writes; the groups run at the same time."""
+
+if LONG:
+    GROUPS += (("demo", "batch", "own"), ("student", "tuned"))
 
 SECTIONS = [name for group in GROUPS for name in group]
 ELSEWHERE = {"reading/review": "review", "reading/exports": "exports"}
@@ -175,6 +179,7 @@ def test_all_is_written_as_before(section: str, made: Callable[[str], Path]) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason="set CYTODINO_LONG=1")
 @pytest.mark.parametrize("section", ["batch", "demo", "own", "student", "tuned"])
 def test_bits_are_as_before_on_the_same_machine(
     section: str, made: Callable[[str], Path]
@@ -198,6 +203,7 @@ def test_an_old_file_says_what_a_new_one_does(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not LONG, reason="set CYTODINO_LONG=1")
 @pytest.mark.parametrize("section", ["student", "tuned"])
 def test_a_stopped_run_ends_as_one_that_was_not(
     section: str, made: Callable[[str], Path]

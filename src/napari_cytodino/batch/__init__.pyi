@@ -1,4 +1,6 @@
 # What other rooms may use.
+from .demo import demo_files as demo_files
+from .found import write_found as write_found
 from .images import CROPS_STEM as CROPS_STEM
 from .images import FORMATS as FORMATS
 from .images import process_image as process_image

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,16 +16,27 @@ from napari_cytodino.batch.inputs import (
     read_points,
     relative,
 )
-from napari_cytodino.cells import cells_from_labels, cells_from_points, find_cells
+from napari_cytodino.cells import cells_from_labels, cells_from_points
 from napari_cytodino.common import atomic_write
 from napari_cytodino.exports import Polygon, export, notes_path, outlines, write_overlay
+from napari_cytodino.finding import as_pixel_size, in_file, pixel_size_of, search
 from napari_cytodino.images import read_image
-from napari_cytodino.inference import Classifier, ClassifyOptions, classify
+from napari_cytodino.inference import (
+    Classifier,
+    ClassifyOptions,
+    classify,
+    side_of_crops,
+)
 from napari_cytodino.results import BOX_COLUMNS, differential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_cytodino.cells import Cells
+    from napari_cytodino.finding import PixelSize
+    from napari_cytodino.images import ImageSource
 
 
 FORMATS = ("csv", "xlsx", "parquet", "geojson", "h5ad")
@@ -54,31 +67,28 @@ def process_image(
         files written.
     """
     source = read_image(task.image)
-    labels = None
-    if task.points is not None:
-        field = job.field_of_view or classifier.checkpoint.preprocessing.field_of_view
-        points = read_points(task.points, task.image)
-        cells = cells_from_points(points, source.shape, diameter=field / 2)
-    else:
-        labels = (
-            read_labels(task.labels, source.shape)
-            if task.labels is not None
-            else find_cells(source)
-        )
-        if not labels.any() and task.labels is None:
-            return pd.DataFrame()
-        cells = cells_from_labels(labels)
+    cells, labels, pixel_size = _cells_of(task, source, job, classifier)
+    if cells is None:
+        return pd.DataFrame()
+    side = side_of_crops(
+        classifier.checkpoint.preprocessing,
+        pixel_size,
+        field_of_view=job.field_of_view,
+        field_microns=job.field_microns,
+    )
     table = classify(
         source,
         cells,
         classifier.checkpoint,
-        job=job,
+        job=replace(job, field_of_view=float(side)),
         name=task.image.name,
         classifier=classifier,
         progress=progress,
     )
     found_by = str(task.labels or task.points or "find_cells")
-    table.attrs["provenance"]["settings"]["cells"] = found_by
+    scale = str(pixel_size or "")
+    table.attrs["provenance"]["settings"] |= {"cells": found_by, "scale": scale}
+    table.attrs["scale"] = scale
     polygons = {} if labels is None else outlines(labels, cells)
     names = f"{stem}.cells", f"{stem}.differential"
     written = _write_tables(table, out, names, formats, polygons)
@@ -86,6 +96,31 @@ def process_image(
     write_overlay(out / f"{stem}{OVERLAY_SUFFIX}", source, table, boxes)
     table.attrs["files"] = [*written, f"{stem}{OVERLAY_SUFFIX}"]
     return table
+
+
+def _cells_of(
+    task: ImageTask, source: ImageSource, job: ClassifyOptions, classifier: Classifier
+) -> tuple[Cells | None, NDArray[Any] | None, PixelSize | None]:
+    """Return cells, their label image if any, and the size of a pixel if it counts."""
+    known = as_pixel_size(job.pixel_size, job.cell_size) or in_file(source)
+    if task.labels is None and task.points is None:
+        for step in search(source, diameter=job.cell_size, pixel_size=known):
+            labels, known = step.labels, step.pixel_size
+        return (cells_from_labels(labels) if labels.any() else None), labels, known
+    preprocessing = classifier.checkpoint.preprocessing
+    if preprocessing.microns_per_pixel is not None or job.field_microns is not None:
+        known = known or pixel_size_of(source)
+    if task.labels is not None:
+        labels = read_labels(task.labels, source.shape)
+        return cells_from_labels(labels), labels, known
+    side = side_of_crops(
+        preprocessing,
+        known,
+        field_of_view=job.field_of_view,
+        field_microns=job.field_microns,
+    )
+    points = read_points(Path(str(task.points)), task.image)
+    return cells_from_points(points, source.shape, diameter=side / 2), None, known
 
 
 def _write_tables(

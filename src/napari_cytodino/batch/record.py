@@ -202,6 +202,8 @@ class Record:
         From `batch_digest.content_of`: the same for the same result made anew.
     made_with
         Device and threads, for the reader only.
+    scale
+        How large a pixel was taken to be, in words.
     """
 
     request: dict[str, Any]
@@ -211,6 +213,7 @@ class Record:
     files: dict[str, Sha256] = field(default_factory=dict)
     content: str = ""
     made_with: dict[str, Any] = field(default_factory=dict)
+    scale: str = ""
 
 
 def request_for(

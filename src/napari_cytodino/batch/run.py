@@ -83,12 +83,17 @@ class BatchRun:
     part: str = ""
 
 
+SCALE = ("field_microns", "pixel_size", "cell_size")
+"""Options that are in a record only where they are given."""
+
+
 @dataclass(frozen=True)
 class ImageResult:
     """What became of one image; `error` says why there is no result.
 
     `unfamiliar`: how many cells are unlike the training cells, of how many. `skipped`:
-    it was done before, and its files are as they were written.
+    it was done before, and its files are as they were written. `scale`: how large a
+    pixel was taken to be, in words.
     """
 
     image: Path
@@ -97,6 +102,7 @@ class ImageResult:
     error: str = ""
     unfamiliar: tuple[int, int] = (0, 0)
     skipped: bool = False
+    scale: str = ""
 
 
 def classifier_for(
@@ -274,6 +280,7 @@ def _settings(run: BatchRun, classifier: Classifier) -> dict[str, Any]:
         "checkpoint": checkpoint.sha256,
         "dtype": classifier.dtype,
         "field_of_view": job.field_of_view or checkpoint.preprocessing.field_of_view,
+        **{n: v for n in SCALE if (v := getattr(job, n)) is not None},
         "risk": job.risk,
         "formats": sorted(run.formats),
         "version": __version__,
@@ -305,7 +312,13 @@ def _recorded(
         write_record(run.out, stem, record)
         tidy(run.out, old.difference(record.files))
     return ImageResult(
-        image, record.cells, record.flagged, "", record.unfamiliar, skipped=skipped
+        image,
+        record.cells,
+        record.flagged,
+        "",
+        record.unfamiliar,
+        skipped=skipped,
+        scale=record.scale,
     )
 
 
@@ -331,6 +344,7 @@ def _record(
         {path.name: sha256(path) for path in written},
         result_hash(written),
         {"device": classifier.device.name, "threads": torch.get_num_threads()},
+        table.attrs.get("scale", ""),
     )
 
 

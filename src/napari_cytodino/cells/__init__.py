@@ -1,4 +1,4 @@
-"""Where cells are: from labels, points, boxes, or found by stain; their crops."""
+"""Where cells are: from labels, points, boxes or crops; their crops."""
 
 import lazy_loader as lazy
 

@@ -12,7 +12,6 @@ from .crops import crops_of as crops_of
 from .crops import iter_crops as iter_crops
 from .crops import iter_series as iter_series
 from .matching import find_again as find_again
-from .segmentation import cell_at as cell_at
-from .segmentation import find_cells as find_cells
+from .matching import same_rows as same_rows
 from .staining import MIN_STAIN as MIN_STAIN
 from .staining import stain_of as stain_of

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from napari_cytodino.cells.cells import Cells
 
 NEAR = 0.5
 """A cell found again lies nearer than this, in radii of the smaller outline."""
@@ -82,3 +87,11 @@ def _mutual(
     alike = (shift <= NEAR * small) & (large**2 <= AREA_RATIO * small**2)
     good = (back[nearest] == rows) & (alike | (shift <= EXACT))
     return rows[good], nearest[good].astype(np.int64)
+
+
+def same_rows(cells: Cells, among: Cells) -> npt.NDArray[np.int64]:
+    """Return the rows at which cells are found again among others."""
+    found = find_again(
+        cells.label, cells.centre, cells.area, among.label, among.centre, among.area
+    )
+    return found[found >= 0]

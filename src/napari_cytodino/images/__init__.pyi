@@ -4,6 +4,8 @@ from .chunks import chunk_edges as chunk_edges
 from .chunks import full_resolution as full_resolution
 from .chunks import merged as merged
 from .chunks import split as split
+from .pixel_size import SANE_MICRONS as SANE_MICRONS
+from .pixel_size import microns_in as microns_in
 from .source import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .source import ImageSource as ImageSource
 from .source import read_image as read_image

@@ -16,6 +16,7 @@ from napari_cytodino.images.chunks import (
     full_resolution,
     read_blocks,
 )
+from napari_cytodino.images.pixel_size import microns_in
 from napari_cytodino.images.tiff import read_colours
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _COMMON = 1e-30, 1e30
 
 class ImageSource:
     """An image of any common layout, read as (h, w, 3) uint8 one window at a time.
+
+    Its `microns_per_pixel` is None unless its file gives it.
 
     Parameters
     ----------
@@ -90,6 +93,7 @@ class ImageSource:
         self.shape: tuple[int, int] = (int(spatial[0]), int(spatial[1]))
         self.colour = axis is not None
         self.limits = limits or self._estimate_limits()
+        self.microns_per_pixel: float | None = None
         self.is_rgb8 = np.dtype(array.dtype) == np.uint8 and self.limits == (0, 255)
 
     def read(self, top: int, left: int, bottom: int, right: int) -> npt.NDArray[Any]:
@@ -286,7 +290,9 @@ def read_image(path: Path | str) -> ImageSource:
         )
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
-            return ImageSource(read_colours(path))
+            source = ImageSource(read_colours(path))
+            source.microns_per_pixel = microns_in(path)
+            return source
         with Image.open(path) as picture:
             if picture.mode in ("1", "I", "I;16", "L", "F"):
                 return ImageSource(np.asarray(picture))

@@ -10,3 +10,5 @@ from .devices import bfloat16_is_faster as bfloat16_is_faster
 from .devices import on_device as on_device
 from .devices import pick_device as pick_device
 from .engine import fused_model as fused_model
+from .scale import read_field_of_view as read_field_of_view
+from .scale import side_of_crops as side_of_crops

@@ -13,13 +13,14 @@ from napari_cytodino.cells import (
     CropSeries,
     cells_from_crops,
     cells_from_labels,
-    crop_side,
     iter_crops,
     iter_series,
 )
 from napari_cytodino.common import InputError, Provenance
+from napari_cytodino.finding import as_pixel_size
 from napari_cytodino.images import ImageSource, full_resolution
 from napari_cytodino.inference.classifier import Classifier
+from napari_cytodino.inference.scale import side_of_crops
 from napari_cytodino.results import build_table, with_file_columns
 from napari_cytodino.uncertainty import (
     PredictionBatch,
@@ -43,8 +44,13 @@ class ClassifyOptions:
 
     Attributes
     ----------
-    field_of_view
-        Side of a crop in image pixels; None takes that of the checkpoint.
+    field_of_view, field_microns
+        Side of a crop in image pixels, or in micrometres; with neither that of the
+        checkpoint, at the image's scale where both are known.
+    pixel_size
+        Of the image, in micrometres; None where it is not known.
+    cell_size
+        Diameter of a typical nucleated cell in pixels, for finding cells.
     risk
         Largest share of errors among accepted cells (`calibration.RISKS`); None takes
         that of the checkpoint.
@@ -57,6 +63,9 @@ class ClassifyOptions:
     batch_size: int | None = None
     risk: float | None = None
     dtype: str = "auto"
+    field_microns: float | None = None
+    pixel_size: float | None = None
+    cell_size: float | None = None
 
 
 def classify(
@@ -101,10 +110,15 @@ def classify(
     classifier = classifier or _open(checkpoint, job)
     known = classifier.checkpoint  # with the thresholds for what it computes in
     policy = known.policy_at(job.risk)
-    field = job.field_of_view or known.preprocessing.field_of_view
-    batches, found = _intake(image, cells, crop_side(field), classifier.batch_size)
+    side = side_of_crops(
+        known.preprocessing,
+        as_pixel_size(job.pixel_size),
+        field_of_view=job.field_of_view,
+        field_microns=job.field_microns,
+    )
+    batches, found = _intake(image, cells, side, classifier.batch_size)
     predictions = collect(classifier.run(batches), len(found), known, progress)
-    job = replace(job, field_of_view=field)
+    job = replace(job, field_of_view=float(side))
     return _cell_table(found, predictions, classifier, policy, job, name)
 
 

@@ -8,6 +8,9 @@ from .cytodino import CytoDinoForImageClassification as CytoDinoForImageClassifi
 from .cytodino import build_backbone_config as build_backbone_config
 from .cytodino import config_fields as config_fields
 from .cytodino import model_from_config as model_from_config
+from .finder_net import FinderMaps as FinderMaps
+from .finder_net import FinderNet as FinderNet
+from .finder_net import fuse as fuse
 from .fused_dinov3 import DinoV3 as DinoV3
 from .fused_dinov3 import DinoV3Shape as DinoV3Shape
 from .fused_head import FusedQueryHead as FusedQueryHead

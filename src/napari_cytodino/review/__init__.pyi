@@ -9,4 +9,5 @@ from .reader_agreement import Agreement as Agreement
 from .reader_agreement import agreement as agreement
 from .state import Event as Event
 from .state import Verdict as Verdict
+from .state import verdict_line as verdict_line
 from .tracked_cells import Matching as Matching

@@ -333,3 +333,10 @@ def _class(verdict: Verdict | None) -> str:
 def _model(before: Verdict | None, after: Verdict | None) -> str:
     verdict = after or before
     return verdict.model if verdict else ""
+
+
+def verdict_line(verdict: Verdict | None) -> tuple[str, str, str]:
+    """Return what a table says of a verdict: class, reader, time; empty for none."""
+    if verdict is None:
+        return ("", "", "")
+    return (verdict.cell_class, verdict.reviewer, verdict.at)

@@ -16,6 +16,7 @@ from napari_cytodino.widgets.panels import (
     CellsPanel,
     CheckpointPanel,
     ExportPanel,
+    FindingPanel,
     LegendPanel,
     RunPanel,
 )
@@ -51,6 +52,7 @@ class CytoDinoDock(PluginWidget):
         self.session = Session()
         self.controller = Controller(viewer, self.session)
         self.cells = CellsPanel(self.controller)
+        self.finding = FindingPanel(self.controller)
         self.checkpoint = CheckpointPanel(self.controller)
         self.run = RunPanel(self.controller)
         self.legend = LegendPanel(self.controller)
@@ -98,6 +100,7 @@ class CytoDinoDock(PluginWidget):
         self.column = Column(inside)
         column = QVBoxLayout(inside)
         column.addWidget(self.cells)
+        column.addWidget(self.finding)
         column.addWidget(self.checkpoint)
         column.addWidget(self.run)
         column.addWidget(line())

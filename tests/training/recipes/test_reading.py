@@ -23,9 +23,9 @@ JUNK = st.sampled_from(
 NAMES = sorted(
     p.stem
     for p in recipe_folder().glob("*.toml")
-    if "[backbone]" not in p.read_text("utf-8")
+    if not {"[backbone]", "[finder]"} & set(p.read_text("utf-8").split())
 )
-"""Those that fine-tune a backbone are of another kind: test_finetune_config.py."""
+"""Those with a backbone, and the finder's, are of other kinds with their own tests."""
 
 
 def test_files_are_read_and_faults_named(tmp_path: Path) -> None:

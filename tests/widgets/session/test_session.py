@@ -11,6 +11,7 @@ import pytest
 from napari_cytodino.cells.cells import cells_from_points
 from napari_cytodino.checkpoints.calibration_file import no_thresholds
 from napari_cytodino.common.errors import InputError
+from napari_cytodino.finding.pixel_size import PixelSize
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.uncertainty.decisions import UNREACHABLE
 from napari_cytodino.uncertainty.predictions import PredictionBatch
@@ -72,6 +73,38 @@ def test_another_input_forgets_the_cells(session: Session, name: str) -> None:
     assert session.generation > before
     assert session.cells is None
     assert len(session.table) == 0
+
+
+def test_wishes_for_the_next_search_change_nothing_yet(session: Session) -> None:
+    session.add_predictions(session.generation, [batch(0)])
+    before = session.generation
+    session.choose(cell_size=80.0, sensitivity=0.3)
+    assert session.generation == before
+    assert len(session.table) == 1
+    assert not session.stale
+
+
+def test_another_image_has_sizes_of_its_own(session: Session) -> None:
+    session.choose(cell_size=80.0, sensitivity=0.3)
+    session.learn_pixel_size(PixelSize(0.1, 0.1, 0.1))
+    session.choose(cells_layer=1)
+    assert session.cell_size == 80
+    session.choose(image=1)
+    assert session.cell_size is None
+    assert session.pixel_size is None
+    assert session.sensitivity == 0.3
+
+
+def test_crops_follow_the_size_of_a_pixel(session: Session, demo: Any) -> None:
+    heard: list[int] = []
+    session.chosen.connect(lambda: heard.append(session.crop_side()))
+    own = replace(demo.preprocessing, field_of_view=200.0, microns_per_pixel=0.1)
+    session.open_checkpoint(replace(demo, preprocessing=own))
+    for microns in (0.05, 0.05, 0.2, 2.0e9):
+        session.learn_pixel_size(PixelSize(microns, microns, microns))
+    assert heard == [200, 400, 100, 200], "what cannot be cut is not shown"
+    session.choose(field_of_view=90.0)
+    assert heard[-1] == 90
 
 
 def test_another_checkpoint_forgets_answers_but_not_cells(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from napari_cytodino.cells.cells import cells_from_crops, cells_from_labels
 from napari_cytodino.cells.crops import CropStack
 from napari_cytodino.common.errors import CheckpointError, InputError
+from napari_cytodino.finding.pixel_size import PixelSize
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.inference import devices
 from napari_cytodino.widgets.session.messages import CellsReading, ClassifyRequest
@@ -90,10 +92,52 @@ def test_an_unknown_checkpoint_is_named(reading: CellsReading) -> None:
         list(work.classify_steps(made, work.ClassifierCache()))
 
 
+def test_finding_says_how_far_it_is(smear: Any) -> None:
+    steps = list(work.find_steps(lambda: ImageSource(smear.image), 150.0))
+    assert [step.done for step in steps] == list(range(len(steps)))
+    assert steps[-1].done == steps[-1].total
+    assert steps[-1].labels.shape == smear.labels.shape
+    assert steps[-1].labels.max() == steps[-1].cells >= 3
+
+
+def test_a_typed_size_counts_more_than_the_layer_s(
+    smear: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def search(source: Any, **wishes: Any) -> Any:
+        asked.append(wishes)
+        yield SimpleNamespace(cells=1)
+
+    monkeypatch.setattr("napari_cytodino.finding.search", search)
+    known = PixelSize(0.1, 0.1, 0.1, "file")
+    for size in (None, 80.0):
+        list(work.find_steps(lambda: ImageSource(smear.image), size, known, 0.4))
+    assert asked == [
+        {"diameter": None, "pixel_size": known, "sensitivity": 0.4},
+        {"diameter": 80.0, "pixel_size": None, "sensitivity": 0.4},
+    ]
+
+
+@pytest.mark.usefixtures("classifier")
+def test_the_scale_is_estimated_where_the_model_knows_its_own(
+    demo: Any, reading: CellsReading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = PixelSize(0.05, 0.045, 0.055, "estimated", 30)
+    monkeypatch.setattr(work, "pixel_size_of", lambda source: seen)
+    own = replace(demo.preprocessing, microns_per_pixel=0.1)
+    scaled = replace(demo, preprocessing=own)
+    for checkpoint, given, told in (
+        (scaled, None, [seen]),
+        (scaled, PixelSize(0.2, 0.2, 0.2), []),
+        (replace(demo, preprocessing=replace(own, microns_per_pixel=None)), None, []),
+    ):
+        made = request(checkpoint, reading, pixel_size=given)
+        steps = list(work.classify_steps(made, work.ClassifierCache()))
+        assert [step for step in steps if isinstance(step, PixelSize)] == told
+
+
 def test_finding_says_what_is_wrong(smear: Any) -> None:
-    (labels,) = work.find_steps(lambda: ImageSource(smear.image))
-    assert labels.shape == smear.labels.shape
-    assert labels.max() >= 3
     grey = ImageSource(smear.image[..., 0])
     with pytest.raises(InputError, match="grey"):
         list(work.find_steps(lambda: grey))

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from napari_cytodino.checkpoints import checkpoint_facts, read_json
 from napari_cytodino.common import InputError
 from napari_cytodino.training.data import split_sha256
-from napari_cytodino.training.recipes import FinetuneRecipe, Recipe, build, read_recipe
+from napari_cytodino.training.recipes import (
+    FinderRecipe,
+    FinetuneRecipe,
+    Recipe,
+    build,
+    read_recipe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +112,11 @@ def train(
         As for `finetune`; the student's engine knows no inexact resume.
     """
     content, name = read_recipe(source, changes)
+    if "finder" in content:
+        from napari_cytodino.training.finding import train_finder
+
+        train_finder(build(FinderRecipe, content, name), data, out)
+        return {}
     if "backbone" not in content:
         from napari_cytodino.training.distillation import train_recipe
 

@@ -4,6 +4,8 @@ from .distillation import DistillPlan as DistillPlan
 from .distillation import DomainShift as DomainShift
 from .distillation import FitPlan as FitPlan
 from .distillation import Recipe as Recipe
+from .finder import FinderPlan as FinderPlan
+from .finder import FinderRecipe as FinderRecipe
 from .finetuning import BORDERS as BORDERS
 from .finetuning import BackbonePlan as BackbonePlan
 from .finetuning import FinetuneRecipe as FinetuneRecipe

@@ -1,5 +1,6 @@
 # What other rooms may use.
 from .canvas import Canvas as Canvas
+from .cell_circle import CellCircle as CellCircle
 from .layer_watch import LayerWatch as LayerWatch
 from .layers import CELL_SHARE as CELL_SHARE
 from .layers import CROPS as CROPS
@@ -9,6 +10,7 @@ from .layers import may_be_crops as may_be_crops
 from .layers import may_hold_channels as may_hold_channels
 from .layers import source_spec as source_spec
 from .layers import unwrap as unwrap
+from .result_layers import FOUND as FOUND
 from .result_layers import OWN as OWN
 from .result_layers import restore_active as restore_active
 from .transforms import axes_of as axes_of

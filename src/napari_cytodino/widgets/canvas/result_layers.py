@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,7 @@ class ResultLayers:
         self._shown: LabelOverlay | None = None
         self._badges: tuple[Any, ...] = ()
         self._few_badges = True
+        self._found = 0
 
     def owns(self, layer: Any) -> bool:
         """Say whether this is one of our layers, other than cells that were found."""
@@ -97,14 +99,29 @@ class ResultLayers:
         self._classes = self._shown = None
 
     def add_found(self, labels: npt.NDArray[Any], frame: PlanePlacement) -> Any:
-        """Add cells that were found as a Labels layer on the image."""
+        """Add cells that were found as a Labels layer.
+
+        Those found before go, unless the user has changed them since.
+        """
+        old = self.layer(FOUND)
+        if old is not None and self.unedited(old):
+            self._viewer.layers.remove(old)
         layer = unwrap(
             self._viewer.add_labels(
                 frame.lift(labels), name=FOUND, metadata={OWN: FOUND}, **frame.placement
             )
         )
-        self._layers[FOUND] = layer
+        self._layers[FOUND], self._found = layer, crc32(layer.data.tobytes())
         return layer
+
+    def unedited(self, layer: Any) -> bool:
+        """Say whether these are the cells found last, as they were found."""
+        if layer is None or layer is not self.layer(FOUND):
+            return False
+        data = layer.data
+        if not isinstance(data, np.ndarray):
+            return False
+        return crc32(data.tobytes()) == self._found
 
     def draw_labels(
         self,

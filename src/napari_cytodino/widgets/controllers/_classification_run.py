@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from napari_cytodino.finding import PixelSize
 from napari_cytodino.uncertainty import PredictionBatch
 from napari_cytodino.widgets.controls import notices
 from napari_cytodino.widgets.session import CellsReading, Progress, RunState
@@ -80,6 +81,8 @@ class ClassificationRun:
             self._runner.cancel()
         elif isinstance(step, work.Opened):
             self._session.open_checkpoint(step.checkpoint, step.device)
+        elif isinstance(step, PixelSize):
+            self._session.learn_pixel_size(step)
         elif isinstance(step, CellsReading):
             self._read(step)
         elif isinstance(step, PredictionBatch):

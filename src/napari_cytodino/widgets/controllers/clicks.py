@@ -54,6 +54,8 @@ class Clicks:
     ----------
     cut_bare_spots
         True when a click where there is no cell cuts one out and classifies it.
+    paused
+        True while clicks mean something else.
     """
 
     crop = Signal(object)
@@ -63,6 +65,7 @@ class Clicks:
         self._host, self._session = host, host.session
         self._peeker = Worker()
         self.cut_bare_spots = False
+        self.paused = False
         self._mouse = pointer.click_callback(self.click)
         host.viewer.mouse_drag_callbacks.append(self._mouse)
         self._session.selected.connect(self.peek)
@@ -78,7 +81,7 @@ class Clicks:
         """Show the cell at a place in world coordinates, or cut one out there."""
         session, host = self._session, self._host
         image = session.image
-        if image is None or unwrap(image) not in host.viewer.layers:
+        if self.paused or image is None or unwrap(image) not in host.viewer.layers:
             return
         if session.reading is None:
             wanted = self.cut_bare_spots or session.cells_layer is not None

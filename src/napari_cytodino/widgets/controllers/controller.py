@@ -20,6 +20,8 @@ from napari_cytodino.widgets.controllers._classification_run import Classificati
 from napari_cytodino.widgets.controllers._nearest_cells import Nearest
 from napari_cytodino.widgets.controllers._review_actions import ReviewActions
 from napari_cytodino.widgets.controllers._review_case import CaseFinder
+from napari_cytodino.widgets.controllers.cell_edits import CellEdits
+from napari_cytodino.widgets.controllers.cell_sizes import CellSizes
 from napari_cytodino.widgets.controllers.clicks import Clicks
 from napari_cytodino.widgets.controllers.folder_run import FolderRun
 from napari_cytodino.widgets.controls import notices
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.finding import Search
     from napari_cytodino.review import ReviewKeys
     from napari_cytodino.widgets.session import Session
 
@@ -70,6 +73,9 @@ class Controller:
         self.folder = FolderRun()
         self.watch = LayerWatch(viewer, self._changed, self._removed)
         self.clicks = Clicks(self)
+        self.sizes = CellSizes(self)
+        self.edits = CellEdits(self)
+        self.edits.changed.connect(self._pause_clicks)
         self.nearest = Nearest(session)
         self.review = ReviewSession(session)
         self.case = CaseFinder(session, self.review)
@@ -95,16 +101,35 @@ class Controller:
                 session.image, self.point(), channel_axis=session.channel_axis
             )
             frame = self.canvas.image_frame(self.point())
-            generation = session.generation
+            generation, size = session.generation, session.cell_size
+            last: list[Search] = []
+            microns, wish = self.sizes.of_layer(), session.sensitivity
+
+            def step(found: Search) -> None:
+                last[:] = [found]
+                session.set_state(session.state, Progress(found.done, found.total))
+
+            def end(cancelled: bool) -> None:
+                if last and last[0].cells and not cancelled:
+                    self._found(generation, last[0], frame)
+                self._idle(cancelled)
+
             session.set_state(RunState.FINDING, Progress())
             self.worker.start(
-                lambda cancelled: work.find_steps(spec.open),
-                on_step=lambda labels: self._found(generation, labels, frame),
+                lambda cancelled: work.find_steps(spec.open, size, microns, wish),
+                on_step=step,
                 on_error=notices.error,
-                on_end=self._idle,
+                on_end=end,
             )
 
         self.attempt(start)
+
+    def _pause_clicks(self) -> None:
+        self.clicks.paused = bool(self.edits.tool)
+
+    def typical_diameter(self) -> float:
+        """Return the diameter of a typical cell in pixels, as far as it is known."""
+        return self.session.cell_size or self.sizes.typical()
 
     def classify(self, rows: Sequence[int] | None = None) -> None:
         """Classify all cells, or some rows of those that were read already."""
@@ -230,6 +255,8 @@ class Controller:
         self.case.close()
         self.review.close()
         self.clicks.close()
+        self.sizes.close()
+        self.edits.close()
         self.watch.close()
 
     def _request(self, rows: Sequence[int] | None) -> ClassifyRequest:
@@ -247,6 +274,7 @@ class Controller:
             preferences.batch_size or None,
             session.clicked,
             None if rows is None else tuple(rows),
+            self.sizes.known(),
         )
 
     def _reader(self, *, bare: bool) -> Any:
@@ -283,14 +311,19 @@ class Controller:
     def _idle(self, cancelled: bool) -> None:
         self.session.set_state(RunState.IDLE)
 
-    def _found(self, generation: int, labels: Any, frame: Any) -> None:
+    def _found(self, generation: int, found: Search, frame: Any) -> None:
         if self.session.current(generation):
-            layer = self.canvas.result_layers.add_found(labels, frame)
+            # those found before may go, and are missed by nobody
+            self.session.choose(cells_layer=None)
+            layer = self.canvas.result_layers.add_found(found.labels, frame)
             self.session.choose(cells_layer=layer)
-            self.session.message.emit(f"{int(labels.max())} cells were found.")
+            self.session.learn_pixel_size(found.pixel_size)
+            self.session.message.emit(f"{found}.")
 
     def _changed(self, layer: Any) -> None:
         session = self.session
+        if layer is session.image:
+            self.sizes.known()
         chosen = layer is session.image or layer is session.cells_layer
         if not chosen or session.stale:
             return

@@ -3,6 +3,7 @@ from .accuracy_panel import AccuracyPanel as AccuracyPanel
 from .card_panel import CardPanel as CardPanel
 from .checkpoint_panel import CheckpointPanel as CheckpointPanel
 from .export_panel import ExportPanel as ExportPanel
+from .finding_panel import FindingPanel as FindingPanel
 from .folder_dialog import FolderDialog as FolderDialog
 from .inputs_panel import CellsPanel as CellsPanel
 from .legend_panel import LegendPanel as LegendPanel

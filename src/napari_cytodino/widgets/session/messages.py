@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.cells import CropStack
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.finding import PixelSize
     from napari_cytodino.images import ImageSource
 
 
@@ -73,6 +74,8 @@ class ClassifyRequest:
         Cells at a time; None takes what suits the device.
     rows
         Classify these rows of all cells only; None means all.
+    pixel_size
+        Of the image; None has it estimated where the checkpoint knows its own.
     """
 
     generation: int
@@ -83,6 +86,7 @@ class ClassifyRequest:
     batch_size: int | None
     clicked: Cells | None = None
     rows: tuple[int, ...] | None = None
+    pixel_size: PixelSize | None = None
 
     def cells_with_clicks(self, reading: CellsReading) -> Cells:
         """Return all cells: those of the layer, then those that were clicked."""

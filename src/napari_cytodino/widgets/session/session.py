@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_cytodino.cells import find_again
+from napari_cytodino.cells import same_rows
 from napari_cytodino.common import InputError
+from napari_cytodino.inference import side_of_crops
 from napari_cytodino.results import blinded, build_table, empty_table, write_verdicts
+from napari_cytodino.review import verdict_line
 from napari_cytodino.taxonomy import ReviewCosts, review_costs
 from napari_cytodino.uncertainty import (
     Predictions,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.cells import Cells
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.finding import PixelSize
     from napari_cytodino.review import Verdict
     from napari_cytodino.taxonomy import Taxonomy
     from napari_cytodino.uncertainty import (
@@ -37,7 +40,10 @@ if TYPE_CHECKING:
     from napari_cytodino.widgets.session.messages import CellsReading
 
 
-CHOICES = ("image", "cells_layer", "channel_axis", "checkpoint", "field_of_view")
+CELLS = ("image", "cells_layer", "channel_axis")
+"""Choices that decide which cells there are."""
+
+CHOICES = (*CELLS, "cell_size", "sensitivity", "checkpoint", "field_of_view")
 """What `Session.choose` takes."""
 
 UNKNOWN_SIDE = 128
@@ -70,6 +76,9 @@ class Session:
         self.channel_axis: int | None = None
         self.checkpoint: Checkpoint | str = ""
         self.field_of_view: float | None = None
+        self.cell_size: float | None = None
+        self.sensitivity: float | None = None
+        self.pixel_size: PixelSize | None = None
         self.min_confidence = 0.0
         self.risk: float | None = None
         self._weighed: tuple[Predictions, str, ClassProbabilities] | None = None
@@ -144,8 +153,20 @@ class Session:
 
     def crop_side(self) -> int:
         """Return the side of a crop in image pixels, as far as it is known."""
-        default = self.opened.preprocessing.field_of_view if self.opened else 0
-        return round(self.field_of_view or default or UNKNOWN_SIDE)
+        if self.opened is None:
+            return round(self.field_of_view or UNKNOWN_SIDE)
+        model, wish = self.opened.preprocessing, self.field_of_view
+        try:
+            return side_of_crops(model, self.pixel_size, field_of_view=wish)
+        except InputError:
+            # out of range: said when cells are classified, not wherever it is shown
+            return round(wish or model.field_of_view)
+
+    def learn_pixel_size(self, size: PixelSize | None) -> None:
+        """Take how large a pixel of the image is, given or estimated."""
+        if size != self.pixel_size:
+            self.pixel_size = size
+            self.chosen.emit()
 
     @property
     def cells_count(self) -> int:
@@ -158,24 +179,25 @@ class Session:
         return self.state is not RunState.IDLE
 
     def choose(self, **choices: Any) -> None:
-        """Set some of image, cells_layer, channel_axis, checkpoint, field_of_view.
+        """Set some of `CHOICES`.
 
         Results of an earlier choice are forgotten, and their late answers dropped.
         """
-        unknown = set(choices) - set(CHOICES)
-        if unknown:
+        if unknown := set(choices) - set(CHOICES):
             raise TypeError(f"A session has no choice named {sorted(unknown)}.")
         changed = {k: v for k, v in choices.items() if getattr(self, k) is not v}
         if not changed:
             return
         for name, value in changed.items():
             setattr(self, name, value)
-        if set(changed) & {"image", "cells_layer", "channel_axis"}:
+        if "image" in changed:
+            self.cell_size = self.pixel_size = None
+        if set(changed) & set(CELLS):
             self.clear_cells()
         elif "checkpoint" in changed:
             self.generation += 1
             self._drop_predictions()
-        elif self.busy or self.predictions is not None:
+        elif "field_of_view" in changed and (self.busy or self.predictions is not None):
             self.invalidate("The field of view changed; press Classify.")
         self.chosen.emit()
 
@@ -286,7 +308,7 @@ class Session:
         """
         if self.predictions is None or self.cells is None or self.opened is None:
             raise InputError("Nothing is classified yet; press Classify first.")
-        return self._table({row: _verdict_line(v) for row, v in reviews.items()})
+        return self._table({row: verdict_line(v) for row, v in reviews.items()})
 
     def _table(self, verdicts: dict[int, tuple[str, str, str]]) -> pd.DataFrame:
         assert self.cells is not None
@@ -322,7 +344,7 @@ class Session:
         """
         self.reviews, self.blind, self.review_rows = reviews, blind, asked
         # kept, as thresholds that move change no verdict
-        self._verdict_lines = {r: _verdict_line(v) for r, v in reviews.items()}
+        self._verdict_lines = {r: verdict_line(v) for r, v in reviews.items()}
         self.rebuild()
         self.verdicts_changed.emit(None)
 
@@ -332,7 +354,7 @@ class Session:
             done = self.predictions.done
             rows = rows[done[rows]]
             lines = (np.cumsum(done) - 1)[rows]
-            verdicts = [_verdict_line(self.reviews.get(int(row))) for row in rows]
+            verdicts = [verdict_line(self.reviews.get(int(row))) for row in rows]
             write_verdicts(self.table, lines, verdicts)
             self._verdict_lines.update(zip(rows.tolist(), verdicts, strict=True))
         self.verdicts_changed.emit(rows)
@@ -387,17 +409,3 @@ class Session:
         """Select cells; the card shows the first of them."""
         self.selected_rows = np.asarray(rows, np.int64).reshape(-1)
         self.selected.emit()
-
-
-def same_rows(cells: Cells, among: Cells) -> npt.NDArray[np.int64]:
-    """Return the rows at which cells are found again among others."""
-    found = find_again(
-        cells.label, cells.centre, cells.area, among.label, among.centre, among.area
-    )
-    return found[found >= 0]
-
-
-def _verdict_line(verdict: Verdict | None) -> tuple[str, str, str]:
-    if verdict is None:
-        return ("", "", "")
-    return (verdict.cell_class, verdict.reviewer, verdict.at)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cytodino.cells import CropStack, crop_side, crops_of
+from napari_cytodino.cells import CropStack, crops_of
 from napari_cytodino.common import InputError
-from napari_cytodino.inference import PredictionCache
+from napari_cytodino.finding import pixel_size_of
+from napari_cytodino.inference import PredictionCache, side_of_crops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.cells import Cells
     from napari_cytodino.checkpoints import Checkpoint
+    from napari_cytodino.finding import PixelSize, Search
     from napari_cytodino.images import ImageSource
     from napari_cytodino.widgets.session import CellsReading, ClassifyRequest
 
@@ -91,11 +93,21 @@ def classify_steps(
     opened = open_all(request.checkpoint, request.device)
     yield opened
     checkpoint = opened.checkpoint
-    side = crop_side(request.field_of_view or checkpoint.preprocessing.field_of_view)
+    known = request.pixel_size
+
+    def side() -> int:
+        return side_of_crops(
+            checkpoint.preprocessing, known, field_of_view=request.field_of_view
+        )
+
     reading = request.reading
     if callable(reading):
-        reading = reading(side)
+        reading = reading(side())
         yield reading
+    scaled = checkpoint.preprocessing.microns_per_pixel is not None
+    if known is None and scaled and not isinstance(reading.source, CropStack):
+        known = pixel_size_of(reading.source)
+        yield known
     if cancelled() or request.rows == ():
         return
     cells = request.cells_with_clicks(reading)
@@ -104,7 +116,7 @@ def classify_steps(
         rows = np.array(request.rows, np.int64)
     answers = models.answers(checkpoint, request.device, request.batch_size)
     size = answers.classifier.batch_size
-    crops = crops_of(reading.source, cells, rows, side, size)
+    crops = crops_of(reading.source, cells, rows, side(), size)
     for batch in answers.run(crops, cancelled):
         yield replace(batch, rows=rows[batch.rows])
 
@@ -119,34 +131,40 @@ def crop_picture(
 
 def find_steps(
     open_source: Callable[[], ImageSource | CropStack],
-) -> Iterator[npt.NDArray[np.int32]]:
-    """Yield the label image of the cells that are found.
+    cell_size: float | None = None,
+    pixel_size: PixelSize | None = None,
+    sensitivity: float | None = None,
+) -> Iterator[Search]:
+    """Yield how far the search for cells is, tile by tile.
 
     Raises
     ------
     InputError
         When the image is grey, or nothing is found.
     """
-    from napari_cytodino.cells import find_cells
+    from napari_cytodino.finding import SENSITIVITY, search
 
     source = open_source()
-    if isinstance(source, CropStack) or not source.colour:
-        raise InputError(
-            "The image is grey, but stained nuclei are found by colour; choose the "
-            "colour axis, an RGB image, or a segmentation."
-        )
-    labels = find_cells(source)
-    if not labels.any():
+    if isinstance(source, CropStack):
+        raise InputError("A stack of crops holds one cell each; there is none to find.")
+    for step in search(
+        source,
+        diameter=cell_size,
+        pixel_size=None if cell_size else pixel_size,
+        sensitivity=sensitivity or SENSITIVITY,
+    ):
+        yield step
+    if not step.cells:
         raise InputError(
             "No stained nucleated cell was found; check that this is a stained smear, "
-            "or choose your own segmentation."
+            "set the cell size, or choose your own segmentation."
         )
-    yield labels
 
 
 def cut_cell(source: ImageSource, y: float, x: float, diameter: float) -> Cells:
     """Return the cell under a click on a spot without segmentation."""
-    from napari_cytodino.cells import Cells, cell_at
+    from napari_cytodino.cells import Cells
+    from napari_cytodino.finding import cell_at
 
     found = cell_at(source, y, x, diameter=diameter)
     top, left, bottom, right = found.bbox

@@ -1,0 +1,195 @@
+"""From the network's maps to centres and outlines of cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage as ndi
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_cytodino.finding.network import Rescaled, Window
+
+Plane: TypeAlias = "NDArray[Any]"
+
+APART = 0.22
+"""Distance of two centres, over the sum of both diameters, below which they are one."""
+
+FARTHEST = 0.62
+"""How far an outline goes from a cell's centre, in its diameters."""
+
+NUCLEAR = 0.15
+"""Least share of a cell that is nucleus; at home the least of found cells is 0.23."""
+
+THICK = 2500
+"""Pixels of cell without a centre, of 0.4 um, that are three cells or more: 400 um2."""
+
+CENTRE = 0.15
+"""What belongs to a cell in any case, in its diameters around the centre."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Centres of cells.
+
+    Attributes
+    ----------
+    at : (n, 2) array
+        y, x in pixels.
+    diameter : (n,) array
+        In pixels.
+    score : (n,) array
+        Probability of being a cell's centre.
+    """
+
+    at: Plane
+    diameter: Plane
+    score: Plane
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+def seeds_in(heat: Plane, diameter: Plane, least: float) -> Seeds:
+    """Return the peaks of heat, the weaker of two too near each other left out.
+
+    Parameters
+    ----------
+    heat : (h, w) array
+        Probability of being a centre.
+    diameter : (h, w) array
+        Of the cell that has its centre there.
+    least : float
+        Smallest probability.
+    """
+    smooth = ndi.gaussian_filter(heat, 0.7)
+    peaks = (ndi.maximum_filter(smooth, 5) == smooth) & (heat >= least)
+    at, scores, sizes = np.argwhere(peaks), heat[peaks], diameter[peaks]
+    kept: list[int] = []
+    for i in np.argsort(-scores, kind="stable"):
+        apart = np.hypot(*(at[kept] - at[i]).T)
+        if (apart > APART * (sizes[kept] + sizes[i])).all():
+            kept.append(int(i))
+    return Seeds(at[kept] + 0.5, sizes[kept], scores[kept])
+
+
+def nucleated(seeds: Seeds, logits: Plane) -> Seeds:
+    """Return those with a nucleus: dark red cells have none.
+
+    Parameters
+    ----------
+    seeds : Seeds
+    logits : (h, w) array
+        Of lying in a nucleus.
+    """
+    kept = []
+    for row, ((y, x), diameter) in enumerate(
+        zip(seeds.at, seeds.diameter, strict=True)
+    ):
+        top, left = max(0, int(y - diameter / 2)), max(0, int(x - diameter / 2))
+        part = logits[top : int(y + diameter / 2) + 1, left : int(x + diameter / 2) + 1]
+        down, across = np.ogrid[: part.shape[0], : part.shape[1]]
+        away = np.hypot(down + top + 0.5 - y, across + left + 0.5 - x)
+        if (part > 0)[away <= diameter / 2].mean() >= NUCLEAR:
+            kept.append(row)
+    rows = np.array(kept, np.int64)
+    return Seeds(seeds.at[rows], seeds.diameter[rows], seeds.score[rows])
+
+
+def unread_in(logits: Plane, seeds: Seeds) -> Plane:
+    """Return the middles of regions that are nucleated cells, but too thick to count.
+
+    Parameters
+    ----------
+    logits : (h, w) array
+        Of lying in a cell.
+    seeds : Seeds
+        The cells that are counted there.
+
+    Returns
+    -------
+    (m, 2) array
+        y, x in pixels.
+    """
+    rest = logits > 0
+    rows, columns = np.ogrid[: rest.shape[0], : rest.shape[1]]
+    for (y, x), diameter in zip(seeds.at, seeds.diameter, strict=True):
+        rest &= np.hypot(rows - y, columns - x) > FARTHEST * diameter
+    pieces, count = ndi.label(ndi.binary_opening(rest, iterations=4))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    thick = 1 + np.flatnonzero(sizes[1:] >= THICK)
+    return np.reshape(ndi.center_of_mass(pieces > 0, pieces, thick), (-1, 2))
+
+
+def outline(
+    picture: Rescaled, logits: Plane, seeds: Seeds, row: int, window: Window
+) -> tuple[Window, NDArray[np.bool_]] | None:
+    """Return box and mask of one cell in pixels of the image, None where it is empty.
+
+    The outline follows the network's at the image's resolution. Two cells that touch
+    part where the distances to their centres, over their diameters, are equal.
+
+    Parameters
+    ----------
+    picture : Rescaled
+    logits : (h, w) array
+        Of lying in a cell, in the window.
+    seeds : Seeds
+        Of the window, in its pixels.
+    row : int
+        Which of them.
+    window : tuple of int
+        Where the window lies in the picture.
+    """
+    at, diameter = seeds.at[row], float(seeds.diameter[row])
+    corner, factor = np.array(window[:2]), np.array(picture.factors)
+    reach = FARTHEST * diameter
+    low = np.maximum(0, np.floor((at + corner - reach) / factor)).astype(int)
+    high = np.ceil((at + corner + reach) / factor).astype(int)
+    high = np.minimum(picture.source.shape, high)
+    if (high <= low).any():
+        return None
+    y, x = ((np.arange(low[i], high[i]) + 0.5) * factor[i] - corner[i] for i in (0, 1))
+    start, stop = low * factor - corner, high * factor - corner
+    mask = magnified(logits, (*start, *stop), (len(y), len(x))) > 0
+    own = np.hypot((y - at[0])[:, None], x - at[1]) / diameter
+    mask = mask & (own < FARTHEST) | (own < CENTRE)
+    near = np.hypot(*(seeds.at - at).T) < reach + FARTHEST * seeds.diameter
+    near[row] = False
+    for other in np.flatnonzero(near):
+        far = np.hypot((y - seeds.at[other, 0])[:, None], x - seeds.at[other, 1])
+        mask &= own < far / seeds.diameter[other]
+    mask = _one_piece(mask, own)
+    box = int(low[0]), int(low[1]), int(high[0]), int(high[1])
+    return (box, mask) if mask.any() else None
+
+
+def magnified(plane: Plane, box: tuple[float, ...], shape: tuple[int, int]) -> Plane:
+    """Return a part of a plane, interpolated to another shape.
+
+    Parameters
+    ----------
+    plane : (h, w) float32 array
+    box : tuple of float
+        Top, left, bottom, right in its pixels.
+    shape : tuple of int
+        Height and width of what is wanted.
+    """
+    height, width = plane.shape
+    top, left, bottom, right = np.clip(box, 0, [height, width] * 2).tolist()
+    image, size = Image.fromarray(plane), (shape[1], shape[0])
+    part = image.resize(size, Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+    return np.asarray(part)
+
+
+def _one_piece(mask: NDArray[np.bool_], own: Plane) -> NDArray[np.bool_]:
+    """Return the piece nearest to the centre, its holes filled."""
+    pieces, count = ndi.label(mask)
+    if count > 1:
+        inside = np.where(mask, own, np.inf)
+        mask = pieces == pieces.flat[int(np.argmin(inside))]
+    return np.asarray(ndi.binary_fill_holes(mask), np.bool_)

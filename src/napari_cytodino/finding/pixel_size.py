@@ -1,0 +1,245 @@
+"""How large a pixel is, read off the picture: by red cells, else by its looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from napari_cytodino.common import InputError
+from napari_cytodino.finding.light import measure_light
+from napari_cytodino.finding.network import MICRONS, Rescaled, look
+from napari_cytodino.finding.outlines import seeds_in
+from napari_cytodino.images import SANE_MICRONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_cytodino.finding._readable import Readable
+    from napari_cytodino.finding.light import Light
+    from napari_cytodino.finding.network import Window
+
+Plane: TypeAlias = "NDArray[Any]"
+
+CELL = 12.5
+"""Diameter of a typical nucleated cell in micrometres."""
+
+RED_CELL = 7.5
+"""Diameter of a red cell in micrometres: 7 to 8."""
+
+OCTAVES = np.arange(-3.6, 1.01, 0.05)
+"""log2 of the sizes that are thought of, over the network's: 0.033 to 0.8 um."""
+
+SEEN = 1.3
+"""Octaves around its own scale within which the network tells the scale."""
+
+VIEW, VIEWS = 160, 4
+"""Side in pixels, and number, of the windows looked at at each scale."""
+
+LEAST = 24
+"""Shortest side of a picture, in pixels, that the scale is read from."""
+
+FINER = -0.7
+"""Octaves: finer magnifications than this, over the network's, tell nothing more."""
+
+SURE, NEAR = -2.8, 0.3
+"""Logarithm of an answer's variance (0.25 octaves), and octaves from the best size,
+from which on an answer may end the search."""
+
+MIN_REDS, RED = 8, 0.4
+"""Red cells from which on they give the scale; least probability of one."""
+
+DOUBT = 0.35
+"""Uncertainty in octaves (27 %) of an estimate without red cells."""
+
+KNOWN = 0.05
+"""The same, in octaves, of red cells' own size: 7.5 um, give or take 0.25."""
+
+
+@dataclass(frozen=True)
+class PixelSize:
+    """Size of a pixel in micrometres, and how it is known.
+
+    Attributes
+    ----------
+    microns : float
+    low, high : float
+        What it may as well be.
+    origin : str
+        "given", "file", "cell size" or "estimated".
+    red_cells : int
+        Measured for the estimate.
+    """
+
+    microns: float
+    low: float
+    high: float
+    origin: str = "given"
+    red_cells: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may be off by a quarter or more."""
+        return self.high / self.low > 1.5
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        about = f"{self.microns:.3g} µm a pixel"
+        if self.origin != "estimated":
+            return (
+                f"{about}, {'from the ' if self.origin != 'given' else ''}{self.origin}"
+            )
+        seen = f"{self.red_cells} red cells" if self.red_cells else "how it looks"
+        return f"about {about}, from {seen} ({self.low:.2g} to {self.high:.2g})"
+
+
+def as_pixel_size(
+    given: float | PixelSize | None, diameter: float | None = None
+) -> PixelSize | None:
+    """Return what is known of the size of a pixel, None where nothing is.
+
+    Parameters
+    ----------
+    given : float or PixelSize or None
+        In micrometres.
+    diameter : float or None
+        Of a typical nucleated cell, in pixels.
+
+    Raises
+    ------
+    InputError
+        When a number is out of range.
+    """
+    if isinstance(given, PixelSize):
+        return given
+    if given is not None:
+        least, most = SANE_MICRONS
+        if not least <= given <= most:
+            raise InputError(
+                f"the pixel size is {given} µm; pictures of cells have {least:g} to "
+                f"{most:g} µm a pixel"
+            )
+        return PixelSize(given, given, given)
+    if diameter is None:
+        return None
+    microns = CELL / checked_diameter(diameter)
+    return PixelSize(microns, microns * 0.7, microns * 1.4, "cell size")
+
+
+def in_file(source: Readable) -> PixelSize | None:
+    """Return the size of a pixel that the image's file gives, None without one."""
+    microns = getattr(source, "microns_per_pixel", None)
+    return None if microns is None else PixelSize(microns, microns, microns, "file")
+
+
+def pixel_size_of(source: Readable) -> PixelSize | None:
+    """Return the size of a pixel, estimated; None where a picture shows none."""
+    if not getattr(source, "colour", True):
+        return None
+    light = measure_light(source)
+    return estimate_pixel_size(source, light) if light.bright else None
+
+
+def checked_diameter(diameter: float) -> float:
+    """Return a cell's diameter in pixels.
+
+    Raises
+    ------
+    InputError
+        When it is no positive number, or none that a cell can have.
+    """
+    if not (np.isfinite(diameter) and diameter > 0):
+        raise InputError(
+            f"the diameter is {diameter}; give a cell diameter in pixels above 0, "
+            "or None to have it estimated"
+        )
+    return float(np.clip(diameter, CELL / SANE_MICRONS[1], CELL / SANE_MICRONS[0]))
+
+
+def estimate_pixel_size(
+    source: Readable, light: Light, near: PixelSize | None = None
+) -> PixelSize:
+    """Estimate the size of a pixel from the picture.
+
+    Parameters
+    ----------
+    source : object with ``shape`` and ``read``
+    light : Light
+        Of the picture.
+    near : PixelSize, optional
+        Where to begin; it is kept unless red cells within its limits say more.
+
+    Notes
+    -----
+    The network tells its scale at several magnifications; the size that all agree on is
+    taken. There the diameters of red cells are measured, which are 7.5 um.
+    """
+    octave = (
+        _by_looks(source, light)
+        if near is None
+        else float(np.log2(near.microns / MICRONS))
+    )
+    doubt, reds = DOUBT, 0
+    for _ in range(2):
+        every = _red_cells(source, light, octave)
+        if len(every) < MIN_REDS:
+            break
+        # what the microns would be if the median red cell were of its known size
+        step = float(np.log2(RED_CELL / MICRONS / np.median(every)))
+        spread = 1.25 * float(np.std(np.log2(every))) / np.sqrt(len(every))
+        octave, doubt, reds = (
+            octave + step,
+            float(np.hypot(2 * spread, KNOWN)),
+            len(every),
+        )
+    microns = MICRONS * 2.0**octave
+    if near is not None and not (reds and near.low <= microns <= near.high):
+        return near
+    low, high = microns * 2**-doubt, microns * 2**doubt
+    return PixelSize(float(microns), float(low), float(high), "estimated", reds)
+
+
+def _by_looks(source: Readable, light: Light) -> float:
+    """Return the octave that answers at several magnifications agree on."""
+    costs, best, sure = np.zeros(len(OCTAVES)), 0.0, False
+    for step in range(4, -1, -1):
+        picture = Rescaled(source, light, 2.0**-step)
+        if step and min(picture.shape) < LEAST:
+            continue
+        for window in _views(picture.shape, VIEW, VIEWS):
+            octave, spread = look(picture, window).scale.mean((1, 2))
+            true = OCTAVES + step
+            off = np.maximum(0, 1 - np.abs(octave - true))
+            costs -= np.where(np.abs(true) <= SEEN, off * np.exp(-spread), 0)
+            best = float(OCTAVES[int(np.argmin(costs))])
+            sure |= spread < SURE and abs(octave - step - best) < NEAR
+        if sure and best + step <= FINER:
+            break
+    return best
+
+
+def _red_cells(source: Readable, light: Light, octave: float) -> Plane:
+    """Return the diameters of red cells in pixels of the network."""
+    picture = Rescaled(source, light, 2.0**octave)
+    found = []
+    for window in _views(picture.shape, 2 * VIEW, VIEWS):
+        maps = look(picture, window)
+        found.append(seeds_in(maps.red, maps.size[1], RED).diameter)
+    return np.concatenate(found)
+
+
+def _views(shape: tuple[int, int], side: int, most: int) -> list[Window]:
+    """Return windows spread over a picture."""
+    counts = [max(1, min(4, -(-length // side))) for length in shape]
+    tops, lefts = (
+        np.linspace(0, max(0, length - side), count).astype(int)
+        for length, count in zip(shape, counts, strict=True)
+    )
+    every = [
+        (int(t), int(s), int(min(t + side, shape[0])), int(min(s + side, shape[1])))
+        for t in tops
+        for s in lefts
+    ]
+    places = np.linspace(0, len(every) - 1, min(most, len(every))).round()
+    return [every[int(i)] for i in places]

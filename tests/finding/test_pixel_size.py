@@ -1,0 +1,86 @@
+"""The size of a pixel: given, of the file, or estimated from the picture."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.finding.find import search
+from napari_cytodino.finding.pixel_size import (
+    CELL,
+    PixelSize,
+    as_pixel_size,
+    in_file,
+    pixel_size_of,
+)
+
+
+def estimated(image, **words):
+    return next(search(image, **words)).pixel_size
+
+
+@pytest.fixture(scope="module")
+def size(smear):
+    return estimated(smear.image)
+
+
+def test_drawn_red_cells_give_the_scale(size):
+    """SYNTHETIC: at its own scale a red cell is drawn 78 px wide, 0.096 um a pixel."""
+    assert size.microns == pytest.approx(0.096, rel=0.15)
+    assert size.low < size.microns < size.high
+    assert size.red_cells >= 20
+    assert not size.doubtful
+    assert "red cells" in str(size)
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.7])
+def test_half_the_pixels_are_twice_as_large(smear, size, factor):
+    image = Image.fromarray(smear.image)
+    small = np.asarray(image.resize([round(factor * s) for s in image.size]))
+    assert estimated(small).microns * factor == pytest.approx(size.microns, rel=0.1)
+
+
+def test_a_cell_size_is_where_to_begin(smear):
+    near = estimated(smear.image, diameter=130)
+    assert near.microns == pytest.approx(0.096, rel=0.15)
+    far = estimated(smear.image, diameter=500)
+    assert far == as_pixel_size(None, 500)
+
+
+def test_without_red_cells_it_is_a_guess(smear):
+    one = np.array(smear.image[:40, :40])
+    known = estimated(one)
+    assert known.red_cells == 0
+    assert known.doubtful
+    assert "how it looks" in str(known)
+
+
+def test_what_is_given_is_taken():
+    assert as_pixel_size(0.2) == PixelSize(0.2, 0.2, 0.2, "given")
+    assert as_pixel_size(None) is None
+    known = PixelSize(0.1, 0.09, 0.11, "file")
+    assert as_pixel_size(known, 300) is known
+    assert as_pixel_size(None, 50).microns == pytest.approx(CELL / 50)
+
+
+@pytest.mark.parametrize("microns", [0.0, -1.0, 25.0, float("nan")])
+def test_what_no_microscope_gives_is_named(microns):
+    with pytest.raises(InputError, match=r"0\.02 to 2 µm"):
+        as_pixel_size(microns)
+
+
+def test_a_file_s_own_is_taken():
+    assert in_file(SimpleNamespace(microns_per_pixel=0.25)).origin == "file"
+    assert in_file(SimpleNamespace(microns_per_pixel=None)) is None
+    assert in_file(SimpleNamespace()) is None
+
+
+def test_a_grey_or_dark_picture_shows_none():
+    grey = SimpleNamespace(colour=False)
+    assert pixel_size_of(grey) is None
+    dark = SimpleNamespace(
+        shape=(30, 30), read=lambda *_: np.zeros((30, 30, 3), np.uint8)
+    )
+    assert pixel_size_of(dark) is None
