@@ -84,3 +84,10 @@ def test_a_grey_or_dark_picture_shows_none():
         shape=(30, 30), read=lambda *_: np.zeros((30, 30, 3), np.uint8)
     )
     assert pixel_size_of(dark) is None
+
+
+def test_a_picture_that_cannot_be_read_shows_none():
+    def read(*_):
+        raise OSError("a block is gone")
+
+    assert pixel_size_of(SimpleNamespace(shape=(30, 30), read=read)) is None

@@ -137,8 +137,11 @@ def pixel_size_of(source: Readable) -> PixelSize | None:
     """Return the size of a pixel, estimated; None where a picture shows none."""
     if not getattr(source, "colour", True):
         return None
-    light = measure_light(source)
-    return estimate_pixel_size(source, light) if light.bright else None
+    try:
+        light = measure_light(source)
+        return estimate_pixel_size(source, light) if light.bright else None
+    except Exception:  # each decoder has errors of its own; a block may be unreadable
+        return None
 
 
 def checked_diameter(diameter: float) -> float:

@@ -83,6 +83,12 @@ class ImageSource:
                 f"An image of shape {shape} has {leading} leading axes but plane "
                 f"{plane} names {len(plane)}; name one index for each."
             )
+        sizes = [n for i, n in enumerate(shape) if i != axis][:leading]
+        if any(not -n <= place < n for place, n in zip(plane, sizes, strict=True)):
+            raise InputError(
+                f"An image of shape {shape} has no plane {plane}; its leading axes are "
+                f"{tuple(sizes)} long."
+            )
         if np.dtype(array.dtype).kind not in "biuf":
             raise InputError(
                 f"An image of type {array.dtype} cannot be shown; convert it to uint8, "
