@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from napari_cytodino.checkpoints.folder import Preprocessing
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.finding.pixel_size import PixelSize
+from napari_cytodino.finding.sizes import PixelSize
 from napari_cytodino.inference.scale import read_field_of_view, side_of_crops
 
 MEAN = (0.5, 0.5, 0.5)

@@ -1,7 +1,6 @@
 # What other rooms may use.
 from .at_click import FoundCell as FoundCell
 from .at_click import cell_at as cell_at
-from .find import SENSITIVITY as SENSITIVITY
 from .find import Search as Search
 from .find import find_cells as find_cells
 from .find import nucleus_mask as nucleus_mask
@@ -9,8 +8,9 @@ from .find import search as search
 from .light import DARK as DARK
 from .light import absorbance_of as absorbance_of
 from .network import MICRONS as MICRONS
-from .pixel_size import CELL as CELL
-from .pixel_size import PixelSize as PixelSize
-from .pixel_size import as_pixel_size as as_pixel_size
-from .pixel_size import in_file as in_file
 from .pixel_size import pixel_size_of as pixel_size_of
+from .sizes import CELL as CELL
+from .sizes import SENSITIVITY as SENSITIVITY
+from .sizes import PixelSize as PixelSize
+from .sizes import as_pixel_size as as_pixel_size
+from .sizes import in_file as in_file

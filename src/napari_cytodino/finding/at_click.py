@@ -11,7 +11,7 @@ from scipy import ndimage as ndi
 from napari_cytodino.common import InputError
 from napari_cytodino.finding._readable import as_source
 from napari_cytodino.finding.find import find_cells
-from napari_cytodino.finding.pixel_size import checked_diameter
+from napari_cytodino.finding.sizes import checked_diameter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,11 +18,8 @@ from napari_cytodino.finding.outlines import (
     seeds_in,
     unread_in,
 )
-from napari_cytodino.finding.pixel_size import (
-    PixelSize,
-    as_pixel_size,
-    estimate_pixel_size,
-)
+from napari_cytodino.finding.pixel_size import estimate_pixel_size
+from napari_cytodino.finding.sizes import SENSITIVITY, PixelSize, as_pixel_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +37,6 @@ MARGIN = REACH + 32
 
 BARE, STEP, FEW = 0.15, 3, 10
 """A window is bare glass where, of each third pixel, fewer than ten absorb as much."""
-
-SENSITIVITY = 0.65
-"""Cells whose centre has a probability of at least one minus this are found."""
 
 
 @dataclass(frozen=True)

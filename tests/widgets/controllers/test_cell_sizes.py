@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cytodino.finding.pixel_size import CELL, PixelSize
+from napari_cytodino.finding.sizes import CELL, PixelSize
 from napari_cytodino.widgets.canvas.cell_circle import CIRCLE
 from napari_cytodino.widgets.canvas.result_layers import FOUND
 from napari_cytodino.widgets.controllers.cell_sizes import REST_MS, UNKNOWN

@@ -9,8 +9,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractButton, QLabel
 
-from napari_cytodino.finding.find import SENSITIVITY
-from napari_cytodino.finding.pixel_size import PixelSize
+from napari_cytodino.finding.sizes import SENSITIVITY, PixelSize
 from napari_cytodino.widgets.canvas.cell_circle import CIRCLE
 from napari_cytodino.widgets.controllers.cell_edits import NO_LABELS, TOOLS
 from napari_cytodino.widgets.controllers.controller import Controller

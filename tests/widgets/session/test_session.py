@@ -11,7 +11,7 @@ import pytest
 from napari_cytodino.cells.cells import cells_from_points
 from napari_cytodino.checkpoints.calibration_file import no_thresholds
 from napari_cytodino.common.errors import InputError
-from napari_cytodino.finding.pixel_size import PixelSize
+from napari_cytodino.finding.sizes import PixelSize
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.uncertainty.decisions import UNREACHABLE
 from napari_cytodino.uncertainty.predictions import PredictionBatch

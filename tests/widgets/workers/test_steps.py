@@ -12,7 +12,7 @@ import pytest
 from napari_cytodino.cells.cells import cells_from_crops, cells_from_labels
 from napari_cytodino.cells.crops import CropStack
 from napari_cytodino.common.errors import CheckpointError, InputError
-from napari_cytodino.finding.pixel_size import PixelSize
+from napari_cytodino.finding.sizes import PixelSize
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.inference import devices
 from napari_cytodino.widgets.session.messages import CellsReading, ClassifyRequest
@@ -124,7 +124,7 @@ def test_the_scale_is_estimated_where_the_model_knows_its_own(
     demo: Any, reading: CellsReading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = PixelSize(0.05, 0.045, 0.055, "estimated", 30)
-    monkeypatch.setattr(work, "pixel_size_of", lambda source: seen)
+    monkeypatch.setattr("napari_cytodino.finding.pixel_size_of", lambda source: seen)
     own = replace(demo.preprocessing, microns_per_pixel=0.1)
     scaled = replace(demo, preprocessing=own)
     for checkpoint, given, told in (

@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_cytodino.cells import CropStack, crops_of
 from napari_cytodino.common import InputError
-from napari_cytodino.finding import pixel_size_of
 from napari_cytodino.inference import PredictionCache, side_of_crops
 
 if TYPE_CHECKING:
@@ -106,6 +105,8 @@ def classify_steps(
         yield reading
     scaled = checkpoint.preprocessing.microns_per_pixel is not None
     if known is None and scaled and not isinstance(reading.source, CropStack):
+        from napari_cytodino.finding import pixel_size_of
+
         known = pixel_size_of(reading.source)
         yield known
     if cancelled() or request.rows == ():
