@@ -148,8 +148,8 @@ def demo(
             from napari_cytodino.batch import demo_files
 
             with _bar("demo") as progress:
-                said = demo_files(out, progress)
-            typer.echo(f"{said}\n{RESEARCH_USE}")
+                summary = demo_files(out, progress)
+            typer.echo(f"{summary}\n{RESEARCH_USE}")
         else:
             _start_napari(None)
 

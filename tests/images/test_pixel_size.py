@@ -53,3 +53,15 @@ def test_ome_without_a_size_or_with_an_unknown_unit(tmp_path):
     assert microns_in(path) is None
     about = {"axes": "YXS", "PhysicalSizeX": 3, "PhysicalSizeXUnit": "pixel"}
     assert microns_in(written(tmp_path / "b.ome.tif", metadata=about)) is None
+
+
+def test_a_tag_that_makes_no_sense_costs_no_pixel(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.tif", resolution=(1e5, 1e5), resolutionunit=3)
+
+    def nonsense(*_):
+        raise ValueError("no number")
+
+    monkeypatch.setattr("napari_cytodino.images.pixel_size._over", nonsense)
+    source = read_image(path)
+    assert source.microns_per_pixel is None
+    assert source.shape == PICTURE.shape[:2]

@@ -29,25 +29,29 @@ def microns_in(path: Path) -> float | None:
     OME's PhysicalSizeX, else ImageJ's unit with the resolution, else the resolution
     by inch or centimetre. What is no size of a pixel under a microscope is left out.
     """
+    try:
+        found = _given(path)
+    except Exception:  # tags are as others wrote them, and pixels need none of these
+        return None
+    least, most = SANE_MICRONS
+    return found if found is not None and least <= found <= most else None
+
+
+def _given(path: Path) -> float | None:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
         if not tiff.pages:
             return None
-        tags = tiff.pages[0].tags
-        found = None
         if tiff.is_ome and tiff.ome_metadata:
-            found = _of_ome(tiff.ome_metadata)
-        elif "XResolution" in tags:
-            unit = (tiff.imagej_metadata or {}).get("unit", "")
-            resolution = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 1
-            microns = MICROMETRES.get(str(unit), PER_UNIT.get(int(resolution)))
-            found = _over(microns, tags["XResolution"].value)
-    return (
-        found
-        if found is not None and SANE_MICRONS[0] <= found <= SANE_MICRONS[1]
-        else None
-    )
+            return _of_ome(tiff.ome_metadata)
+        tags = tiff.pages[0].tags
+        if "XResolution" not in tags:
+            return None
+        unit = (tiff.imagej_metadata or {}).get("unit", "")
+        resolution = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 1
+        microns = MICROMETRES.get(str(unit), PER_UNIT.get(int(resolution)))
+        return _over(microns, tags["XResolution"].value)
 
 
 def _of_ome(text: str) -> float | None:
