@@ -52,7 +52,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Patch:
-    """One training picture with what is to be said of it.
+    """One training picture with the answers that are right for it.
 
     Attributes
     ----------
