@@ -27,7 +27,7 @@ LIVE = 4_000_000
 """Pixels up to which cells are found anew at once when the sensitivity changes."""
 
 NEAR = 0.15
-"""Difference of scales, as a share, from which on the dock says that crops are scaled."""
+"""Difference of scales, as a share, from which on the dock says crops are scaled."""
 
 
 class Host(Protocol):
