@@ -20,7 +20,7 @@ from napari_cytodino.results.cell_table import build_table
 from napari_cytodino.stats.fixed_sequence import curve_of
 from napari_cytodino.uncertainty.calibration import ERROR_RATES, Calibration
 from napari_cytodino.uncertainty.decisions import decide
-from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.uncertainty.predictions import Predictions, as_predictions
 from napari_cytodino.widgets.canvas.canvas import write_features
 from napari_cytodino.widgets.session.appearance import appearance_of, counts
 from napari_cytodino.widgets.session.forecast import forecast_of, other_mix
@@ -75,13 +75,7 @@ def answers(cells: int, classes: int) -> Predictions:
     logits = rng.normal(0, 1, (cells, classes)).astype(np.float32)
     best = rng.integers(0, classes, cells)
     logits[np.arange(cells), best] += rng.normal(7, 3, cells)
-    return Predictions(
-        logits,
-        np.zeros((cells, 4), np.float16),
-        np.ones(cells, bool),
-        np.ones(cells, bool),
-        rng.uniform(0, 1.05, cells).astype(np.float32),
-    )
+    return as_predictions(logits, rng.uniform(0, 1.05, cells).astype(np.float32))
 
 
 def session_of(cells: int) -> Session:

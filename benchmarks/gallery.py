@@ -22,7 +22,7 @@ from napari_cytodino import load_checkpoint
 from napari_cytodino.cells.cells import cells_from_points
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.review.log import ReviewLog
-from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.uncertainty.predictions import as_predictions
 from napari_cytodino.widgets.gallery._order import SORTS
 from napari_cytodino.widgets.gallery.panel import GalleryPanel
 from napari_cytodino.widgets.session.messages import CellsReading
@@ -62,13 +62,9 @@ def session_of(cells: int) -> Session:
     logits = rng.normal(0, 1, (cells, len(session.taxonomy))).astype(np.float32)
     best = rng.integers(0, len(session.taxonomy), cells)
     logits[np.arange(cells), best] += rng.normal(7, 3, cells)
-    session.predictions = Predictions(
-        logits,
-        rng.normal(0, 1, (cells, 192)).astype(np.float16),
-        np.ones(cells, bool),
-        np.ones(cells, bool),
-        rng.uniform(0, 1.05, cells).astype(np.float32),
-    )
+    embeddings = rng.normal(0, 1, (cells, 192)).astype(np.float16)
+    unlike = rng.uniform(0, 1.05, cells).astype(np.float32)
+    session.predictions = as_predictions(logits, unlike, embeddings)
     session.rebuild()
     return session
 

@@ -21,7 +21,7 @@ from napari_cytodino import load_checkpoint
 from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.review.log import ReviewLog
-from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.uncertainty.predictions import Predictions, as_predictions
 from napari_cytodino.widgets.controllers.controller import Controller
 from napari_cytodino.widgets.panels.legend_panel import LegendPanel
 from napari_cytodino.widgets.review.differential_panel import DifferentialPanel
@@ -79,14 +79,7 @@ def answers(cells: int, classes: int) -> Predictions:
     logits = rng.normal(0, 2, (cells, classes)).astype(np.float32)
     best = rng.integers(0, classes, cells)
     logits[np.arange(cells), best] += rng.choice([2.0, 5.0, 12.0], cells)
-    done = np.ones(cells, bool)
-    return Predictions(
-        logits,
-        np.zeros((cells, 4), np.float16),
-        done,
-        done.copy(),
-        np.full(cells, 0.5, np.float32),
-    )
+    return as_predictions(logits, np.full(cells, 0.5, np.float32))
 
 
 def median(act: Callable[[int], object], rounds: int) -> tuple[float, float]:

@@ -214,6 +214,11 @@ def smear_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "crops").mkdir()
     for number, crop in enumerate(synthetic_crops(None, 1)[0][:2]):
         Image.fromarray(crop).save(tmp_path / "crops" / f"{number}.png")
+    for code in ("LYT", "NGS"):
+        (tmp_path / "my-cells" / code).mkdir(parents=True)
+        for number, crop in enumerate(synthetic_crops([code], 3)[0]):
+            place = tmp_path / "my-cells" / code / f"{number}.png"
+            Image.fromarray(crop).save(place)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

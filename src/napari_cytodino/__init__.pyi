@@ -7,5 +7,6 @@ from .finding import find_cells as find_cells
 from .inference import classify as classify
 from .results import differential as differential
 from .taxonomy import Taxonomy as Taxonomy
+from .training.teaching import teach as teach
 
 __version__: str

@@ -17,9 +17,9 @@ def test_nan_from_the_model_is_rejected_never_a_class(checkpoint, monkeypatch, i
     real = classifier._model.predict
 
     def embed(values):
-        logits, embedding = real(values)
+        logits, *others = real(values)
         logits[0] = torch.nan
-        return logits, embedding
+        return logits, *others
 
     monkeypatch.setattr(classifier._model, "predict", embed)
     cells = cells_from_points([[150, 200], [100, 90]], (300, 400), diameter=40)

@@ -214,10 +214,10 @@ def test_an_embedding_that_is_not_finite_is_unlike_all(calibrated, monkeypatch, 
     real = classifier._model.predict
 
     def embed(values):
-        logits, embedding = real(values)
+        logits, embedding, features = real(values)
         embedding = embedding.clone()
         embedding[0, 3] = torch.nan
-        return logits, embedding
+        return logits, embedding, features
 
     monkeypatch.setattr(classifier._model, "predict", embed)
     whole = run(classifier, 64)

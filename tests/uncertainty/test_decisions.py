@@ -1,6 +1,6 @@
 """Each decision rule fires on what it is for, in the order that is said."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -361,8 +361,8 @@ def test_evidence_at_hand_changes_nothing():
 def test_order_of_cells_changes_nothing():
     whole, border = mixed(300, 7)
     order = np.random.default_rng(0).permutation(300)
-    fields = ("logits", "embeddings", "done", "readable", "unfamiliarity")
-    turned = Predictions(*(getattr(whole, name)[order] for name in fields))
+    names = [field.name for field in fields(Predictions)]
+    turned = Predictions(*(getattr(whole, name)[order] for name in names))
     policy = DecisionPolicy(min_confidence=0.6, rare=("KSC",))
     one_, two = (
         decide(whole, TAXONOMY, policy, border),

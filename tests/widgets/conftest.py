@@ -14,7 +14,11 @@ from napari_cytodino.cells.cells import cells_from_labels
 from napari_cytodino.images.source import ImageSource
 from napari_cytodino.stats.fixed_sequence import SelectionCurve
 from napari_cytodino.uncertainty.calibration import Calibration
-from napari_cytodino.uncertainty.predictions import PredictionBatch, Predictions
+from napari_cytodino.uncertainty.predictions import (
+    PredictionBatch,
+    Predictions,
+    as_predictions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,13 +101,8 @@ def answers(confidences: Any) -> Predictions:
     logits = np.zeros((count, 21), np.float32)
     best = np.arange(count) % 21
     logits[np.arange(count), best] = np.log(20 * confidence / (1 - confidence))
-    return Predictions(
-        logits,
-        np.ones((count, 4), np.float16),
-        np.ones(count, bool),
-        np.ones(count, bool),
-        np.where(confidence == CONFIDENCES[-1], 1.25, 0.7).astype(np.float32),
-    )
+    unlike = np.where(confidence == CONFIDENCES[-1], 1.25, 0.7).astype(np.float32)
+    return as_predictions(logits, unlike, np.ones((count, 4), np.float16))
 
 
 @dataclass
@@ -300,6 +299,82 @@ def pictured(demo: Checkpoint, tmp_path: Path) -> Iterator[Pictured]:
     reviewing.start(ReviewLog.open(tmp_path / "case.sqlite", image="pixels"), "AB")
     yield Pictured(session, reviewing, codes)
     reviewing.stop()
+
+
+@dataclass
+class Taught:
+    """Cells of four kinds by their features, of which the model knows nothing.
+
+    The model calls all of them class 0; `codes` are their true classes, the last of
+    them one that the checkpoint lacks.
+    """
+
+    session: Any
+    review: Any
+    teaching: Any
+    truth: list[str]
+    codes: tuple[str, ...]
+    place: Path
+
+    def say(self, rows: Any, codes: list[str] | None = None) -> None:
+        """Give true verdicts, or others, one by one."""
+        for at, row in enumerate(rows):
+            code = codes[at] if codes else self.truth[int(row)]
+            self.review.set_class(code, [int(row)])
+
+    @property
+    def right(self) -> float:
+        """The share of cells whose class is the true one."""
+        called = self.session.probabilities.best
+        codes = self.session.taxonomy.codes
+        return float(
+            np.mean([codes[c] == t for c, t in zip(called, self.truth, strict=True)])
+        )
+
+
+CELLS = 120
+
+
+def features_of(kinds: Any) -> Any:
+    """Return features in which kinds are clusters."""
+    rng = np.random.default_rng(0)
+    middles = rng.normal(0, 1, (8, 24))
+    return (middles[kinds] + rng.normal(0, 0.5, (len(kinds), 24))).astype(np.float16)
+
+
+@pytest.fixture
+def teachable(tmp_path: Path) -> Iterator[Taught]:
+    from napari_cytodino import load_checkpoint
+    from napari_cytodino.cells.cells import cells_from_points
+    from napari_cytodino.review.log import ReviewLog
+    from napari_cytodino.widgets.session.messages import CellsReading
+    from napari_cytodino.widgets.session.review_session import ReviewSession
+    from napari_cytodino.widgets.session.session import Session
+    from napari_cytodino.widgets.session.teaching import Teaching
+
+    checkpoint, session = load_checkpoint("starter"), Session()
+    session.open_checkpoint(checkpoint)
+    kinds = np.arange(CELLS) % 4
+    codes = (*checkpoint.taxonomy.codes[1:4], "KSC")
+    spots = np.array([(20 + 15 * (r // 12), 20 + 15 * (r % 12)) for r in range(CELLS)])
+    image = np.full((220, 220, 3), 200, np.uint8)
+    cells = cells_from_points(spots, (220, 220), diameter=10)
+    session.set_cells(CellsReading(cells, ImageSource(image)))
+    logits = np.zeros((CELLS, len(checkpoint.taxonomy)), np.float32)
+    logits[:, 0] = 4
+    session.own = replace(
+        as_predictions(logits, np.full(CELLS, 0.7, np.float32)),
+        features=features_of(kinds),
+        keys=np.random.default_rng(1).integers(0, 256, (CELLS, 16), dtype=np.uint8),
+    )
+    session.predictions = session.own
+    session.rebuild()
+    review = ReviewSession(session)
+    teaching = Teaching(session, review)
+    place = tmp_path / "taught.sqlite"
+    review.start(ReviewLog.open(place, image="pixels"), "AB")
+    yield Taught(session, review, teaching, [codes[k] for k in kinds], codes, place)
+    review.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from .images import CROPS_STEM as CROPS_STEM
 from .images import FORMATS as FORMATS
 from .images import process_image as process_image
 from .inputs import LABELS_SUFFIX as LABELS_SUFFIX
+from .inputs import CropFolder as CropFolder
 from .inputs import ImageTask as ImageTask
 from .inputs import list_images as list_images
 from .inputs import pair_images as pair_images

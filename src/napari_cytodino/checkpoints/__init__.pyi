@@ -11,10 +11,14 @@ from .calibration_file import checkpoint_facts as checkpoint_facts
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import list_checkpoints as list_checkpoints
 from .checkpoint import load_checkpoint as load_checkpoint
+from .checkpoint import own_profiles as own_profiles
+from .checkpoint import profile_place as profile_place
 from .folder import WEIGHTS as WEIGHTS
 from .folder import Preprocessing as Preprocessing
 from .folder import read_json as read_json
 from .hub import HUB_ID as HUB_ID
 from .hub import fetch as fetch
+from .profile import Profile as Profile
 from .saving import save_calibrated as save_calibrated
 from .saving import save_checkpoint as save_checkpoint
+from .saving import save_profile as save_profile

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from napari_cytodino.checkpoints.folder import (
     ADAPTER_WEIGHTS,
     FAMILIARITY,
+    TAUGHT,
+    TAUGHT_ARRAYS,
     WEIGHTS,
     read_json,
 )
@@ -36,7 +38,14 @@ def calibration_name(dtype: str = DTYPE) -> str:
     return CALIBRATION if dtype == DTYPE else f"calibration.{dtype}.json"
 
 
-_HASHED = (WEIGHTS, ADAPTER_WEIGHTS, "preprocessor_config.json", FAMILIARITY)
+_HASHED = (
+    WEIGHTS,
+    ADAPTER_WEIGHTS,
+    "preprocessor_config.json",
+    FAMILIARITY,
+    TAUGHT,
+    TAUGHT_ARRAYS,
+)
 
 
 def made_for(folder: Path, dtype: str = DTYPE) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import platformdirs
 
 from napari_cytodino.checkpoints._tensors import (
     check_tensors,
@@ -26,6 +29,7 @@ from napari_cytodino.checkpoints.folder import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     FAMILIARITY,
+    TAUGHT,
     WEIGHTS,
     Preprocessing,
     parse_json,
@@ -35,6 +39,7 @@ from napari_cytodino.checkpoints.folder import (
     verify_files,
 )
 from napari_cytodino.checkpoints.hub import HUB_ID, fetch
+from napari_cytodino.checkpoints.profile import Profile, read_profile
 from napari_cytodino.common import CheckpointError, InputError
 from napari_cytodino.uncertainty import NoveltyDetector, unfamiliar_share_lower_bound
 
@@ -45,8 +50,10 @@ if TYPE_CHECKING:
 
     from napari_cytodino.models import CytoDinoForImageClassification
     from napari_cytodino.taxonomy import Taxonomy
-    from napari_cytodino.uncertainty import Calibration, DecisionPolicy
+    from napari_cytodino.uncertainty import Calibration, DecisionPolicy, Predictions
 
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 __all__ = [
     "Checkpoint",
@@ -105,6 +112,8 @@ class Checkpoint:
         the head; None where the weights are merged.
     dtype : str
         What its thresholds suppose that the model computes in; see `for_dtype`.
+    taught : Profile or None
+        What a laboratory taught it.
     """
 
     name: str
@@ -118,6 +127,15 @@ class Checkpoint:
     base: Base | None = None
     calibration: Calibration | None = None
     dtype: str = DTYPE
+    taught: Profile | None = None
+
+    def answer(self, predictions: Predictions) -> Predictions:
+        """Return the model's own predictions as the taught head reads them."""
+        if self.taught is None:
+            return predictions
+        head = self.taught.head
+        logits = head.logits(predictions.features, predictions.logits)
+        return replace(predictions, logits=logits)
 
     def policy_at(self, risk: float | None) -> DecisionPolicy:
         """Return the thresholds that keep a share of errors among accepted cells.
@@ -153,6 +171,8 @@ class Checkpoint:
             return (
                 f"uncalibrated, every cell goes to review: {self.policy.uncalibrated}"
             )
+        if self.taught is not None:
+            return f"no guarantee: {self.taught.summary}"
         return "no guarantee: thresholds were set by hand"
 
     def guarantee_on(
@@ -293,11 +313,35 @@ def _bundled() -> Path:
 
 
 def list_checkpoints() -> list[CheckpointInfo]:
-    """Return the checkpoints that ship with the package, by name."""
+    """Return the checkpoints that ship with the package, then the user's profiles."""
     return [
         CheckpointInfo(card.parent.name, _title(card), card.parent)
-        for card in sorted(_bundled().glob("*/README.md"))
+        for folder in (_bundled(), own_profiles())
+        for card in sorted(folder.glob("*/README.md"))
     ]
+
+
+def own_profiles() -> Path:
+    """Return the folder in which profiles are kept that are known by name alone."""
+    return platformdirs.user_data_path("napari-cytodino", appauthor=False) / "profiles"
+
+
+def profile_place(name: str) -> Path:
+    """Return where a profile of this name is kept; the folder around it is made.
+
+    Raises
+    ------
+    InputError
+        When the name can be none of a folder, or one that ships has it.
+    """
+    if not _NAME.fullmatch(name) or (_bundled() / name).exists():
+        raise InputError(
+            f"'{name}' cannot be the name of a profile; use letters, digits, - and _, "
+            "and none that ships."
+        )
+    folder = own_profiles()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 def _title(card: Path) -> str:
@@ -320,17 +364,17 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     CheckpointError
         One sentence with the file or value and the remedy.
     """
-    bundled = {info.name: info.folder for info in list_checkpoints()}
+    named = {info.name: info.folder for info in reversed(list_checkpoints())}
     text = str(source)
-    if text in bundled:
-        return _read(bundled[text], text)
+    if text in named:
+        return _read(named[text], text)
     if Path(source).expanduser().is_dir():
         folder = Path(source).expanduser().resolve()
         return _read(folder, folder.name)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         return _read(fetch(source), source)
     raise CheckpointError(
-        f"There is no checkpoint '{text}': give one of {', '.join(sorted(bundled))}, "
+        f"There is no checkpoint '{text}': give one of {', '.join(sorted(named))}, "
         "an existing folder, or a Hugging Face Hub id such as owner/name."
     )
 
@@ -338,7 +382,15 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
 def _read(folder: Path, name: str) -> Checkpoint:
     identity = verify_files(folder)
     config = read_json(folder / "config.json")
+    taught = read_profile(folder, identity)
     taxonomy = read_taxonomy(config, folder / "config.json")
+    if taught is not None:
+        if taught.base_taxonomy != taxonomy:
+            raise CheckpointError(
+                f"{folder / TAUGHT} was taught on other classes than config.json has; "
+                "teach the checkpoint again."
+            )
+        taxonomy = taught.taxonomy
     policy, calibration = read_calibration(folder, taxonomy)
     return Checkpoint(
         name,
@@ -351,6 +403,7 @@ def _read(folder: Path, name: str) -> Checkpoint:
         config.get("synthetic") is True,
         _base(folder, config),
         calibration,
+        taught=taught,
     )
 
 

@@ -52,7 +52,10 @@ ADAPTER_FILES = (
 FAMILIARITY = "familiarity.safetensors"
 """Training cells to compare with."""
 
-OPTIONAL = ("calibration.bfloat16.json", FAMILIARITY)
+TAUGHT, TAUGHT_ARRAYS = "taught.json", "taught.safetensors"
+"""What was taught on the checkpoint; both, or neither."""
+
+OPTIONAL = ("calibration.bfloat16.json", FAMILIARITY, TAUGHT, TAUGHT_ARRAYS)
 """What either kind of folder may hold besides."""
 
 UNSAFE = (".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
@@ -222,6 +225,11 @@ def verify_files(folder: Path) -> str:
         raise CheckpointError(
             f"{folder / MANIFEST} does not list exactly {', '.join(FILES)}, nor the "
             "files of an adapter; save the checkpoint again with this version."
+        )
+    if (TAUGHT in listed) != (TAUGHT_ARRAYS in listed):
+        raise CheckpointError(
+            f"{folder} holds one of {TAUGHT} and {TAUGHT_ARRAYS}, but they belong "
+            "together; get the checkpoint again."
         )
     extra = sorted(present - set(listed) - {MANIFEST})
     if extra:

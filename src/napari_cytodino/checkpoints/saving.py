@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_cytodino.checkpoints._tensors import verified_bytes
 from napari_cytodino.checkpoints.calibration_file import (
     CALIBRATION,
@@ -27,6 +29,8 @@ from napari_cytodino.checkpoints.folder import (
     FILES,
     MANIFEST,
     OPTIONAL,
+    TAUGHT,
+    TAUGHT_ARRAYS,
     WEIGHTS,
     Preprocessing,
     write_manifest,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
     from napari_cytodino.checkpoints.backbones import Base
     from napari_cytodino.checkpoints.checkpoint import Checkpoint
+    from napari_cytodino.checkpoints.profile import Profile
     from napari_cytodino.models import CytoDinoForImageClassification
     from napari_cytodino.uncertainty import Calibration, DecisionPolicy, NoveltyDetector
 
@@ -144,7 +149,7 @@ def save_calibrated(
     replaced = {own, "README.md", MANIFEST}
     if checkpoint.dtype == DTYPE:
         # what was measured in another type belonged to the training cells before
-        replaced |= set(OPTIONAL)
+        replaced |= set(OPTIONAL) - {TAUGHT, TAUGHT_ARRAYS}
     elif familiarity is not None:
         raise CheckpointError(
             f"Training cells to compare with are measured in {DTYPE}; calibrate in "
@@ -164,6 +169,44 @@ def save_calibrated(
             calibration, part, checkpoint.taxonomy, dtype=checkpoint.dtype
         )
         _write(part, {own: json_text(content), "README.md": card})
+
+    return _placed(Path(folder), fill)
+
+
+def save_profile(
+    folder: str | Path,
+    checkpoint: Checkpoint,
+    profile: Profile,
+    policy: DecisionPolicy,
+    card: str,
+) -> Path:
+    """Write a checkpoint with what it was taught; its own weights stay as they are.
+
+    Parameters
+    ----------
+    folder
+        Where to write; its parent must exist.
+    checkpoint
+        That was taught on, or a profile of it: gives the weights.
+    profile, policy, card
+        As in `Checkpoint`.
+    """
+    from safetensors.numpy import save_file as save_arrays
+
+    kept = {*FILES, *ADAPTER_FILES, FAMILIARITY} - {"README.md", CALIBRATION}
+
+    def fill(part: Path) -> None:
+        for file in checkpoint.folder.iterdir():
+            if file.name in kept:
+                raw = verified_bytes(file, checkpoint.sha256)
+                part.joinpath(file.name).write_bytes(raw)
+        save_arrays(
+            {name: np.ascontiguousarray(a) for name, a in profile.arrays().items()},
+            part / TAUGHT_ARRAYS,
+        )
+        _write(part, {"README.md": card, **profile.texts()})
+        content = calibration_content(policy, part, profile.taxonomy)
+        _write(part, {CALIBRATION: json_text(content)})
 
     return _placed(Path(folder), fill)
 

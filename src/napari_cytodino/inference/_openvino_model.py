@@ -88,8 +88,10 @@ class OpenVinoModel:
         }
         self._compiled = openvino.Core().compile_model(graph, "CPU", hints)
 
-    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and embedding (B, D), float32."""
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (B, C), embedding (B, D) and features (B, 3 D), float32."""
         answers = self._compiled(pixel_values.numpy())
-        logits, embeddings = (torch.from_numpy(answers[i].copy()) for i in (0, 1))
-        return logits, embeddings
+        logits, embeddings, features = (
+            torch.from_numpy(answers[i].copy()) for i in range(3)
+        )
+        return logits, embeddings, features

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cytodino.cells import CropBatch
-from napari_cytodino.uncertainty import PredictionBatch
+from napari_cytodino.uncertainty import KEY, PredictionBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MOST = 100_000
-"""Cells that are remembered, 1 to 3 kB each; the oldest are forgotten first."""
+"""Cells that are remembered, 2 to 9 kB each; the oldest are forgotten first."""
 
 
 class PredictionCache:
@@ -127,7 +127,7 @@ class _Sieve:
 def pixel_key(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Return what tells a square crop (S, S, 3) uint8 from all others, 16 bytes."""
     solid = np.ascontiguousarray(pixels)
-    return hashlib.blake2b(solid.data, digest_size=16).digest()
+    return hashlib.blake2b(solid.data, digest_size=KEY).digest()
 
 
 def _joined(
@@ -139,10 +139,14 @@ def _joined(
         for batch, at in found
         if batch.unfamiliarity is not None
     ]
+    features = [batch.features[at] for batch, at in found if batch.features is not None]
+    keys = [batch.keys[at] for batch, at in found if batch.keys is not None]
     return PredictionBatch(
         rows,
         np.stack([batch.logits[at] for batch, at in found]),
         np.stack([batch.embeddings[at] for batch, at in found]),
         np.ones(len(rows), bool),
         np.array(unlike, np.float32) if unlike else None,
+        np.stack(features) if features else None,
+        np.stack(keys) if keys else None,
     )

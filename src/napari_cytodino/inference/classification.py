@@ -177,9 +177,9 @@ def collect(
         kept.append(batch)
         done += len(batch.rows)
         progress(done, count)
-    width = kept[0].embeddings.shape[1] if kept else 0
-    empty = Predictions.empty(count, len(checkpoint.taxonomy), width)
-    return empty.with_batches(kept)
+    if not kept:
+        return Predictions.empty(count, len(checkpoint.taxonomy), 0)
+    return checkpoint.answer(Predictions.like(kept[0], count).with_batches(kept))
 
 
 def _intake(

@@ -8,8 +8,9 @@ import numpy as np
 
 from napari_cytodino.common import CytoDinoError, InputError
 from napari_cytodino.inference._prefetch import prefetch
+from napari_cytodino.inference.cache import pixel_key
 from napari_cytodino.inference.devices import on_device
-from napari_cytodino.uncertainty import PredictionBatch
+from napari_cytodino.uncertainty import KEY, PredictionBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -115,7 +116,7 @@ class Classifier:
         for batch in prefetch(crops):
             if cancelled():
                 return
-            logits, embeddings = self._run_batches(batch.pixels)
+            logits, embeddings, features = self._run_batches(batch.pixels)
             finite = np.isfinite(logits).all(axis=1)
             yield PredictionBatch(
                 batch.rows,
@@ -123,6 +124,8 @@ class Classifier:
                 embeddings,
                 batch.readable & finite,
                 self._unfamiliarity(embeddings),
+                features,
+                _keys(batch.pixels),
             )
 
     def _unfamiliarity(
@@ -136,7 +139,9 @@ class Classifier:
 
     def _run_batches(
         self, pixels: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+    ) -> tuple[
+        npt.NDArray[np.float32], npt.NDArray[np.float16], npt.NDArray[np.float16]
+    ]:
         parts, start = [], 0
         while start < len(pixels):
             size = min(self.batch_size, len(pixels) - start)
@@ -146,9 +151,11 @@ class Classifier:
                 self.batch_size = self._halved(size, error)
                 continue
             start += size
+        logits, embeddings, features = zip(*parts, strict=True)
         return (
-            np.concatenate([part[0] for part in parts]),
-            np.concatenate([part[1] for part in parts]),
+            np.concatenate(logits),
+            np.concatenate(embeddings),
+            np.concatenate(features),
         )
 
     def _halved(self, size: int, error: RuntimeError) -> int:
@@ -168,17 +175,26 @@ class Classifier:
 
     def _forward(
         self, pixels: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+    ) -> tuple[
+        npt.NDArray[np.float32], npt.NDArray[np.float16], npt.NDArray[np.float16]
+    ]:
         import torch
 
         with torch.inference_mode():
             kind = "cpu" if self.device.kind == "openvino" else self.device.kind
             values = preprocess(pixels, self.checkpoint, kind)
-            logits, embeddings = self._model.predict(values)
-        return (
-            logits.float().cpu().numpy(),
-            embeddings.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16),
+            logits, *others = self._model.predict(values)
+        embeddings, features = (
+            part.float().clamp(-6e4, 6e4).cpu().numpy().astype(np.float16)
+            for part in others
         )
+        return logits.float().cpu().numpy(), embeddings, features
+
+
+def _keys(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the keys of crops, (B, 16)."""
+    joined = b"".join(pixel_key(crop) for crop in pixels)
+    return np.frombuffer(joined, np.uint8).reshape(len(pixels), KEY)
 
 
 def _no_memory(error: RuntimeError) -> bool:

@@ -30,8 +30,8 @@ _BODY, _HEAD = "backbone.", "head."
 class Model(Protocol):
     """What a `Classifier` runs."""
 
-    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and embedding (B, D) of pixels (B, 3, H, W)."""
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (B, C), embedding (B, D) and features (B, 3 D) of pixels."""
 
 
 class FusedModel(nn.Module):
@@ -47,11 +47,16 @@ class FusedModel(nn.Module):
     head : FastHead
     turns : int
         Quarter turns of the crop whose answers are averaged: 1, 2 or 4.
+    prefix : int
+        Tokens before those of patches: the class token, and registers.
     """
 
-    def __init__(self, body: nn.Module, head: FusedQueryHead, turns: int) -> None:
+    def __init__(
+        self, body: nn.Module, head: FusedQueryHead, turns: int, prefix: int = 1
+    ) -> None:
         super().__init__()
-        self.body, self.head, self.tta_rotations = body, head, turns
+        self.body, self.head = body, head
+        self.tta_rotations, self.prefix = turns, prefix
 
     def to_device(self, kind: str, dtype: str) -> FusedModel:
         """Move to a device, and the backbone to a number type; return itself."""
@@ -63,16 +68,24 @@ class FusedModel(nn.Module):
                 layer.onednn = ONEDNN and kind == "cpu" and plain
         return self.eval().requires_grad_(False)
 
-    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and embedding (B, D), float32."""
-        answers = [
-            self.head(self.body(torch.rot90(pixel_values, turn, (2, 3))).float())
-            for turn in range(0, 4, 4 // self.tta_rotations)
-        ]
-        logits, embeddings = zip(*answers, strict=True)
-        return torch.stack(logits).mean(dim=0), torch.stack(embeddings).mean(dim=0)
+    def predict(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (B, C), embedding (B, D) and features (B, 3 D), float32.
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        Features are what a taught head reads: the class token, and mean and maximum of
+        the tokens of patches.
+        """
+        answers = []
+        for turn in range(0, 4, 4 // self.tta_rotations):
+            tokens = self.body(torch.rot90(pixel_values, turn, (2, 3))).float()
+            patches = tokens[:, self.prefix :]
+            parts = tokens[:, 0], patches.mean(dim=1), patches.amax(dim=1)
+            answers.append((*self.head(tokens), torch.cat(parts, dim=1)))
+        logits, embeddings, features = (
+            torch.stack(part).mean(dim=0) for part in zip(*answers, strict=True)
+        )
+        return logits, embeddings, features
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the same as `predict`."""
         return self.predict(pixel_values)
 
@@ -111,6 +124,7 @@ def fused_model(checkpoint: Checkpoint) -> FusedModel:
             _Tokens(plain.backbone),
             FusedQueryHead(head, plain.head.state_dict()),
             plain.config.turns,
+            _prefix(content),
         )
     head = QueryHeadConfig.from_config(content, body.hidden_size)
     if checkpoint.base is not None:
@@ -122,7 +136,14 @@ def fused_model(checkpoint: Checkpoint) -> FusedModel:
         DinoV3(body, strip_prefix(whole, _BODY), size),
         FusedQueryHead(head, strip_prefix(whole, _HEAD)),
         _tta_rotations(content),
+        1 + body.num_register_tokens,
     )
+
+
+def _prefix(content: Mapping[str, Any]) -> int:
+    """Return how many tokens of a backbone of transformers stand before the patches."""
+    own = content.get("backbone_config") or {}
+    return 1 + int(own.get("num_register_tokens") or 0)
 
 
 def _shapes(body: DinoV3Shape, head: QueryHeadConfig) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,9 @@
 # What other rooms may use.
+from ._store import image_of as image_of
 from .image_fingerprint import fingerprint_pixels as fingerprint_pixels
 from .keys import ReviewKeys as ReviewKeys
 from .keys import read_keys as read_keys
+from .location import SUFFIX as SUFFIX
 from .location import CasePlace as CasePlace
 from .location import case_place as case_place
 from .log import ReviewLog as ReviewLog

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from napari_cytodino.common import InputError
 from napari_cytodino.review._lock import WriterLock
+from napari_cytodino.review._notes import CaseNotes
 from napari_cytodino.review._store import ReviewStore
 from napari_cytodino.review.state import (
     READING,
@@ -71,6 +72,8 @@ class ReviewLog:
         Of the file.
     read_only, why_read_only
         True, with the reason, where nothing can be recorded.
+    notes
+        Cells drawn at random, and classes added.
     """
 
     def __init__(self, file: ReviewStore, lock: WriterLock | None, why: str) -> None:
@@ -79,6 +82,7 @@ class ReviewLog:
         self._file, self._lock = file, lock
         self._state, self._cells = CaseState(), CaseCells()
         self._closed = False
+        self.notes = CaseNotes(file, self._cells, lambda who: self._draft("", who))
         self.refresh()
 
     @classmethod
@@ -316,6 +320,26 @@ class ReviewLog:
             return (row for row in known if verdict(row) is not None)
 
         return VerdictsByRow(verdict, rows)
+
+    def readings(self) -> list[tuple[StoredCell, tuple[str, ...]]]:
+        """Return every cell with a verdict, and its class; more where readers differ.
+
+        Cells that are not attached are among them.
+        """
+        found = []
+        for number in sorted(self._state.reviewed()):
+            settled = self._state.settled(number)
+            codes = (
+                {settled.cell_class}
+                if settled is not None
+                else {
+                    verdict.cell_class
+                    for reader in self.readers
+                    if (verdict := self._state.verdicts(reader, READING).get(number))
+                }
+            )
+            found.append((self._cells.stored(number), tuple(sorted(codes))))
+        return found
 
     def disagreements(self) -> tuple[int, ...]:
         """Return the rows that two readers called differently and nobody settled."""

@@ -60,13 +60,28 @@ class CaseCells:
     def __len__(self) -> int:
         return len(self._known)
 
+    def stored(self, cell: int) -> StoredCell:
+        """Return a cell of the record by its number, from 1."""
+        return self._known[cell - 1]
+
     def attach(self, cells: Cells, plane: str, reviewed: set[int]) -> Matching:
         """Find the known cells of this plane; `reviewed` have verdicts."""
         self._attached, self._plane = cells, plane
         self._cell_of, self._row_of = {}, {}
         here = [cell for cell in self._known if cell.plane == plane]
+        rows = self._places_of(here)
+        for cell, row in zip(here, rows.tolist(), strict=True):
+            if row >= 0:
+                self._link(cell.id, row)
+        lost = sum(cell.id in reviewed and cell.id not in self._row_of for cell in here)
+        return Matching(np.array(self.rows(reviewed), np.int64), lost)
+
+    def _places_of(self, here: Sequence[StoredCell]) -> npt.NDArray[np.int64]:
+        """Return the row of each of these cells, -1 where it is not found."""
+        cells = self._attached
+        assert cells is not None
         place = np.array([(c.y, c.x, c.area) for c in here], float).reshape(-1, 3)
-        rows = find_again(
+        return find_again(
             np.array([c.label for c in here], np.int64),
             place[:, :2],
             place[:, 2],
@@ -74,11 +89,15 @@ class CaseCells:
             cells.centre,
             cells.area,
         )
-        for cell, row in zip(here, rows.tolist(), strict=True):
-            if row >= 0:
-                self._link(cell.id, row)
-        lost = sum(cell.id in reviewed and cell.id not in self._row_of for cell in here)
-        return Matching(np.array(self.rows(reviewed), np.int64), lost)
+
+    def rows_like(self, cells: Sequence[StoredCell]) -> list[int]:
+        """Return where cells lie that are known by place and size alone, ascending."""
+        attached = self._attached
+        here = [cell for cell in cells if cell.plane == self._plane]
+        if attached is None or not here:
+            return []
+        rows = self._places_of(here)
+        return sorted(set(rows[rows >= 0].tolist()))
 
     def learn(self, cells: Sequence[StoredCell]) -> None:
         """Take cells that another program noted, and look for them."""

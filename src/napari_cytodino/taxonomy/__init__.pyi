@@ -1,4 +1,5 @@
 # What other rooms may use.
+from ._tree import Branch as Branch
 from .acceptance_costs import ReviewCosts as ReviewCosts
 from .acceptance_costs import read_costs as read_costs
 from .acceptance_costs import review_costs as review_costs

@@ -19,6 +19,7 @@ from .labelled import OodCells as OodCells
 from .labelled import decisions_of as decisions_of
 from .labelled import sources_of as sources_of
 from .novelty import NoveltyDetector as NoveltyDetector
+from .predictions import KEY as KEY
 from .predictions import PredictionBatch as PredictionBatch
 from .predictions import Predictions as Predictions
 from .predictions import as_predictions as as_predictions

@@ -12,14 +12,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+KEY = 16
+"""Bytes of what tells the pixels of a cell from all others."""
+
+
 def as_predictions(
-    logits: NDArray[np.float32], unfamiliarity: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32],
+    unfamiliarity: NDArray[np.float32] | None = None,
+    embeddings: NDArray[np.float16] | None = None,
 ) -> Predictions:
     """Wrap logits as predictions of readable, finished cells."""
     n = len(logits)
     yes = np.ones(n, np.bool_)
     unlike = np.full(n, np.nan, np.float32) if unfamiliarity is None else unfamiliarity
-    return Predictions(logits, np.zeros((n, 1), np.float16), yes, yes, unlike)
+    empty = Predictions.empty(n, logits.shape[1], 1)
+    return replace(
+        empty,
+        logits=logits,
+        embeddings=empty.embeddings if embeddings is None else embeddings,
+        done=yes,
+        readable=yes.copy(),
+        unfamiliarity=unlike,
+    )
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,9 @@ class PredictionBatch:
         False where the pixels could not be read or the answer is not finite.
     unfamiliarity : (B,) float32 or None
         As in `Predictions`; None where the checkpoint has nothing to compare with.
+    features : (B, F) float16 or None
+    keys : (B, 16) uint8 or None
+        As in `Predictions`.
     """
 
     rows: npt.NDArray[np.int64]
@@ -43,6 +60,8 @@ class PredictionBatch:
     embeddings: npt.NDArray[np.float16]
     readable: npt.NDArray[np.bool_]
     unfamiliarity: npt.NDArray[np.float32] | None = None
+    features: npt.NDArray[np.float16] | None = None
+    keys: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,10 @@ class Predictions:
     unfamiliarity : (N,) float32
         Distance to the training cells (`NoveltyDetector.novelty_score`), above 1 for a
         cell that is unlike them; NaN where it is not known.
+    features : (N, F) float16
+        What a taught head reads; F is 0 where none were kept.
+    keys : (N, 16) uint8
+        What tells the pixels of a cell from all others; 0 where nobody asked.
     """
 
     logits: npt.NDArray[np.float32]
@@ -66,12 +89,14 @@ class Predictions:
     done: npt.NDArray[np.bool_]
     readable: npt.NDArray[np.bool_]
     unfamiliarity: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float16]
+    keys: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.done)
 
     @staticmethod
-    def empty(cells: int, classes: int, width: int) -> Predictions:
+    def empty(cells: int, classes: int, width: int, features: int = 0) -> Predictions:
         """Return predictions in which no cell is done yet."""
         return Predictions(
             np.full((cells, classes), np.nan, np.float32),
@@ -79,6 +104,16 @@ class Predictions:
             np.zeros(cells, bool),
             np.ones(cells, bool),
             np.full(cells, np.nan, np.float32),
+            np.zeros((cells, features), np.float16),
+            np.zeros((cells, KEY), np.uint8),
+        )
+
+    @staticmethod
+    def like(batch: PredictionBatch, cells: int) -> Predictions:
+        """Return predictions of so many cells, none done yet, of a batch's kind."""
+        width = 0 if batch.features is None else batch.features.shape[1]
+        return Predictions.empty(
+            cells, batch.logits.shape[1], batch.embeddings.shape[1], width
         )
 
     def with_batches(self, batches: list[PredictionBatch]) -> Predictions:
@@ -90,6 +125,8 @@ class Predictions:
             done=self.done.copy(),
             readable=self.readable.copy(),
             unfamiliarity=self.unfamiliarity.copy(),
+            features=self.features.copy(),
+            keys=self.keys.copy(),
         )
         for batch in batches:
             finite = batch.readable & np.isfinite(batch.logits).all(axis=1)
@@ -99,13 +136,17 @@ class Predictions:
             new.readable[batch.rows] = finite
             if batch.unfamiliarity is not None:
                 new.unfamiliarity[batch.rows] = batch.unfamiliarity
+            if batch.features is not None and new.features.shape[1]:
+                kept = np.where(finite[:, None], batch.features, 0)
+                new.features[batch.rows] = kept
+            if batch.keys is not None:
+                new.keys[batch.rows] = batch.keys
         return new
 
     def longer(self, cells: int) -> Predictions:
         """Return these predictions, followed by cells that are not done yet."""
-        more = Predictions.empty(
-            cells - len(self), self.logits.shape[1], self.embeddings.shape[1]
-        )
+        parts = (self.logits, self.embeddings, self.features)
+        more = Predictions.empty(cells - len(self), *(p.shape[1] for p in parts))
         joined = (
             np.concatenate([getattr(self, field.name), getattr(more, field.name)])
             for field in fields(Predictions)

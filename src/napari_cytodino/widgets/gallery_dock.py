@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from napari_cytodino.widgets.commands import open_dock
 from napari_cytodino.widgets.controls import PluginWidget, below
-from napari_cytodino.widgets.gallery import CellTable, GalleryPanel
+from napari_cytodino.widgets.gallery import CellMap, CellTable, GalleryPanel
 from napari_cytodino.widgets.review import cell_menu
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class GalleryDock(PluginWidget):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.panel, "&Pictures")
         self.tabs.addTab(self.table, "&Table")
+        self.map = CellMap(self.controller)
+        self.tabs.addTab(self.map, "Ma&p")
         layout.addWidget(self.tabs)
 
     def _open_menu(self, place: QPoint) -> None:

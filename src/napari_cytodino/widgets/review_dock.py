@@ -24,6 +24,7 @@ from napari_cytodino.widgets.review import (
     ReadersPanel,
     ReportPanel,
     ReviewPanel,
+    TeachingPanel,
 )
 from napari_cytodino.widgets.session import read_preferences, remember_reader
 
@@ -106,6 +107,7 @@ class ReviewDock(PluginWidget):
         self.controller = controller = self._main.controller
         self.session = controller.session
         self.review = ReviewPanel(controller)
+        self.teaching = TeachingPanel(controller)
         self.card = CardPanel(controller)
         # bare spots are cut out where cells are found, in the other dock
         self.card.cut.setVisible(False)
@@ -216,6 +218,7 @@ class ReviewDock(PluginWidget):
         column = QVBoxLayout(inside)
         parts = (
             self.review,
+            self.teaching,
             self.card,
             self.differential,
             self.readers,

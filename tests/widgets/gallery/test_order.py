@@ -15,7 +15,7 @@ from napari_cytodino.cells.cells import Cells
 from napari_cytodino.common.errors import InputError
 from napari_cytodino.results.differential_count import differential
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL, Taxonomy
-from napari_cytodino.uncertainty.predictions import Predictions
+from napari_cytodino.uncertainty.predictions import Predictions, as_predictions
 from napari_cytodino.widgets.gallery._order import (
     EMPTY,
     OTHER_TAXONOMY,
@@ -48,12 +48,10 @@ def cells_at(places: Any, areas: Any = None) -> Cells:
 
 def embedded(rows: Any) -> Predictions:
     count = len(rows)
-    return Predictions(
+    return as_predictions(
         np.zeros((count, 21), np.float32),
-        np.asarray(rows, np.float16),
-        np.ones(count, bool),
-        np.ones(count, bool),
         np.zeros(count, np.float32),
+        np.asarray(rows, np.float16),
     )
 
 

@@ -19,7 +19,7 @@ def test_counts_of_flagged_cells_and_of_agreement(read_bench: Any) -> None:
     assert (found.same, found.compared) == (1, 3)
     said = found.words()
     assert "3 of 6 cells have a verdict" in said
-    assert "agrees with 1 of 3" in said
+    assert "agreed with 1 of 3" in said
     # Wilson's interval of 1 in 3 begins at 6 %
     assert "6\N{NO-BREAK SPACE}% to" in said
     assert "agrees" not in found.words(blind=True)

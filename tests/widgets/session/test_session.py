@@ -179,7 +179,7 @@ def test_moving_thresholds_weighs_nothing_anew(
         return class_probabilities(*args)
 
     monkeypatch.setattr(
-        "napari_cytodino.widgets.session.session.class_probabilities", count
+        "napari_cytodino.widgets.session._evidence.class_probabilities", count
     )
     session.open_checkpoint(calibrated(session.opened))
     assert session.probabilities is None

@@ -138,10 +138,14 @@ def pixel_answers(
     """
     model = fused_model(checkpoint).to_device(device, checkpoint.dtype)
     logits, embeddings = [], []
+    head = checkpoint.taught.head if checkpoint.taught else None
     with torch.inference_mode():
         for pixels in batches:
-            answer, embedding = model.predict(preprocess(pixels, checkpoint, device))
-            logits.append(answer.cpu().numpy())
+            values = preprocess(pixels, checkpoint, device)
+            answer, embedding, features = model.predict(values)
+            own = answer.cpu().numpy()
+            half = features.cpu().numpy().astype(np.float16)
+            logits.append(own if head is None else head.logits(half, own))
             embeddings.append(embedding.cpu().numpy())
     if not logits:
         raise InputError("There are 0 cells to judge; give a folder with some.")

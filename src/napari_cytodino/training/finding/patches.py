@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -233,13 +233,15 @@ def _composed(sources: Sources, side: int, chance: np.random.Generator) -> Scene
     scene = _bare(sources, side, chance)
     origin = sources.singles[chance.integers(len(sources.singles))].origin
     area = (side / 192) ** 2
-    many = max(1, round(area * chance.choice([0, 1, 2, 4, 7, 12, 18, 26])))
+    many = max(1, round(area * chance.choice([0, 1, 2, 4, 7, 12, 18, 26, 34])))
     middle, tight = chance.uniform(0, side, 2), chance.random() < 0.5
-    lap = chance.uniform(0.33, 0.5)
+    lap = chance.uniform(0.26, 0.5)
     for _ in range(min(many, 90)):
         one = sources.singles[chance.integers(len(sources.singles))]
         if one.origin != origin:
             continue
+        if chance.random() < 0.6:
+            one = _squeezed(one, chance)
         for _ in range(8):
             y, x = (
                 chance.normal(middle, 0.22 * side)
@@ -254,6 +256,21 @@ def _composed(sources: Sources, side: int, chance: np.random.Generator) -> Scene
                 _lay(scene, one, y, x, chance)
                 break
     return scene
+
+
+def _squeezed(one: SingleCell, chance: np.random.Generator) -> SingleCell:
+    """Return a cell that its neighbours press upon, or that is stained otherwise.
+
+    Its area is kept; its absorbance is 0.5 to 1.15 of what it was.
+    """
+    height, width = one.nucleus.shape
+    long = np.exp(chance.normal(0, 0.13))
+    sides = (max(8, round(width * long)), max(8, round(height / long)))
+    clear = one.rgb / np.maximum(one.background, 1)
+    stained = 255 * np.clip(clear, 0, 1) ** chance.uniform(0.5, 1.15)
+    rgb = np.asarray(Image.fromarray(stained.astype(np.uint8)).resize(sides))
+    nucleus = np.asarray(Image.fromarray(one.nucleus).resize(sides))
+    return replace(one, rgb=rgb, nucleus=nucleus, background=_UNKNOWN)
 
 
 def _bare(sources: Sources, side: int, chance: np.random.Generator) -> Scene:
@@ -285,7 +302,10 @@ def _lay(
     height, width = nucleus.shape
     # the disc's middle is that of the cut, which is the nucleus'
     rows, columns = np.ogrid[:height, :width]
-    away = np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
+    long = np.sqrt(height / width)
+    away = np.hypot(
+        (rows - (height - 1) / 2) / long, (columns - (width - 1) / 2) * long
+    )
     disc = 1 / (1 + np.exp((away - one.radius) / 1.2))
     top, left = int(y - height / 2), int(x - width / 2)
     side = len(scene.cell)
@@ -299,8 +319,12 @@ def _lay(
     over = disc[there]
     if not over.size:
         return
-    light = scene.background / np.maximum(one.background, 1)
-    scene.rgb[here] += over[..., None] * (rgb[there] * light - scene.rgb[here])
+    laid = rgb[there] * scene.background / np.maximum(one.background, 1)
+    # where two cells lie over each other, light goes through both
+    both = (chance.random() < 0.5) * chance.uniform(0.3, 0.8) * scene.cell[here]
+    below = np.clip(scene.rgb[here] / np.maximum(scene.background, 1), 0.02, 1)
+    laid = laid * below ** both[..., None]
+    scene.rgb[here] += over[..., None] * (laid - scene.rgb[here])
     scene.nucleus[here] += over * (nucleus[there] - scene.nucleus[here])
     scene.cell[here] = np.maximum(scene.cell[here], over > 0.5)
     # what is covered by more than half is seen no longer
@@ -311,7 +335,8 @@ def _lay(
     ]
     for c in gone:
         scene.cells.remove(c)
-    scene.cells.append(Boxed(WHITE, y, x, 2 * one.radius, 2 * one.radius))
+    tall, broad = 2 * one.radius * long, 2 * one.radius / long
+    scene.cells.append(Boxed(WHITE, y, x, tall, broad))
 
 
 def _strange(pictures: list[Colours], side: int, chance: np.random.Generator) -> Scene:

@@ -97,7 +97,8 @@ class ReviewActions:
         # what came after this cell comes now, also where bulk verdicts thinned the rest
         after = np.concatenate([before[place + 1 :], before[:place]])
         follow = after[np.isin(after, left)]
-        row = following(follow, None, 1)
+        # where the queue was planned anew meanwhile, on with its first cell
+        row = following(follow if len(follow) else left, None, 1)
         if row is None:
             self._session.message.emit(ALL_READ)
         else:

@@ -30,6 +30,7 @@ from napari_cytodino.widgets.session import (
     Progress,
     ReviewSession,
     RunState,
+    Teaching,
     read_preferences,
     review_queue,
 )
@@ -78,6 +79,7 @@ class Controller:
         self.edits.changed.connect(self._pause_clicks)
         self.nearest = Nearest(session)
         self.review = ReviewSession(session)
+        self.teaching = Teaching(session, self.review)
         self.case = CaseFinder(session, self.review)
         self.actions = ReviewActions(
             session, self.review, self.canvas, self.next_flagged
@@ -238,6 +240,30 @@ class Controller:
             on_step=lambda done: sentences.append(words(done)),
             on_error=notices.error,
             on_end=end,
+        )
+
+    def save_profile(self, name: str) -> None:
+        """Save what verdicts taught as a checkpoint of the user's own.
+
+        Raises
+        ------
+        InputError
+            When nothing was taught, or the name cannot be one of a folder.
+        """
+        from napari_cytodino.checkpoints import profile_place, save_profile
+
+        base = self.session.untaught
+        profile, policy, card = self.teaching.profile(name)
+        place = profile_place(name)
+        assert base is not None
+
+        def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
+            yield save_profile(place, base, profile, policy, card)
+
+        self.attempt(
+            lambda: self.save(
+                steps, lambda path: f"Profile '{name}' is saved in {path}."
+            )
         )
 
     def point(self) -> tuple[float, ...]:

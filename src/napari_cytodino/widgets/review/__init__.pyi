@@ -5,4 +5,5 @@ from .context_menu import CellMenu as CellMenu
 from .context_menu import cell_menu as cell_menu
 from .differential_panel import DifferentialPanel as DifferentialPanel
 from .report_panel import ReportPanel as ReportPanel
+from .teaching_panel import TeachingPanel as TeachingPanel
 from .verdict_panel import ReviewPanel as ReviewPanel

@@ -42,3 +42,5 @@ from .snapshot import own_labels as own_labels
 from .snapshot import provenance as provenance
 from .snapshot import rings as rings
 from .snapshot import whole_table as whole_table
+from .teaching import ROUND as ROUND
+from .teaching import Teaching as Teaching

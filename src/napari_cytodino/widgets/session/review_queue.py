@@ -29,7 +29,8 @@ class Progress:
     asked, left : int
         In the queue at first, and now: flagged cells, or all of them when blind.
     same, compared : int
-        Verdicts that name the model's own class, of those where it had one.
+        Verdicts that name the class that the model gave before them, of those where it
+        gave one; it may have learned from them since.
     """
 
     cells: int
@@ -46,7 +47,7 @@ class Progress:
             return counts
         low, high = wilson(self.same, self.compared)
         return (
-            f"{counts} The model agrees with {self.same:,} of {self.compared:,}: "
+            f"{counts} The model agreed with {self.same:,} of {self.compared:,}: "
             f"{percent(self.same / self.compared)} ({percent(low)} to {percent(high)})."
         )
 
@@ -56,15 +57,14 @@ def progress(session: Session) -> Progress:
     table = session.table
     reviewed = table["reviewed_class"].to_numpy(object)
     seen = np.flatnonzero(reviewed != "")
-    model = table["cell_class"].to_numpy(object)[seen]
-    compared = model != ""
+    verdicts = [verdict for verdict in session.reviews.values() if verdict.model]
     return Progress(
         len(table),
         len(seen),
         len(queue_rows(session)),
         len(queue(session)),
-        int((reviewed[seen] == model)[compared].sum()),
-        int(compared.sum()),
+        sum(verdict.cell_class == verdict.model for verdict in verdicts),
+        len(verdicts),
     )
 
 

@@ -12,13 +12,13 @@ from napari_cytodino.common import InputError
 from napari_cytodino.inference import side_of_crops
 from napari_cytodino.results import blinded, build_table, empty_table, write_verdicts
 from napari_cytodino.review import verdict_line
-from napari_cytodino.taxonomy import ReviewCosts, review_costs
+from napari_cytodino.taxonomy import ReviewCosts
 from napari_cytodino.uncertainty import (
     Predictions,
     check_error_rate,
-    class_probabilities,
     with_user_threshold,
 )
+from napari_cytodino.widgets.session._evidence import Evidence
 from napari_cytodino.widgets.session.messages import Progress, RunState, join
 
 if TYPE_CHECKING:
@@ -81,16 +81,15 @@ class Session:
         self.pixel_size: PixelSize | None = None
         self.min_confidence = 0.0
         self.risk: float | None = None
-        self._weighed: tuple[Predictions, str, ClassProbabilities] | None = None
+        self._evidence = Evidence()
         self.costs = ReviewCosts()
-        self._priced: (
-            tuple[ClassProbabilities, ReviewCosts, npt.NDArray[np.float64]] | None
-        ) = None
         self.device_text = ""
         self.generation = 0
         self.reading: CellsReading | None = None
         self.cells: Cells | None = None
+        self.own: Predictions | None = None
         self.predictions: Predictions | None = None
+        self._taught: Checkpoint | None = None
         self.table = empty_table()
         self.partial = False
         self.stale = ""
@@ -108,7 +107,12 @@ class Session:
 
     @property
     def opened(self) -> Checkpoint | None:
-        """The checkpoint, once it is open."""
+        """The checkpoint, once it is open, with what verdicts taught it here."""
+        return self._taught or self.untaught
+
+    @property
+    def untaught(self) -> Checkpoint | None:
+        """The checkpoint, once it is open, as it is stored."""
         return None if isinstance(self.checkpoint, str) else self.checkpoint
 
     @property
@@ -128,28 +132,12 @@ class Session:
     @property
     def probabilities(self) -> ClassProbabilities | None:
         """What the answers amount to; thresholds change nothing of it."""
-        predictions, opened = self.predictions, self.opened
-        if predictions is None or opened is None:
-            return None
-        kept = self._weighed
-        if kept is None or kept[0] is not predictions or kept[1] != opened.sha256:
-            found = class_probabilities(
-                predictions, opened.taxonomy, opened.policy.temperature
-            )
-            kept = self._weighed = (predictions, opened.sha256, found)
-        return kept[2]
+        return self._evidence.probabilities(self.predictions, self.opened)
 
     @property
     def acceptance_cost(self) -> npt.NDArray[np.float64] | None:
         """What it costs to accept each cell unseen, (N,); verdicts change nothing."""
-        evidence, taxonomy = self.probabilities, self.taxonomy
-        if evidence is None or taxonomy is None:
-            return None
-        kept = self._priced
-        if kept is None or kept[0] is not evidence or kept[1] != self.costs:
-            cost = evidence.expected_cost(review_costs(taxonomy, self.costs))
-            kept = self._priced = (evidence, self.costs, cost)
-        return kept[2]
+        return self._evidence.cost(self.probabilities, self.opened, self.costs)
 
     def crop_side(self) -> int:
         """Return the side of a crop in image pixels, as far as it is known."""
@@ -196,6 +184,7 @@ class Session:
             self.clear_cells()
         elif "checkpoint" in changed:
             self.generation += 1
+            self._taught = None
             self._drop_predictions()
         elif "field_of_view" in changed and (self.busy or self.predictions is not None):
             self.invalidate("The field of view changed; press Classify.")
@@ -208,6 +197,7 @@ class Session:
             checkpoint.sha256,
             checkpoint.dtype,
         ):
+            self._taught = None
             self._drop_predictions()
         self.checkpoint = checkpoint
         self.device_text = device_text or self.device_text
@@ -222,8 +212,25 @@ class Session:
         self._drop_predictions()
         self.selected.emit()
 
+    def teach(self, taught: Checkpoint | None) -> None:
+        """Answer by what verdicts taught the open checkpoint; None as it is stored."""
+        if taught is self._taught:
+            return
+        before, self._taught = self.taxonomy, taught
+        self._answer()
+        self._decide_anew()
+        if self.taxonomy is not before:
+            self.chosen.emit()
+
+    def _answer(self) -> None:
+        """Read the model's own predictions by the head in force."""
+        if self.own is not None and self.opened is not None:
+            self.predictions = self.opened.answer(self.own)
+
     def _drop_predictions(self) -> None:
-        self.predictions, self.partial, self._weighed = None, False, None
+        self.own = self.predictions = None
+        self.partial = False
+        self._evidence.forget()
         self.table = empty_table()
         self.results.emit()
 
@@ -266,8 +273,9 @@ class Session:
         """Append one cell that was cut out around a click; returns its row."""
         known = self.cells if self.cells is not None else cell.take(np.zeros(0, int))
         self.cells = join(known, cell)
-        if self.predictions is not None:
-            self.predictions = self.predictions.longer(len(self.cells))
+        if self.own is not None:
+            self.own = self.own.longer(len(self.cells))
+            self._answer()
         return len(self.cells) - 1
 
     def add_predictions(
@@ -278,12 +286,9 @@ class Session:
             return False
         if not batches:
             return True
-        if self.predictions is None:
-            first = batches[0]
-            self.predictions = Predictions.empty(
-                len(self.cells), first.logits.shape[1], first.embeddings.shape[1]
-            )
-        self.predictions = self.predictions.with_batches(list(batches))
+        own = self.own or Predictions.like(batches[0], len(self.cells))
+        self.own = own.with_batches(list(batches))
+        self._answer()
         self.rebuild()
         return True
 

@@ -1,43 +1,21 @@
-"""The command line: results where it says; else one sentence and exit code 2."""
+"""The cells of images: results where it says; else one sentence and exit code 2."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from napari_cytodino import __version__
 from napari_cytodino.batch.record import digest
-from napari_cytodino.cli import app
 from napari_cytodino.synthetic.smear import synthetic_smear
 
-RUNNER = CliRunner()
 
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory):
-    path = tmp_path_factory.mktemp("images") / "smear.png"
-    smear = synthetic_smear((700, 900), 5, seed=1)
-    Image.fromarray(smear.image).save(path)
-    np.save(path.with_suffix(".npy"), smear.labels)
-    return path
-
-
-def invoke(*arguments):
-    result = RUNNER.invoke(app, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
-def test_classify_writes_what_it_says(tmp_path, picture, tiny_checkpoint):
+def test_classify_writes_what_it_says(invoke, tmp_path, picture, tiny_checkpoint):
     out = tmp_path / "out"
     labels = picture.with_suffix(".npy")
     result = invoke(
@@ -53,7 +31,7 @@ def test_classify_writes_what_it_says(tmp_path, picture, tiny_checkpoint):
     assert (out / "smear.overlay.png").exists()
 
 
-def test_crops(tmp_path, picture, tiny_checkpoint):
+def test_crops(invoke, tmp_path, picture, tiny_checkpoint):
     out = tmp_path / "out"
     result = invoke(
         "classify", picture, "--crops", "--checkpoint", tiny_checkpoint, "--out", out
@@ -62,7 +40,7 @@ def test_crops(tmp_path, picture, tiny_checkpoint):
     assert pd.read_csv(out / "cells.csv")["image"].tolist() == ["smear.png"]
 
 
-def test_cells_foreign_only_together_break_the_promise(tmp_path):
+def test_cells_foreign_only_together_break_the_promise(invoke, tmp_path):
     # one cell an image: no image alone can tell that it is from elsewhere
     rng = np.random.default_rng(0)
     for i in range(12):
@@ -88,7 +66,7 @@ def test_cells_foreign_only_together_break_the_promise(tmp_path):
     assert "No cell was accepted, so nothing is promised" in alone.output
 
 
-def test_a_smaller_risk_never_accepts_more(tmp_path, picture):
+def test_a_smaller_risk_never_accepts_more(invoke, tmp_path, picture):
     flagged = []
     for risk in ("0.1", "0.02", "0.001"):
         out = tmp_path / risk
@@ -103,32 +81,6 @@ def test_a_smaller_risk_never_accepts_more(tmp_path, picture):
         flagged.append((pd.read_csv(out / "smear.cells.csv")["status"] != "auto").sum())
     assert flagged == sorted(flagged)
     assert flagged[-1] == 5
-
-
-def test_find(tmp_path, picture):
-    result = invoke("find", picture, "--out", tmp_path / "found")
-    assert result.exit_code == 0, result.output
-    import tifffile
-
-    labels = tifffile.imread(tmp_path / "found" / "smear.labels.tif")
-    assert labels.shape == (700, 900)
-    words = r"smear.png: (\d+) cells, about \d+ px wide; about 0.\d+ µm a pixel, from "
-    told = re.match(words, result.output)
-    assert told
-    assert labels.max() == int(told[1])
-
-
-def test_find_takes_sizes_and_a_sensitivity(tmp_path, picture):
-    for words, scale in (
-        (("--pixel-size", "0.1"), "0.1 µm a pixel, given"),
-        (("--cell-size", "120", "--sensitivity", "0.3"), "µm a pixel"),
-    ):
-        result = invoke("find", picture, *words, "--out", tmp_path / "found")
-        assert result.exit_code == 0, result.output
-        assert scale in result.output
-    result = invoke("find", picture, "--pixel-size", "12", "--out", tmp_path)
-    assert result.exit_code == 2
-    assert "pixel size is 12.0" in result.output
 
 
 @pytest.mark.parametrize(
@@ -147,28 +99,26 @@ def test_find_takes_sizes_and_a_sensitivity(tmp_path, picture):
         (["classify", "IMAGE", "--field-of-view", "1"], "1 image pixels"),
         (["classify", "IMAGE", "--risk", "0.01"], "can promise no risk of 0.01"),
         (["classify", "IMAGE", "--checkpoint", "demo", "--risk", "2"], "risk is 2"),
-        (["find", "gone.png"], "gone.png"),
-        (["open", "gone.png"], "gone.png"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    tmp_path, picture, tiny_checkpoint, arguments, words, monkeypatch
+    invoke, tmp_path, picture, tiny_checkpoint, arguments, words, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     given = [picture if a == "IMAGE" else a for a in arguments]
-    if given[0] != "open":
-        given += ["--out", out]
-    if given[0] == "classify" and "--checkpoint" not in given:
+    if "--checkpoint" not in given:
         given += ["--checkpoint", tiny_checkpoint]
-    result = invoke(*given)
+    result = invoke(*given, "--out", out)
     assert result.exit_code == 2
     assert words in result.output
     assert result.output.count("\n") == 1
     assert not out.exists()
 
 
-def test_one_bad_image_does_not_stop_the_rest(tmp_path, picture, tiny_checkpoint):
+def test_one_bad_image_does_not_stop_the_rest(
+    invoke, tmp_path, picture, tiny_checkpoint
+):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
     out = tmp_path / "out"
@@ -200,7 +150,7 @@ def line_for(folder, out, checkpoint, *more):
 
 
 @pytest.fixture
-def whole(tmp_path, folder, tiny_checkpoint, monkeypatch):
+def whole(invoke, tmp_path, folder, tiny_checkpoint, monkeypatch):
     """Return the folder and the words of a run that nothing disturbed."""
     import torch
 
@@ -215,7 +165,7 @@ def told_digest(text):
     return re.search(r"Digest of the results: ([0-9a-f]{64})", text)[1]
 
 
-def test_a_run_is_told_and_the_next_one_skips(whole, folder, tiny_checkpoint):
+def test_a_run_is_told_and_the_next_one_skips(invoke, whole, folder, tiny_checkpoint):
     out, first = whole
     assert first.exit_code == 2
     assert "in 6 images" in first.output
@@ -239,7 +189,7 @@ def test_a_run_is_told_and_the_next_one_skips(whole, folder, tiny_checkpoint):
     assert "0 were done before" in invoke(*line, "--again").output
 
 
-def test_shards_make_the_whole(whole, tmp_path, folder, tiny_checkpoint):
+def test_shards_make_the_whole(invoke, whole, tmp_path, folder, tiny_checkpoint):
     for part in ("1/2", "2/2"):
         line = line_for(folder, tmp_path / "parts", tiny_checkpoint, "--shard", part)
         last = invoke(*line)
@@ -247,7 +197,9 @@ def test_shards_make_the_whole(whole, tmp_path, folder, tiny_checkpoint):
     assert len(list((tmp_path / "parts").glob("failed-*-of-2.csv"))) <= 1
 
 
-def test_shards_of_crops_each_keep_their_table(tmp_path, folder, tiny_checkpoint):
+def test_shards_of_crops_each_keep_their_table(
+    invoke, tmp_path, folder, tiny_checkpoint
+):
     line = line_for(folder, tmp_path, tiny_checkpoint, "--crops", "--shard")
     words = [invoke(*line, f"{i}/9").output for i in range(1, 10)]
     tables = sorted(tmp_path.glob("cells-*-of-9.csv"))
@@ -265,7 +217,7 @@ def test_shards_of_crops_each_keep_their_table(tmp_path, folder, tiny_checkpoint
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
 def test_workers_and_driver_killed_change_no_result(
-    whole, tmp_path, folder, tiny_checkpoint
+    invoke, whole, tmp_path, folder, tiny_checkpoint
 ):
     pytest.importorskip("distributed", reason="extra 'scale' is not installed")
     import psutil
@@ -307,63 +259,9 @@ def test_workers_and_driver_killed_change_no_result(
     ]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are texts elsewhere")
-def test_a_file_name_that_is_no_text_is_told(tmp_path, tiny_checkpoint):
-    for name in (b"caf\xe9.png", b"line\nbreak.png"):
-        Path(tmp_path, os.fsdecode(name)).write_bytes(b"nothing")
-    line = line_for(tmp_path, tmp_path / "out", tiny_checkpoint)
-    done = invoke(*line)
-    assert done.exit_code == 2
-    assert r"caf\xe9.png" in done.output
-    assert done.output.count("Left out") == 2
-
-
-def test_version_and_checkpoints():
-    assert invoke("--version").output.strip() == f"napari-cytodino {__version__}"
-    listed = invoke("checkpoints").output
-    assert "demo" in listed
-    assert "SYNTHETIC" in listed
-    assert "starter" in listed
-
-
-def test_demo_without_a_display(tmp_path):
-    result = invoke("demo", "--headless", "--out", tmp_path / "demo")
-    assert result.exit_code == 0, result.output
-    told = re.findall(r": +(\S+\.(?:csv|png))", result.output)
-    assert len(told) == 3
-    assert all(Path(path).exists() for path in told)
-
-
-def test_help_needs_no_torch():
-    code = (
-        "import sys; from typer.testing import CliRunner;"
-        "from napari_cytodino.cli import app;"
-        "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
-        "assert not {'torch', 'transformers', 'napari'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_find_goes_on_after_a_damaged_file_and_takes_no_result_for_an_image(
-    tmp_path, picture
-):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(b"no picture")
-    (folder / "b.png").write_bytes(picture.read_bytes())
-    for _ in range(2):
-        result = invoke("find", folder, "--out", folder)
-        assert result.exit_code == 2
-        assert "in 1 images" in result.output
-        assert "Left out:" in result.output
-        assert "a.png" in result.output
-        names = sorted(p.name for p in folder.iterdir())
-        assert names == ["a.png", "b.labels.tif", "b.png"]
-
-
 @pytest.mark.parametrize("side", ["-3", "nan", "1e9"])
 def test_a_field_of_view_that_cannot_be_is_told_before_any_work(
-    tmp_path, picture, tiny_checkpoint, side
+    invoke, tmp_path, picture, tiny_checkpoint, side
 ):
     result = invoke(
         "classify", picture, "--checkpoint", tiny_checkpoint, "--field-of-view", side,

@@ -1,0 +1,2 @@
+# What other rooms may use.
+from .commands import app as app

@@ -1,0 +1,5 @@
+"""What verdicts teach: a head on frozen features, and which cells to ask about."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

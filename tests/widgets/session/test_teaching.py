@@ -1,0 +1,238 @@
+"""Teaching while a case is read: the head follows verdicts, and asks for more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cytodino.common.errors import InputError
+from napari_cytodino.review.log import ReviewLog
+from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL
+from napari_cytodino.teaching.classes import new_class
+from napari_cytodino.widgets.session.review_queue import queue
+from napari_cytodino.widgets.session.teaching import ROUND, Teaching
+
+
+def bits(teaching: Teaching) -> bytes:
+    """Return the head in force, bit for bit."""
+    head = teaching.taught.head
+    return head.weights.tobytes() + head.bias.tobytes() + repr(head.trust).encode()
+
+
+def test_verdicts_teach_at_once_and_not_before_a_second_class(teachable: Any) -> None:
+    teaching = teachable.teaching
+    teachable.say([0, 4, 8])
+    assert teaching.taught is None
+    assert teachable.session.opened is teachable.session.untaught
+    teachable.say([1, 2, 5, 6, 9, 10])
+    assert teaching.taught is not None
+    assert teachable.right > 0.7, "three of four kinds were taught"
+    assert teachable.session.opened.calibration is None
+    assert "no guarantee" in teachable.session.opened.guarantee()
+    assert "Taught with 9 cells of 3 classes" in teaching.words()
+
+
+def test_undo_gives_back_the_earlier_head_bit_for_bit(teachable: Any) -> None:
+    teachable.say([0, 1, 2, 4, 5, 6])
+    before = bits(teachable.teaching)
+    shown = teachable.session.table["cell_class"].tolist()
+    teachable.say([9])
+    assert bits(teachable.teaching) != before
+    teachable.review.undo()
+    assert bits(teachable.teaching) == before
+    assert teachable.session.table["cell_class"].tolist() == shown
+    teachable.review.redo()
+    teachable.review.undo()
+    assert bits(teachable.teaching) == before
+
+
+def test_the_order_of_verdicts_does_not_matter(teachable: Any) -> None:
+    rows = [0, 1, 2, 4, 5, 6, 9]
+    teachable.say(rows)
+    one = bits(teachable.teaching)
+    for _ in rows:
+        teachable.review.undo()
+    assert teachable.teaching.taught is None
+    teachable.say(rows[::-1])
+    assert bits(teachable.teaching) == one
+
+
+def test_opened_again_the_head_is_the_one_that_was(teachable: Any) -> None:
+    teachable.teaching.add_classes(["KSC"])
+    teachable.say([0, 1, 2, 3, 4, 5, 6, 7])
+    before = bits(teachable.teaching)
+    teachable.review.stop()
+    session = teachable.session
+    assert session.opened is session.untaught, "nobody reads, so nothing is taught"
+    teachable.review.start(ReviewLog.open(teachable.place, image="pixels"), "AB")
+    assert bits(teachable.teaching) == before
+    assert "KSC" in session.taxonomy
+
+
+def test_a_class_that_the_checkpoint_lacks_is_learned(teachable: Any) -> None:
+    teaching, session = teachable.teaching, teachable.session
+    assert "KSC" not in session.taxonomy
+    told: list[object] = []
+    session.chosen.connect(lambda: told.append(session.taxonomy))
+    teaching.add_classes(["KSC"])
+    assert "KSC" in session.taxonomy
+    assert told, "buttons and keys are made anew"
+    assert (session.table["cell_class"] != "KSC").all(), "called before its verdict"
+    teachable.say(range(16))
+    assert teachable.right > 0.95
+    assert (session.table["cell_class"] == "KSC").sum() > 20
+
+
+def test_a_class_of_the_users_own_is_kept_with_the_case(teachable: Any) -> None:
+    own = new_class(teachable.session.taxonomy, "XYZ", "My cell", colour="#123456")
+    teachable.teaching.add_classes([own])
+    assert teachable.review.log.notes.classes() == [own]
+    teachable.say([0, 4, 1, 5], ["XYZ", "XYZ", teachable.codes[1], teachable.codes[1]])
+    assert teachable.session.table["reviewed_class"].tolist()[0] == "XYZ"
+    with pytest.raises(InputError, match="no class of"):
+        teachable.teaching.add_classes(["nonsense"])
+    assert "nonsense" not in teachable.session.taxonomy
+
+
+def test_off_the_checkpoint_answers_as_it_is_stored(teachable: Any) -> None:
+    teachable.say([0, 1, 2, 4, 5, 6])
+    taught = teachable.session.table["cell_class"].tolist()
+    teachable.teaching.set_on(False)
+    assert set(teachable.session.table["cell_class"]) == {
+        teachable.session.taxonomy.codes[0]
+    }
+    teachable.teaching.set_on(True)
+    assert teachable.session.table["cell_class"].tolist() == taught
+
+
+def test_what_is_no_cell_teaches_nothing(teachable: Any) -> None:
+    teachable.say([0, 1, 2, 4, 5, 6])
+    before = bits(teachable.teaching)
+    teachable.review.reject([20])
+    assert teachable.session.reviews[20].cell_class == NOT_A_CELL
+    assert bits(teachable.teaching) == before
+
+
+def test_a_round_asks_typical_cells_then_unsure_ones_and_draws_a_fifth(
+    teachable: Any,
+) -> None:
+    teaching, session = teachable.teaching, teachable.session
+    teaching.add_classes(["KSC"])
+    teaching.ask()
+    asked: list[int] = []
+    while len(queue(session)) and teaching.asking:
+        row = int(queue(session)[0])
+        asked.append(row)
+        teachable.say([row])
+    assert len(asked) == len(set(asked)) == ROUND
+    assert not teaching.asking
+    assert session.review_rows is None
+    drawn = teachable.review.log.notes.drawn()
+    assert len(drawn) == ROUND // 5
+    assert set(drawn) <= set(asked)
+    assert {teachable.truth[row] for row in asked} == set(teachable.codes)
+    assert teachable.right > 0.95
+    assert int(teaching.lessons.drawn.sum()) == len(drawn)
+    assert f"of {len(drawn)} right" in teaching.accuracy_words()
+
+
+def test_drawn_cells_are_found_again(teachable: Any) -> None:
+    teachable.teaching.add_classes(["KSC"])
+    teachable.teaching.ask(10)
+    while teachable.teaching.asking:
+        teachable.say([int(queue(teachable.session)[0])])
+    drawn = teachable.review.log.notes.drawn()
+    assert len(drawn) == 2
+    teachable.review.stop()
+    with ReviewLog.open(teachable.place, image="pixels", read_only=True) as log:
+        log.attach(teachable.session.cells)
+        assert log.notes.drawn() == drawn
+
+
+def test_the_accuracy_is_of_heads_that_did_not_know_the_cell(teachable: Any) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.permutation(120)[:60]
+    wrong = [teachable.codes[k] for k in rng.integers(0, 3, 60)]
+    teachable.review.log.notes.note_drawn(rows, of=120, reviewer="AB")
+    teachable.say(rows, wrong)
+    words = teachable.teaching.accuracy_words()
+    right = int(words.split(": ")[1].split(" of ")[0])
+    assert right < 36, f"random verdicts cannot be foretold: {words}"
+
+
+def test_a_round_ends_when_the_reader_stops_it(teachable: Any) -> None:
+    told: list[str] = []
+    teachable.session.message.connect(told.append)
+    teachable.teaching.add_classes(["KSC"])
+    teachable.teaching.ask()
+    teachable.say(queue(teachable.session)[:2])
+    teachable.teaching.stop()
+    assert teachable.session.review_rows is None
+    assert not teachable.teaching.asking
+    flagged = queue(teachable.session)
+    assert len(flagged) > ROUND, "the usual queue is back"
+
+
+def test_what_cannot_be_asked_is_a_sentence(teachable: Any) -> None:
+    teachable.review.stop()
+    with pytest.raises(InputError, match="start the review first"):
+        teachable.teaching.ask()
+    with pytest.raises(InputError, match="Nothing is taught yet"):
+        teachable.teaching.profile("lab")
+
+
+def test_cells_like_one_are_selected_and_named_at_once(teachable: Any) -> None:
+    session, told = teachable.session, []
+    session.message.connect(told.append)
+    session.select(5)
+    teachable.teaching.show_alike()
+    rows = session.selected_rows
+    assert rows[0] == 5
+    assert len(rows) == 40
+    kinds = [teachable.truth[int(row)] for row in rows[:25]]
+    assert kinds.count(teachable.truth[5]) > 20
+    assert "40 cells like this one" in told[-1]
+    teachable.review.set_class(teachable.codes[1])
+    assert len(session.reviews) == 40
+    teachable.review.undo()
+    assert not len(session.reviews)
+
+
+def test_a_profile_holds_what_was_taught_and_is_taught_on(
+    teachable: Any, tmp_path: Any
+) -> None:
+    from napari_cytodino import load_checkpoint
+    from napari_cytodino.checkpoints.saving import save_profile
+
+    teachable.teaching.add_classes(["KSC"])
+    teachable.say(range(12))
+    session = teachable.session
+    before, shown = bits(teachable.teaching), session.table["cell_class"].tolist()
+    profile, policy, card = teachable.teaching.profile("my-lab")
+    assert "my-lab: a laboratory's profile" in card
+    saved = save_profile(tmp_path / "my-lab", session.untaught, profile, policy, card)
+    teachable.review.stop()
+    lab = load_checkpoint(saved)
+    own = session.own
+    session.open_checkpoint(lab)
+    session.own = own
+    session._answer()
+    session.rebuild()
+    assert session.table["cell_class"].tolist() == shown
+    assert teachable.teaching.taught is None
+    stored = lab.taught.head
+    assert before.startswith(stored.weights.tobytes() + stored.bias.tobytes())
+    other = ReviewLog.open(tmp_path / "two.sqlite", image="others")
+    teachable.review.start(other, "AB")
+    teachable.say([20])
+    assert len(teachable.teaching.lessons) == 13
+
+
+def test_a_blind_reader_learns_nothing_of_the_model(teachable: Any) -> None:
+    teachable.review.stop()
+    log = ReviewLog.open(teachable.place, image="pixels")
+    teachable.review.start(log, "AB", blind=True)
+    teachable.say([0, 1, 2, 4, 5, 6])
+    assert set(teachable.session.table["cell_class"]) == {""}
