@@ -106,3 +106,12 @@ def test_help_needs_no_torch():
         "assert not {'torch', 'transformers', 'napari'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_usual_sensitivity_is_that_of_the_finder():
+    import inspect
+
+    from napari_cytodino.cli.commands import find
+    from napari_cytodino.finding import SENSITIVITY
+
+    assert inspect.signature(find).parameters["sensitivity"].default == SENSITIVITY

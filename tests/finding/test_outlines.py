@@ -129,9 +129,26 @@ def test_a_cell_and_what_is_counted_are_not():
     assert not len(unread_in(-np.ones(SHAPE, np.float32), NONE))
 
 
+PLAIN = np.ones((*SHAPE, 3), np.float32)
+
+
 def test_a_centre_without_a_nucleus_is_a_red_cell():
     at = np.array([[20.0, 30.0], [60.0, 70.0], [1.0, 99.0]])
     seeds = Seeds(at, np.full(3, 24.0), np.array([0.9, 0.8, 0.7]))
-    kept = nucleated(seeds, logits((20, 30, 7), (60, 70, 2), (1, 99, 7)))
+    nuclei = logits((20, 30, 7), (60, 70, 2), (1, 99, 7))
+    kept = nucleated(seeds, nuclei, PLAIN, None)
     assert kept.score.tolist() == [0.9, 0.7]
-    assert not len(nucleated(NONE, logits((20, 30, 7))))
+    assert not len(nucleated(NONE, logits((20, 30, 7)), PLAIN, None))
+
+
+def test_what_has_the_colour_of_the_red_cells_is_one_of_them():
+    at = np.array([[20.0, 30.0], [60.0, 70.0]])
+    seeds = Seeds(at, np.full(2, 24.0), np.array([0.9, 0.8]))
+    nuclei = logits((20, 30, 7), (60, 70, 7))
+    red = np.array([0.1, 0.5, 0.4], np.float32)
+    seen = np.tile(red, (*SHAPE, 1))
+    seen[50:71, 60:81] = (0.9, 1.2, 0.5)
+    assert nucleated(seeds, nuclei, seen, red).score.tolist() == [0.8]
+    # darker, but of the same colour
+    assert nucleated(seeds, nuclei, 3 * seen, red).score.tolist() == [0.8]
+    assert len(nucleated(seeds, nuclei, seen, None)) == 2

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_cytodino.finding._readable import as_source
 from napari_cytodino.finding.find import search
-from napari_cytodino.finding.pixel_size import pixel_size_of
+from napari_cytodino.finding.light import measure_light
+from napari_cytodino.finding.network import MICRONS, Rescaled
+from napari_cytodino.finding.pixel_size import colour_of_the_rest, pixel_size_of
 from napari_cytodino.finding.sizes import as_pixel_size
 
 
@@ -65,3 +68,16 @@ def test_a_picture_that_cannot_be_read_shows_none():
         raise OSError("a block is gone")
 
     assert pixel_size_of(SimpleNamespace(shape=(30, 30), read=read)) is None
+
+
+def test_the_colour_of_the_rest_is_that_of_the_red_cells(smear):
+    light = measure_light(as_source(smear.image))
+    known = as_pixel_size(None, 60)
+    picture = Rescaled(as_source(smear.image), light, known.microns / MICRONS)
+    rest = colour_of_the_rest(picture)
+    assert rest.shape == (3,)
+    # red cells let red light through
+    assert rest[0] < rest[1]
+    bare = np.full((300, 400, 3), 240, np.uint8)
+    nothing = Rescaled(as_source(bare), measure_light(as_source(bare)), 0.5)
+    assert colour_of_the_rest(nothing) is None

@@ -163,12 +163,14 @@ def _profile(content: dict[str, Any], arrays: dict[str, Any]) -> Profile:
 def _checked(profile: Profile, path: Path) -> Profile:
     head, lessons = profile.head, profile.lessons
     classes, own = len(profile.taxonomy), len(profile.base_taxonomy)
+    index = {code: place for place, code in enumerate(profile.base_taxonomy.codes)}
+    known = [index.get(code, -1) for code in profile.taxonomy.codes]
     finite = (head.weights, head.bias, lessons.features, lessons.logits)
     good = (
         head.known.shape == head.bias.shape == (classes,)
         and head.weights.shape == (lessons.features.shape[1], classes)
         and lessons.logits.shape[1] == own
-        and bool(((head.known >= -1) & (head.known < own)).all())
+        and head.known.tolist() == known
         and all(bool(np.isfinite(part).all()) for part in finite)
         and bool(np.isfinite([head.trust, head.penalty]).all())
         and set(lessons.codes) <= set(profile.taxonomy.codes)

@@ -70,7 +70,7 @@ def find(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     pixel_size: PixelSize = None,
     cell_size: CellSize = None,
-    sensitivity: Sensitivity = 0.65,
+    sensitivity: Sensitivity = 0.75,
     out: Out = Path("cytodino-out"),
 ) -> None:
     """Find nucleated cells and write a label image for each picture."""

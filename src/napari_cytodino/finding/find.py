@@ -18,7 +18,10 @@ from napari_cytodino.finding.outlines import (
     seeds_in,
     unread_in,
 )
-from napari_cytodino.finding.pixel_size import estimate_pixel_size
+from napari_cytodino.finding.pixel_size import (
+    colour_of_the_rest,
+    estimate_pixel_size,
+)
 from napari_cytodino.finding.sizes import SENSITIVITY, PixelSize, as_pixel_size
 
 if TYPE_CHECKING:
@@ -127,7 +130,8 @@ def search(
     """Find cells as `find_cells` does, and say after each tile how far it is.
 
     The result is the same whatever the tiles are: all that is measured of the whole
-    picture, its light and the size of its pixels, is measured before the first.
+    picture, its light, the size of its pixels and the colour of its red cells, is
+    measured before the first.
     """
     if not 0 < sensitivity < 1:
         raise InputError(
@@ -139,9 +143,9 @@ def search(
     step = Search(0, len(every), 0, known, 0.0, labels)
     yield step
     sizes: list[float] = []
-    thick = 0
+    thick, rest = 0, colour_of_the_rest(picture)
     for done, (core, window) in enumerate(every, 1):
-        cells, unread = _found_in(picture, core, window, 1 - sensitivity)
+        cells, unread = _found_in(picture, core, window, 1 - sensitivity, rest)
         thick += unread
         for (top, left, bottom, right), mask in cells:
             target = labels[top:bottom, left:right]
@@ -194,7 +198,11 @@ def _at_scale(
 
 
 def _found_in(
-    picture: Rescaled, core: Window, window: Window, least: float
+    picture: Rescaled,
+    core: Window,
+    window: Window,
+    least: float,
+    rest: NDArray[Any] | None,
 ) -> tuple[list[tuple[Window, NDArray[np.bool_]]], int]:
     """Return box and mask, in pixels of the image, of each cell centred in a tile.
 
@@ -204,7 +212,8 @@ def _found_in(
     if (absorbance[::STEP, ::STEP].max(-1) > BARE).sum() < FEW:
         return [], 0
     maps = look_at(absorbance)
-    seeds = nucleated(seeds_in(maps.white, maps.size[0], least), maps.nucleus)
+    seeds = seeds_in(maps.white, maps.size[0], least)
+    seeds = nucleated(seeds, maps.nucleus, absorbance, rest)
 
     def inside(places: NDArray[Any]) -> NDArray[np.bool_]:
         here = places + np.array(window[:2])

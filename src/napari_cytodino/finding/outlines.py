@@ -26,6 +26,10 @@ NUCLEAR = 0.15
 """Least share of a cell that is nucleus. Chosen by hand: below what cells of BCCD and
 aslan have, above what dark red cells have."""
 
+ALIKE, DARKEST = 6.0, 30
+"""Degrees between the colours, as absorbance, of a cell's darkest 30 % and of the rest
+of the picture, below which it is a red cell. Cells of BCCD and aslan are 29 or more."""
+
 THICK = 2500
 """Pixels of cell without a centre, of 0.4 um, that are three cells or more: 400 um2."""
 
@@ -78,24 +82,43 @@ def seeds_in(heat: Plane, diameter: Plane, least: float) -> Seeds:
     return Seeds(at[kept] + 0.5, sizes[kept], scores[kept])
 
 
-def nucleated(seeds: Seeds, logits: Plane) -> Seeds:
-    """Return those with a nucleus: dark red cells have none.
+def nucleated(
+    seeds: Seeds, logits: Plane, absorbance: Plane, rest: Plane | None
+) -> Seeds:
+    """Return those with a nucleus: dark red cells have none, nor a colour of their own.
 
     Parameters
     ----------
     seeds : Seeds
     logits : (h, w) array
         Of lying in a nucleus.
+    absorbance : (h, w, 3) array
+    rest : (3,) array, optional
+        Absorbance of what is no nucleated cell in this picture.
     """
     kept = []
     for row, ((y, x), diameter) in enumerate(
         zip(seeds.at, seeds.diameter, strict=True)
     ):
         window, away = _around(y, x, diameter / 2, logits.shape)
-        if (logits[window] > 0)[away <= diameter / 2].mean() >= NUCLEAR:
+        inside = away <= diameter / 2
+        nuclear = (logits[window] > 0)[inside].mean() >= NUCLEAR
+        if nuclear and _angle(absorbance[window][inside], rest) >= ALIKE:
             kept.append(row)
     rows = np.array(kept, np.int64)
     return Seeds(seeds.at[rows], seeds.diameter[rows], seeds.score[rows])
+
+
+def _angle(pixels: Plane, rest: Plane | None) -> float:
+    """Return how far the colour of the darkest pixels is from another, in degrees."""
+    if rest is None:
+        return 180.0
+    total = pixels.sum(axis=1)
+    dark = pixels[total >= np.percentile(total, 100 - DARKEST)].mean(axis=0)
+    lengths = np.linalg.norm(dark) * np.linalg.norm(rest)
+    return float(
+        np.degrees(np.arccos(np.clip(dark @ rest / max(lengths, 1e-9), -1, 1)))
+    )
 
 
 def unread_in(logits: Plane, seeds: Seeds) -> Plane:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from napari_cytodino.finding.light import measure_light
-from napari_cytodino.finding.network import MICRONS, Rescaled, look
+from napari_cytodino.finding.network import MICRONS, Rescaled, look, look_at
 from napari_cytodino.finding.outlines import seeds_in
 from napari_cytodino.finding.sizes import PixelSize
 
@@ -47,6 +47,9 @@ MIN_REDS, RED = 8, 0.4
 
 DOUBT = 0.35
 """Uncertainty in octaves (27 %) of an estimate without red cells."""
+
+STAINED, ENOUGH = 0.35, 200
+"""Absorbance, of all channels together, of what is no glass; pixels of it needed."""
 
 KNOWN = 0.05
 """The same, in octaves, of red cells' own size: 7.5 um, give or take 0.25."""
@@ -133,6 +136,30 @@ def _red_cells(source: Readable, light: Light, octave: float) -> Plane:
         maps = look(picture, window)
         found.append(seeds_in(maps.red, maps.size[1], RED).diameter)
     return np.concatenate(found)
+
+
+def colour_of_the_rest(picture: Rescaled) -> Plane | None:
+    """Return the absorbance of what is no nucleated cell, mostly red cells.
+
+    Parameters
+    ----------
+    picture : Rescaled
+        At the network's scale.
+
+    Returns
+    -------
+    (3,) array or None
+        The median over windows that are spread over the picture; None where there is
+        less of it than one red cell.
+    """
+    found = []
+    for window in _views(picture.shape, 2 * VIEW, VIEWS):
+        absorbance = picture.absorbance(window)
+        maps = look_at(absorbance)
+        outside = (maps.cell < 0) & (maps.nucleus < -1)
+        found.append(absorbance[outside & (absorbance.sum(axis=-1) > STAINED)])
+    every = np.concatenate(found)
+    return np.asarray(np.median(every, axis=0)) if len(every) >= ENOUGH else None
 
 
 def _views(shape: tuple[int, int], side: int, most: int) -> list[Window]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CELL = 12.5
 """Diameter of a typical nucleated cell in micrometres."""
 
-SENSITIVITY = 0.65
+SENSITIVITY = 0.75
 """Cells whose centre has a probability of at least one minus this are found."""
 
 

@@ -51,7 +51,15 @@ def new_class(
     )
     if code in taxonomy:
         raise InputError(f"'{code}' is a class already; give verdicts of it.")
-    with_classes(taxonomy, [one])
+    if code in known and not lineage:
+        raise InputError(f"'{code}' is the name of a lineage; choose another code.")
+    try:
+        with_classes(taxonomy, [one])
+    except InputError as error:
+        raise InputError(
+            f"'{code}' cannot be a class: give a code of 1 to 16 letters, digits, - or "
+            "_, a name of plain text, and a colour like #A0B1C2."
+        ) from error
     return one
 
 

@@ -108,8 +108,7 @@ class Taught:
     ----------
     head : TaughtHead
     held_out : (N, C) float32
-        Logits of each lesson by a head that was taught without its part; NaN where
-        there are too few lessons to leave some out.
+        Logits of each lesson by a head that was taught without its part.
     """
 
     head: TaughtHead
@@ -265,10 +264,7 @@ class _Problem:
         mean = features.mean(axis=0)
         scale = np.maximum(features.std(axis=0), 1e-3) * np.sqrt(features.shape[1])
         scaled = (features - mean) / scale
-        power, turned = np.linalg.eigh(scaled @ scaled.T)
-        kept = np.argsort(-power, kind="stable")[:DIRECTIONS]
-        kept = kept[power[kept] > 1e-6 * max(power[kept[0]], 1e-12)]
-        length = np.sqrt(power[kept])
+        axes = _axes(scaled)
         places = {code: place for place, code in enumerate(own_codes)}
         known = np.array([places.get(code, -1) for code in codes], np.int64)
         index = {code: place for place, code in enumerate(codes)}
@@ -279,8 +275,8 @@ class _Problem:
         weights = sizes**-BALANCE
         return _Problem(
             mean,
-            scaled.T @ turned[:, kept] / length / scale[:, None],
-            np.column_stack([turned[:, kept] * length, np.ones(len(lessons))]),
+            axes / scale[:, None],
+            np.column_stack([scaled @ axes, np.ones(len(lessons))]),
             np.asarray(centred(lessons.logits / temperature, known) + untaught),
             targets,
             weights * len(lessons) / weights.sum(),
@@ -352,6 +348,19 @@ class _Problem:
             (bias / heat).astype(np.float32),
             penalty,
         )
+
+
+def _axes(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the principal directions, (F, <= 64), from the smaller of two matrices."""
+    few = len(scaled) <= scaled.shape[1]
+    power, turned = np.linalg.eigh(scaled @ scaled.T if few else scaled.T @ scaled)
+    kept = np.argsort(-power, kind="stable")[:DIRECTIONS]
+    if not len(kept):
+        return np.zeros((scaled.shape[1], 0))
+    kept = kept[power[kept] > 1e-6 * max(power[kept[0]], 1e-12)]
+    if few:
+        return np.asarray(scaled.T @ turned[:, kept] / np.sqrt(power[kept]))
+    return np.asarray(turned[:, kept])
 
 
 def _heat(held_out: NDArray[np.float32], problem: _Problem) -> float:

@@ -133,7 +133,7 @@ def merge(parts: Iterable[Lessons]) -> Merged:
     for row, (key, code) in enumerate(zip(whole.keys, whole.codes, strict=True)):
         said.setdefault(key, {}).setdefault(code, []).append(row)
     agreed = [
-        min(rows, key=lambda row: (whole.groups[row], not whole.drawn[row]))
+        min(rows, key=lambda row: (not whole.groups[row], whole.groups[row]))
         for key in sorted(said)
         if len(said[key]) == 1
         for rows in said[key].values()

@@ -81,7 +81,7 @@ def read_taught(path: Path, taxonomy: Taxonomy) -> list[TaughtCells]:
         A folder of class folders, a CSV of ``Image Path,Label``, a reviewed table, the
         record of a case, or a folder that holds records beside their images.
     taxonomy : Taxonomy
-        All classes that may be named.
+        All classes that may be named; those of a record are checked later.
 
     Raises
     ------
