@@ -139,6 +139,6 @@ def test_a_class_that_is_there_is_no_new_one():
 
 def test_a_class_called_like_a_lineage_is_refused_unless_it_is_of_one():
     name = FEW.lineages[0].name
-    with pytest.raises(InputError, match=f"lineage '{name}' stands twice"):
+    with pytest.raises(InputError, match=f"'{name}' is the name of a lineage"):
         new_class(FEW, name)
     assert new_class(FEW, name, "Like a lineage", name).code == name

@@ -40,7 +40,7 @@ FINER = -0.7
 
 SURE, NEAR = -2.8, 0.3
 """Logarithm of an answer's variance (0.25 octaves), and octaves from the best size,
-from which on an answer may end the search."""
+within which answers at two magnifications end the search."""
 
 MIN_REDS, RED = 8, 0.4
 """Red cells from which on they give the scale; least probability of one."""
@@ -111,7 +111,8 @@ def estimate_pixel_size(
 
 def _by_looks(source: Readable, light: Light) -> float:
     """Return the octave that answers at several magnifications agree on."""
-    costs, best, sure = np.zeros(len(OCTAVES)), 0.0, False
+    costs, best = np.zeros(len(OCTAVES)), 0.0
+    sure: set[int] = set()
     for step in range(4, -1, -1):
         picture = Rescaled(source, light, 2.0**-step)
         if step and min(picture.shape) < LEAST:
@@ -122,8 +123,10 @@ def _by_looks(source: Readable, light: Light) -> float:
             off = np.maximum(0, 1 - np.abs(octave - true))
             costs -= np.where(np.abs(true) <= SEEN, off * np.exp(-spread), 0)
             best = float(OCTAVES[int(np.argmin(costs))])
-            sure |= spread < SURE and abs(octave - step - best) < NEAR
-        if sure and best + step <= FINER:
+            if spread < SURE and abs(octave - step - best) < NEAR:
+                sure.add(step)
+        # one magnification alone may be sure of what others are sure is wrong
+        if len(sure) > 1 and best + step <= FINER:
             break
     return best
 
