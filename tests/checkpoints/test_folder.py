@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,3 +124,11 @@ def test_training_cells_may_be_listed_but_no_other_file(tmp_path: Path) -> None:
     write_manifest(tmp_path, (*FILES, "notes.txt"))
     with pytest.raises(CheckpointError, match="does not list exactly"):
         verify_files(tmp_path)
+
+
+def test_another_field_of_view_keeps_the_microns_that_a_crop_spans():
+    seen = Preprocessing(32, 192.0, (0.5,) * 3, (0.2,) * 3, 0.092)
+    other = seen.at(96.0)
+    assert other.field_of_view == 96.0
+    assert other.microns_per_pixel == pytest.approx(0.184)
+    assert replace(seen, microns_per_pixel=None).at(96.0).microns_per_pixel is None

@@ -182,3 +182,14 @@ def test_a_step_is_said_in_words(smear):
     *_, last = search(smear.image, pixel_size=0.1)
     assert str(last).startswith(f"{last.cells} cells, about ")
     assert str(last).endswith("0.1 µm a pixel, given")
+
+
+def test_a_heap_is_told_by_its_middle_in_pixels_of_the_image(monkeypatch, smear):
+    """Where no centre is sure, the stained region is one heap."""
+    from napari_cytodino.finding import find
+
+    monkeypatch.setattr(find, "unread_in", lambda *_: np.array([[50.0, 80.0]]))
+    *_, step = search(smear.image, pixel_size=0.1)
+    assert len(step.thick) == 1
+    assert step.thick[0] == pytest.approx((200, 320), abs=4)
+    assert "1 region is too thick to count" in str(step)

@@ -26,7 +26,7 @@ BASE = DecisionPolicy(
 
 def test_thresholds_stay_and_the_promise_goes(make_lessons):
     made = taught_policy(BASE, make_lessons([0, 1] * 5), OWN)
-    assert made == replace(BASE, temperature=1.0, guarantee="")
+    assert made == replace(BASE, temperature=1.0, guarantee="", set_limits={})
 
 
 def test_where_the_checkpoint_accepts_nothing_a_usual_limit_holds(make_lessons):
@@ -87,4 +87,4 @@ def test_distances_that_nobody_knows_do_not_count(make_lessons, nobody_knows):
 
 def test_without_lessons_only_the_promise_goes():
     made = taught_policy(BASE, Lessons.none(4, 3), OWN)
-    assert made == replace(BASE, temperature=1.0, guarantee="")
+    assert made == replace(BASE, temperature=1.0, guarantee="", set_limits={})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,13 @@ class Preprocessing:
                 "field_of_view, mean, std or microns_per_pixel in "
                 "preprocessor_config.json and save the checkpoint again."
             )
+
+    def at(self, field_of_view: float) -> Preprocessing:
+        """Return the same for images in which a crop spans so many pixels."""
+        microns = self.microns_per_pixel
+        if microns is not None:
+            microns *= self.field_of_view / field_of_view
+        return replace(self, field_of_view=field_of_view, microns_per_pixel=microns)
 
 
 def _number(value: object) -> bool:

@@ -179,6 +179,7 @@ def save_profile(
     profile: Profile,
     policy: DecisionPolicy,
     card: str,
+    field_of_view: float | None = None,
 ) -> Path:
     """Write a checkpoint with what it was taught; its own weights stay as they are.
 
@@ -190,9 +191,15 @@ def save_profile(
         That was taught on, or a profile of it: gives the weights.
     profile, policy, card
         As in `Checkpoint`.
+    field_of_view
+        Side of a crop in pixels of the laboratory's images, where it was given; from
+        then on it is the profile's own.
     """
     from safetensors.numpy import save_file as save_arrays
 
+    seen = checkpoint.preprocessing
+    if field_of_view is not None:
+        seen = seen.at(field_of_view)
     kept = {*FILES, *ADAPTER_FILES, FAMILIARITY} - {"README.md", CALIBRATION}
 
     def fill(part: Path) -> None:
@@ -204,7 +211,10 @@ def save_profile(
             {name: np.ascontiguousarray(a) for name, a in profile.arrays().items()},
             part / TAUGHT_ARRAYS,
         )
-        _write(part, {"README.md": card, **profile.texts()})
+        texts = {"README.md": card, **profile.texts()}
+        if seen != checkpoint.preprocessing:
+            texts["preprocessor_config.json"] = json_text(asdict(seen))
+        _write(part, texts)
         content = calibration_content(policy, part, profile.taxonomy)
         _write(part, {CALIBRATION: json_text(content)})
 

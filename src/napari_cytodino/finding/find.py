@@ -57,8 +57,9 @@ class Search:
         Median diameter of the cells found, in pixels of the image; 0 without any.
     labels : (H, W) int32 array
         0 background, 1..n the cells. It is one array that fills up.
-    thick : int
-        Regions that are too thick to count: clots, spicules, heaps of cells.
+    thick : tuple of (y, x)
+        Middles, in pixels of the image, of regions that are too thick to count: clots,
+        spicules, heaps of cells.
     """
 
     done: int
@@ -67,13 +68,14 @@ class Search:
     pixel_size: PixelSize
     cell_size: float
     labels: NDArray[np.int32]
-    thick: int = 0
+    thick: tuple[tuple[float, float], ...] = ()
 
     def __str__(self) -> str:
         """Return what was found, in words."""
         many = "1 cell" if self.cells == 1 else f"{self.cells} cells"
         wide = f", about {self.cell_size:.0f} px wide" if self.cells else ""
-        thick = "1 region is" if self.thick == 1 else f"{self.thick} regions are"
+        many_thick = len(self.thick)
+        thick = "1 region is" if many_thick == 1 else f"{many_thick} regions are"
         left = f"; {thick} too thick to count" if self.thick else ""
         return f"{many}{wide}{left}; {self.pixel_size}"
 
@@ -143,7 +145,8 @@ def search(
     step = Search(0, len(every), 0, known, 0.0, labels)
     yield step
     sizes: list[float] = []
-    thick, rest = 0, colour_of_the_rest(picture)
+    thick: list[tuple[float, float]] = []
+    rest = colour_of_the_rest(picture)
     for done, (core, window) in enumerate(every, 1):
         cells, unread = _found_in(picture, core, window, 1 - sensitivity, rest)
         thick += unread
@@ -154,7 +157,9 @@ def search(
                 sizes.append(2 * float(np.sqrt(mask.sum() / np.pi)))
                 target[free] = len(sizes)
         size = float(np.median(sizes)) if sizes else 0.0
-        yield replace(step, done=done, cells=len(sizes), cell_size=size, thick=thick)
+        yield replace(
+            step, done=done, cells=len(sizes), cell_size=size, thick=tuple(thick)
+        )
 
 
 def nucleus_mask(
@@ -203,14 +208,14 @@ def _found_in(
     window: Window,
     least: float,
     rest: NDArray[Any] | None,
-) -> tuple[list[tuple[Window, NDArray[np.bool_]]], int]:
+) -> tuple[list[tuple[Window, NDArray[np.bool_]]], list[tuple[float, float]]]:
     """Return box and mask, in pixels of the image, of each cell centred in a tile.
 
-    With them the number of regions there that are too thick to count.
+    With them the middles of regions there that are too thick to count.
     """
     absorbance = picture.absorbance(window)
     if (absorbance[::STEP, ::STEP].max(-1) > BARE).sum() < FEW:
-        return [], 0
+        return [], []
     maps = look_at(absorbance)
     seeds = seeds_in(maps.white, maps.size[0], least)
     seeds = nucleated(seeds, maps.nucleus, absorbance, rest)
@@ -222,7 +227,9 @@ def _found_in(
 
     rows = np.flatnonzero(inside(seeds.at)).tolist()
     cells = (outline(picture, maps.cell, seeds, row, window) for row in rows)
-    thick = int(inside(unread_in(maps.cell, seeds)).sum())
+    unread = unread_in(maps.cell, seeds)
+    places = (unread[inside(unread)] + window[:2]) / picture.factors
+    thick = [(float(y), float(x)) for y, x in places]
     return [cell for cell in cells if cell is not None], thick
 
 

@@ -51,6 +51,8 @@ def taught_policy(
         max_critical=base.max_critical or 0.05,
         max_unfamiliarity=limit,
         rare=tuple(sorted(rare)),
+        # calibrated on other answers
+        set_limits={},
         guarantee="",
         uncalibrated="",
     )

@@ -461,3 +461,12 @@ def test_pictures_of_the_taught_cells_are_not_in_the_profile(
 def test_no_cells_are_no_lessons(tiny: Checkpoint) -> None:
     with pytest.raises(InputError, match="0 cells to teach with"):
         lessons_of([], [], [], Classifier(tiny, "cpu"))
+
+
+def test_a_profile_keeps_the_field_of_view_it_was_taught_with(
+    tiny: Checkpoint, tmp_path: Path, drawn: tuple[Any, list[str]]
+) -> None:
+    usual = teach(*drawn, tiny, out=tmp_path / "a", device="cpu")
+    assert usual.preprocessing == tiny.preprocessing
+    own = teach(*drawn, tiny, out=tmp_path / "b", field_of_view=24, device="cpu")
+    assert own.preprocessing.field_of_view == 24

@@ -234,3 +234,22 @@ def test_clicked_cells_have_a_layer_of_their_own(chosen: Any) -> None:
     chosen.wait()
     layer = chosen.viewer.layers[CLICKED]
     assert layer.features["label"].tolist() == [int(chosen.session.cells.label[-1])]
+
+
+def test_regions_too_thick_to_count_are_marked(bench: Any) -> None:
+    from napari_cytodino.widgets.canvas.result_layers import THICK
+
+    image = bench.viewer.add_image(np.zeros((90, 120, 3), np.uint8), name="field")
+    bench.session.choose(image=image)
+    frame = bench.controller.canvas.image_frame(bench.controller.point())
+    drawn = bench.controller.canvas.result_layers
+    drawn.add_thick((), 12.0, frame)
+    assert THICK not in bench.viewer.layers
+    drawn.add_thick(((30.0, 40.0), (60.0, 80.0)), 12.0, frame)
+    layer = bench.viewer.layers[THICK]
+    np.testing.assert_allclose(layer.data, [[30, 40], [60, 80]])
+    assert layer.features["note"].tolist() == [THICK, THICK]
+    assert not layer.editable
+    # of the next search there are none
+    drawn.add_thick((), 12.0, frame)
+    assert len(layer.data) == 0

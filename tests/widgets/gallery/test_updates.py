@@ -193,7 +193,7 @@ def test_answers_that_change_little_do_not_scroll(
     for other in section(panel, 0)[:7]:
         said.logits[other] = 0
         said.logits[other, taxonomy.index(code(panel, 1))] = 9
-    pictured.session._weighed = None
+    pictured.session._evidence.forget()
     pictured.session.rebuild()
     panel.updater.refresh()
     assert len(section(panel, 0)) == 8

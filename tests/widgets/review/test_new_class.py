@@ -49,7 +49,8 @@ def test_a_class_of_ones_own(dialog: NewClassDialog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [("", "not 1 to 16"), ("NGS", "a class already"), ("a b", "code")]
+    ("code", "said"),
+    [("", "1 to 16 letters"), ("NGS", "a class already"), ("a b", "code")],
 )
 def test_what_cannot_be_is_told_and_the_window_stays(
     dialog: NewClassDialog, told: list[str], code: str, said: str

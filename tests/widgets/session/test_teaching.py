@@ -236,3 +236,18 @@ def test_a_blind_reader_learns_nothing_of_the_model(teachable: Any) -> None:
     teachable.review.start(log, "AB", blind=True)
     teachable.say([0, 1, 2, 4, 5, 6])
     assert set(teachable.session.table["cell_class"]) == {""}
+
+
+def test_what_is_promised_and_written_says_that_it_was_taught(teachable: Any) -> None:
+    from napari_cytodino.widgets.panels.folder_dialog import model_words
+    from napari_cytodino.widgets.session.guarantee import guarantee_of
+    from napari_cytodino.widgets.session.snapshot import provenance
+
+    session = teachable.session
+    assert "taught" not in provenance(session).settings
+    teachable.say([0, 1, 2, 4, 5, 6])
+    assert guarantee_of(session).headline == "No guarantee: the checkpoint was taught"
+    assert "6 cells" in provenance(session).settings["taught"]
+    assert "save a profile" in model_words(session)
+    teachable.teaching.set_on(False)
+    assert "save a profile" not in model_words(session)

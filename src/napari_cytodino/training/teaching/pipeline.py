@@ -115,7 +115,8 @@ def teach(
         list(groups) if groups is not None else [""] * len(codes),
         classifier,
     )
-    return teach_lessons([lessons], opened, Path(out), tuple(new_classes)).checkpoint
+    classes, place = tuple(new_classes), Path(out)
+    return teach_lessons([lessons], opened, place, classes, field_of_view).checkpoint
 
 
 def teach_files(
@@ -164,7 +165,7 @@ def teach_files(
             )
         )
         done += len(cells.files)
-    return teach_lessons(parts, opened, out, new_classes)
+    return teach_lessons(parts, opened, out, new_classes, field_of_view)
 
 
 def classes_of(texts: Sequence[str], checkpoint: str) -> tuple[CellClass, ...]:
@@ -243,8 +244,18 @@ def teach_lessons(
     opened: Checkpoint,
     out: Path,
     new_classes: tuple[CellClass, ...] = (),
+    field_of_view: float | None = None,
 ) -> Outcome:
     """Fit a head to lessons, measure it, and write the profile; nothing half-way.
+
+    Parameters
+    ----------
+    parts : sequence of Lessons
+    opened : Checkpoint
+    out : Path
+    new_classes : tuple of CellClass
+    field_of_view : float, optional
+        In which the lessons were read; the profile keeps it.
 
     Raises
     ------
@@ -283,7 +294,7 @@ def teach_lessons(
         raise InputError(
             f"{out.parent} cannot be made ({error.strerror}); choose another folder."
         ) from error
-    saved = save_profile(out, opened, profile, thresholds, card)
+    saved = save_profile(out, opened, profile, thresholds, card, field_of_view)
     return Outcome(load_checkpoint(saved), lines, report)
 
 

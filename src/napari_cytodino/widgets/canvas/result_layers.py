@@ -33,6 +33,8 @@ CLICKED = "Clicked cells"
 
 FOUND = "Found cells"
 
+THICK = "Too thick to count"
+
 OWN = "napari-cytodino"
 """Key in the metadata of our layers, known before other code hears of the layer."""
 
@@ -113,6 +115,32 @@ class ResultLayers:
         )
         self._layers[FOUND], self._found = layer, crc32(layer.data.tobytes())
         return layer
+
+    def add_thick(
+        self, places: Sequence[tuple[float, float]], size: float, frame: PlanePlacement
+    ) -> None:
+        """Mark regions in which no cell can be told from the next.
+
+        Parameters
+        ----------
+        places
+            Middles, y and x in pixels of the image.
+        size
+            Of a mark, in pixels of the image.
+        frame
+            Where the image lies.
+        """
+        rows = np.arange(len(places))
+        spots = frame.lift_points(np.reshape(places, (-1, 2)).astype(float), rows)
+        look = {
+            "symbol": "cross",
+            "size": size,
+            "face_color": "#101010",
+            "border_color": "#f0f0f0",
+        }
+        words = {"string": "{note}", "size": 10, "color": "#101010", "anchor": "center"}
+        features = pd.DataFrame({"note": [THICK] * len(rows)})
+        self._points(THICK, spots, look, features, frame, text=words)
 
     def unedited(self, layer: Any) -> bool:
         """Say whether these are the cells found last, as they were found."""

@@ -254,11 +254,11 @@ class Controller:
 
         base = self.session.untaught
         profile, policy, card = self.teaching.profile(name)
-        place = profile_place(name)
+        place, wish = profile_place(name), self.session.field_of_view
         assert base is not None
 
         def steps(cancelled: Callable[[], bool]) -> Iterator[Path]:
-            yield save_profile(place, base, profile, policy, card)
+            yield save_profile(place, base, profile, policy, card, wish)
 
         self.attempt(
             lambda: self.save(
@@ -341,7 +341,9 @@ class Controller:
         if self.session.current(generation):
             # those found before may go, and are missed by nobody
             self.session.choose(cells_layer=None)
-            layer = self.canvas.result_layers.add_found(found.labels, frame)
+            drawn = self.canvas.result_layers
+            layer = drawn.add_found(found.labels, frame)
+            drawn.add_thick(found.thick, found.cell_size, frame)
             self.session.choose(cells_layer=layer)
             self.session.learn_pixel_size(found.pixel_size)
             self.session.message.emit(f"{found}.")

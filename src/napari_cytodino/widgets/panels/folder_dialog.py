@@ -335,6 +335,8 @@ def model_words(session: Session) -> str:
     text = f"{', '.join(parts)}: as chosen in the dock."
     if session.min_confidence:
         text += " The least confidence of the preferences counts in the dock only."
+    if opened is not session.untaught:
+        text += " What verdicts taught here does too: save a profile, and choose that."
     return text
 
 

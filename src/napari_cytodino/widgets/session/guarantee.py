@@ -47,6 +47,13 @@ class Guarantee:
         return f"{self.headline}. {self.detail}".strip()
 
 
+TAUGHT = (
+    "How often it is right is said where you teach it, of cells drawn at random; its "
+    "thresholds are those of the checkpoint."
+)
+"""Said of a taught checkpoint."""
+
+
 def guarantee_of(session: Session) -> Guarantee:
     """Return what may be promised with the session's checkpoint and thresholds."""
     opened, policy = session.opened, session.policy
@@ -71,6 +78,13 @@ def guarantee_of(session: Session) -> Guarantee:
             f"No threshold holds for these weights: {why}.",
         )
     calibration = opened.calibration
+    if calibration is None and opened.taught is not None:
+        return Guarantee(
+            False,
+            False,
+            "No guarantee: the checkpoint was taught",
+            f"Its own promise was of the untaught model. {TAUGHT}",
+        )
     if calibration is None:
         return Guarantee(
             False, False, "No guarantee: thresholds set by hand", _by_hand(policy)

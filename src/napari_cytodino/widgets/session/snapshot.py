@@ -66,6 +66,9 @@ def provenance(session: Session) -> Provenance:
         "stale": session.stale,
         "promise": guarantee_of(session).text,
     }
+    taught = session.opened.taught
+    if taught is not None:
+        settings["taught"] = taught.summary
     return Provenance(
         str(getattr(session.image, "name", "")),
         session.opened.name,
