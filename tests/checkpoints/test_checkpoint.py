@@ -18,7 +18,7 @@ from napari_cytodino.checkpoints import calibration_file
 from napari_cytodino.checkpoints import folder as folder_module
 from napari_cytodino.checkpoints.checkpoint import list_checkpoints, load_checkpoint
 from napari_cytodino.checkpoints.folder import FILES, WEIGHTS, write_manifest
-from napari_cytodino.common.errors import CheckpointError
+from napari_cytodino.common.errors import CheckpointError, InputError
 from napari_cytodino.taxonomy.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -200,3 +200,36 @@ def test_a_promise_for_drawn_cells_says_so() -> None:
         load_checkpoint("demo").guarantee().endswith("SYNTHETIC: of drawn cells only")
     )
     assert "SYNTHETIC" not in load_checkpoint("starter").guarantee()
+
+
+def test_profiles_of_ones_own_are_listed_and_found_by_name(
+    tiny_checkpoint, tmp_path, monkeypatch
+):
+    import shutil
+
+    from napari_cytodino.checkpoints import checkpoint as module
+
+    monkeypatch.setattr(module, "own_profiles", lambda: tmp_path / "profiles")
+    place = module.profile_place("my-lab")
+    shutil.copytree(tiny_checkpoint, place)
+    shutil.copytree(tiny_checkpoint, place.with_name(".my-lab-part"))
+    (place.with_name("broken")).mkdir()
+    (place.with_name("broken") / "README.md").write_bytes(b"# \xff\xfe")
+    names = [info.name for info in module.list_checkpoints()]
+    assert names == ["demo", "starter", "broken", "my-lab"]
+    assert module.load_checkpoint("my-lab").folder == place
+    # a folder here is meant before a profile of that name
+    shutil.copytree(tiny_checkpoint, tmp_path / "my-lab")
+    monkeypatch.chdir(tmp_path)
+    assert module.load_checkpoint("my-lab").folder == tmp_path / "my-lab"
+    assert module.load_checkpoint("starter").name == "starter"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", "starter", "-x", "x" * 65])
+def test_names_that_a_profile_cannot_have(name, tmp_path, monkeypatch):
+    from napari_cytodino.checkpoints import checkpoint as module
+
+    monkeypatch.setattr(module, "own_profiles", lambda: tmp_path / "profiles")
+    with pytest.raises(InputError, match="cannot be the name of a profile"):
+        module.profile_place(name)
+    assert not (tmp_path / "profiles").exists()

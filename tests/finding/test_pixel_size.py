@@ -81,3 +81,11 @@ def test_the_colour_of_the_rest_is_that_of_the_red_cells(smear):
     bare = np.full((300, 400, 3), 240, np.uint8)
     nothing = Rescaled(as_source(bare), measure_light(as_source(bare)), 0.5)
     assert colour_of_the_rest(nothing) is None
+
+
+def test_a_picture_without_colour_has_no_colour_of_red_cells(smear):
+    grey = np.repeat(smear.image.mean(axis=2, keepdims=True), 3, axis=2)
+    source = as_source(grey.astype(np.uint8))
+    known = as_pixel_size(None, 60)
+    picture = Rescaled(source, measure_light(source), known.microns / MICRONS)
+    assert colour_of_the_rest(picture) is None

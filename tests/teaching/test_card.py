@@ -10,6 +10,7 @@ from napari_cytodino.teaching.card import profile_card
 from napari_cytodino.teaching.lessons import Lessons
 
 TAXONOMY = Taxonomy.load("mll21").subset(Taxonomy.load("mll21").codes[:4])
+BASE, NAMES = ("starter", "ab12"), (TAXONOMY, TAXONOMY.codes)
 CODES = TAXONOMY.codes
 
 
@@ -17,7 +18,9 @@ CODES = TAXONOMY.codes
 def card(make_lessons):
     lessons = make_lessons([0] * 5, codes=(CODES[0],) * 3 + (CODES[2],) * 2)
     lines = ["accuracy 0.9", "few cells"]
-    return profile_card("my-lab", "starter", "ab12", lessons, TAXONOMY, lines)
+    return profile_card(
+        "my-lab", "starter", "ab12", lessons, TAXONOMY, TAXONOMY.codes, lines
+    )
 
 
 def test_the_base_is_named_and_its_weights_are_said_to_be_unchanged(card):
@@ -43,11 +46,13 @@ def test_what_was_measured_is_told_in_its_order(card):
 
 def test_a_profile_of_all_classes_names_no_others(make_lessons):
     lessons = make_lessons([0] * 4, codes=CODES)
-    card = profile_card("lab", "starter", "ab12", lessons, TAXONOMY, ["fine"])
+    card = profile_card(
+        "lab", "starter", "ab12", lessons, TAXONOMY, TAXONOMY.codes, ["fine"]
+    )
     assert "Not taught" not in card
 
 
 def test_a_profile_of_nothing_can_be_told():
     none = Lessons.none(3, 4)
-    card = profile_card("lab", "starter", "ab12", none, TAXONOMY, [])
+    card = profile_card("lab", *BASE, none, *NAMES, [])
     assert "0 cells" in card.replace("\n", " ")

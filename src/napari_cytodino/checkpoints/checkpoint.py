@@ -66,7 +66,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """A checkpoint that ships with the package.
+    """A checkpoint that ships with the package, or a profile of the user's own.
 
     Attributes
     ----------
@@ -317,8 +317,14 @@ def list_checkpoints() -> list[CheckpointInfo]:
     return [
         CheckpointInfo(card.parent.name, _title(card), card.parent)
         for folder in (_bundled(), own_profiles())
-        for card in sorted(folder.glob("*/README.md"))
+        for card in _cards(folder)
     ]
+
+
+def _cards(folder: Path) -> list[Path]:
+    """Return the cards below a folder; what is half written has a hidden name."""
+    found = sorted(folder.glob("*/README.md"))
+    return [card for card in found if not card.parent.name.startswith(".")]
 
 
 def own_profiles() -> Path:
@@ -345,7 +351,11 @@ def profile_place(name: str) -> Path:
 
 
 def _title(card: Path) -> str:
-    for line in card.read_text(encoding="utf-8").splitlines():
+    try:
+        text = card.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return card.parent.name
+    for line in text.splitlines():
         if line.startswith("# "):
             return line[2:].strip()
     return card.parent.name
@@ -357,24 +367,31 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     Parameters
     ----------
     source
-        Name of a bundled checkpoint, a folder, or a Hugging Face Hub id.
+        Name of a checkpoint that ships, a folder, the name of a profile of the user's
+        own, or a Hugging Face Hub id; looked for in this order.
 
     Raises
     ------
     CheckpointError
         One sentence with the file or value and the remedy.
     """
-    named = {info.name: info.folder for info in reversed(list_checkpoints())}
+    shipped, own = (
+        {card.parent.name: card.parent for card in _cards(folder)}
+        for folder in (_bundled(), own_profiles())
+    )
     text = str(source)
-    if text in named:
-        return _read(named[text], text)
+    if text in shipped:
+        return _read(shipped[text], text)
     if Path(source).expanduser().is_dir():
         folder = Path(source).expanduser().resolve()
         return _read(folder, folder.name)
+    if text in own:
+        return _read(own[text], text)
     if isinstance(source, str) and HUB_ID.fullmatch(source):
         return _read(fetch(source), source)
+    names = ", ".join(sorted({**shipped, **own}))
     raise CheckpointError(
-        f"There is no checkpoint '{text}': give one of {', '.join(sorted(named))}, "
+        f"There is no checkpoint '{text}': give one of {names}, "
         "an existing folder, or a Hugging Face Hub id such as owner/name."
     )
 

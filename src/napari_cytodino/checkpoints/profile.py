@@ -123,7 +123,11 @@ def read_profile(folder: Path, identity: str) -> Profile | None:
         return _checked(_profile(content, arrays), path)
     except CheckpointError:
         raise
-    except (CytoDinoError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (CytoDinoError, ArithmeticError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be used ({error}); teach the checkpoint again."
+        ) from error
+    except (ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{path} cannot be used ({error}); teach the checkpoint again."
         ) from error
@@ -170,6 +174,7 @@ def _checked(profile: Profile, path: Path) -> Profile:
         head.known.shape == head.bias.shape == (classes,)
         and head.weights.shape == (lessons.features.shape[1], classes)
         and lessons.logits.shape[1] == own
+        and lessons.drawn.ndim == lessons.unfamiliarity.ndim == 1
         and head.known.tolist() == known
         and all(bool(np.isfinite(part).all()) for part in finite)
         and bool(np.isfinite([head.trust, head.penalty]).all())

@@ -197,6 +197,13 @@ def save_profile(
     """
     from safetensors.numpy import save_file as save_arrays
 
+    target = Path(folder)
+    if target.exists() and target.resolve() != checkpoint.folder.resolve():
+        _refuse_foreign(target)
+        raise CheckpointError(
+            f"There is a checkpoint or another file at {target} already; teach on that "
+            "one, or choose another folder."
+        )
     seen = checkpoint.preprocessing
     if field_of_view is not None:
         seen = seen.at(field_of_view)

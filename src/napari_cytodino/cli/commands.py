@@ -107,7 +107,7 @@ def find(
 
 @app.command()
 def checkpoints() -> None:
-    """List the checkpoints that ship with the package."""
+    """List the checkpoints that ship with the package, and your own profiles."""
     from napari_cytodino.checkpoints import list_checkpoints
 
     with one_sentence():

@@ -51,6 +51,9 @@ DOUBT = 0.35
 STAINED, ENOUGH = 0.35, 200
 """Absorbance, of all channels together, of what is no glass; pixels of it needed."""
 
+HUE = 0.03
+"""Least difference of two channels' absorbance, over that of all, of what has a hue."""
+
 KNOWN = 0.05
 """The same, in octaves, of red cells' own size: 7.5 um, give or take 0.25."""
 
@@ -153,7 +156,7 @@ def colour_of_the_rest(picture: Rescaled) -> Plane | None:
     -------
     (3,) array or None
         The median over windows that are spread over the picture; None where there is
-        less of it than one red cell.
+        less of it than one red cell, or where it has no colour.
     """
     found = []
     for window in _views(picture.shape, 2 * VIEW, VIEWS):
@@ -162,7 +165,10 @@ def colour_of_the_rest(picture: Rescaled) -> Plane | None:
         outside = (maps.cell < 0) & (maps.nucleus < -1)
         found.append(absorbance[outside & (absorbance.sum(axis=-1) > STAINED)])
     every = np.concatenate(found)
-    return np.asarray(np.median(every, axis=0)) if len(every) >= ENOUGH else None
+    if len(every) < ENOUGH:
+        return None
+    rest = np.asarray(np.median(every, axis=0))
+    return rest if np.ptp(rest) > HUE * rest.sum() else None
 
 
 def _views(shape: tuple[int, int], side: int, most: int) -> list[Window]:

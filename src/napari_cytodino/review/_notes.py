@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
+from napari_cytodino.common import InputError
 from napari_cytodino.review.tracked_cells import StoredCell
 from napari_cytodino.taxonomy import CellClass
 
@@ -66,9 +69,12 @@ class CaseNotes:
     def drawn(self) -> tuple[int, ...]:
         """Return the rows of the cells attached that were drawn at random."""
         facts = (v for name, v in self._file.facts.items() if name.startswith(DRAWN))
-        cells = [
-            StoredCell(0, *cell) for fact in facts for cell in json.loads(fact)["cells"]
-        ]
+        cells: list[StoredCell] = []
+        for fact in facts:
+            # of a file of others it may be anything
+            with suppress(ValueError, TypeError, LookupError):
+                noted = [StoredCell(0, *cell) for cell in json.loads(fact)["cells"]]
+                cells += [c for c in noted if isfinite(c.y + c.x + c.area + c.label)]
         return tuple(self._cells.rows_like(cells))
 
     def add_classes(self, classes: Iterable[str | CellClass], reviewer: str) -> None:
@@ -90,8 +96,9 @@ class CaseNotes:
         found: list[str | CellClass] = []
         for name, value in self._file.facts.items():
             if name.startswith(CLASS):
-                own = CellClass(**json.loads(value)) if value else None
-                found.append(own or name.removeprefix(CLASS))
+                with suppress(ValueError, TypeError, InputError):
+                    own = CellClass(**json.loads(value)) if value else None
+                    found.append(own or name.removeprefix(CLASS))
         return found
 
 

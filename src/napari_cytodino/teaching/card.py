@@ -19,6 +19,7 @@ def profile_card(
     base_sha256: str,
     lessons: Lessons,
     taxonomy: Taxonomy,
+    own_codes: Sequence[str],
     lines: Sequence[str],
 ) -> str:
     """Return the card, in Markdown.
@@ -32,6 +33,8 @@ def profile_card(
     lessons : Lessons
     taxonomy : Taxonomy
         Of the taught head.
+    own_codes : sequence of str
+        Classes that the base knows.
     lines : sequence of str
         What was measured, the most important first.
     """
@@ -41,7 +44,7 @@ def profile_card(
         for c in taxonomy.classes
         if c.code in counts
     ]
-    others = [c.code for c in taxonomy.classes if c.code not in counts]
+    others = [code for code in own_codes if code not in counts]
     measured = "\n".join(f"- {line}" for line in lines)
     return f"""# {name}: a laboratory's profile
 
@@ -62,7 +65,8 @@ Its weights are unchanged; a linear head reads its features and was fitted to
 ## Measured
 
 Each cell was judged by a head that was taught without it (cross-validation in five
-parts).
+parts; the penalty was chosen on the same parts, so that with few cells the figures are
+a little too good).
 
 {measured}
 

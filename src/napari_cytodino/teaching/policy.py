@@ -18,8 +18,9 @@ called out of distribution."""
 EXAMPLES = 5
 """Cells with which a class is taught, before a cell may be accepted as one."""
 
-LEAST = 0.95
-"""Least confidence where the checkpoint accepts nothing."""
+LEAST, CRITICAL = 0.95, 0.05
+"""Least confidence, and most probability of critical classes, where the checkpoint is
+not calibrated and accepts nothing."""
 
 
 def taught_policy(
@@ -48,7 +49,7 @@ def taught_policy(
         temperature=1.0,
         min_confidence=base.min_confidence if reachable else LEAST,
         min_lineage=base.min_lineage if base.min_lineage <= 1 else LEAST,
-        max_critical=base.max_critical or 0.05,
+        max_critical=CRITICAL if base.uncalibrated else base.max_critical,
         max_unfamiliarity=limit,
         rare=tuple(sorted(rare)),
         # calibrated on other answers

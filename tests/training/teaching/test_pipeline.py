@@ -470,3 +470,13 @@ def test_a_profile_keeps_the_field_of_view_it_was_taught_with(
     assert usual.preprocessing == tiny.preprocessing
     own = teach(*drawn, tiny, out=tmp_path / "b", field_of_view=24, device="cpu")
     assert own.preprocessing.field_of_view == 24
+
+
+def test_another_profile_in_the_place_is_kept(
+    tiny: Checkpoint, tmp_path: Path, drawn: tuple[Any, list[str]]
+) -> None:
+    first = teach(*drawn, tiny, out=tmp_path / "lab", device="cpu")
+    with pytest.raises(CytoDinoError, match="already; teach on that one"):
+        teach(*drawn, tiny, out=tmp_path / "lab", device="cpu")
+    again = teach(*drawn, first, out=tmp_path / "lab", device="cpu")
+    assert again.folder == first.folder

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from napari_cytodino.widgets.review.teaching_panel import TeachingPanel
+from napari_cytodino.widgets.session.asking_round import ROUND
 from napari_cytodino.widgets.session.review_queue import queue
-from napari_cytodino.widgets.session.teaching import ROUND
 
 
 @pytest.fixture

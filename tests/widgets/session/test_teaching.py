@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,9 @@ from napari_cytodino.common.errors import InputError
 from napari_cytodino.review.log import ReviewLog
 from napari_cytodino.taxonomy.taxonomy import NOT_A_CELL
 from napari_cytodino.teaching.classes import new_class
-from napari_cytodino.widgets.session.review_queue import queue
-from napari_cytodino.widgets.session.teaching import ROUND, Teaching
+
+if TYPE_CHECKING:
+    from napari_cytodino.widgets.session.teaching import Teaching
 
 
 def bits(teaching: Teaching) -> bytes:
@@ -115,42 +116,6 @@ def test_what_is_no_cell_teaches_nothing(teachable: Any) -> None:
     assert bits(teachable.teaching) == before
 
 
-def test_a_round_asks_typical_cells_then_unsure_ones_and_draws_a_fifth(
-    teachable: Any,
-) -> None:
-    teaching, session = teachable.teaching, teachable.session
-    teaching.add_classes(["KSC"])
-    teaching.ask()
-    asked: list[int] = []
-    while len(queue(session)) and teaching.asking:
-        row = int(queue(session)[0])
-        asked.append(row)
-        teachable.say([row])
-    assert len(asked) == len(set(asked)) == ROUND
-    assert not teaching.asking
-    assert session.review_rows is None
-    drawn = teachable.review.log.notes.drawn()
-    assert len(drawn) == ROUND // 5
-    assert set(drawn) <= set(asked)
-    assert {teachable.truth[row] for row in asked} == set(teachable.codes)
-    assert teachable.right > 0.95
-    assert int(teaching.lessons.drawn.sum()) == len(drawn)
-    assert f"of {len(drawn)} right" in teaching.accuracy_words()
-
-
-def test_drawn_cells_are_found_again(teachable: Any) -> None:
-    teachable.teaching.add_classes(["KSC"])
-    teachable.teaching.ask(10)
-    while teachable.teaching.asking:
-        teachable.say([int(queue(teachable.session)[0])])
-    drawn = teachable.review.log.notes.drawn()
-    assert len(drawn) == 2
-    teachable.review.stop()
-    with ReviewLog.open(teachable.place, image="pixels", read_only=True) as log:
-        log.attach(teachable.session.cells)
-        assert log.notes.drawn() == drawn
-
-
 def test_the_accuracy_is_of_heads_that_did_not_know_the_cell(teachable: Any) -> None:
     rng = np.random.default_rng(3)
     rows = rng.permutation(120)[:60]
@@ -160,19 +125,6 @@ def test_the_accuracy_is_of_heads_that_did_not_know_the_cell(teachable: Any) -> 
     words = teachable.teaching.accuracy_words()
     right = int(words.split(": ")[1].split(" of ")[0])
     assert right < 36, f"random verdicts cannot be foretold: {words}"
-
-
-def test_a_round_ends_when_the_reader_stops_it(teachable: Any) -> None:
-    told: list[str] = []
-    teachable.session.message.connect(told.append)
-    teachable.teaching.add_classes(["KSC"])
-    teachable.teaching.ask()
-    teachable.say(queue(teachable.session)[:2])
-    teachable.teaching.stop()
-    assert teachable.session.review_rows is None
-    assert not teachable.teaching.asking
-    flagged = queue(teachable.session)
-    assert len(flagged) > ROUND, "the usual queue is back"
 
 
 def test_what_cannot_be_asked_is_a_sentence(teachable: Any) -> None:
@@ -251,3 +203,54 @@ def test_what_is_promised_and_written_says_that_it_was_taught(teachable: Any) ->
     assert "save a profile" in model_words(session)
     teachable.teaching.set_on(False)
     assert "save a profile" not in model_words(session)
+
+
+def test_a_verdict_of_now_counts_more_than_what_a_profile_was_taught(
+    teachable: Any, tmp_path: Any
+) -> None:
+    from napari_cytodino import load_checkpoint
+    from napari_cytodino.checkpoints.saving import save_profile
+
+    teachable.say(range(12), [teachable.codes[row % 3] for row in range(12)])
+    session = teachable.session
+    profile, policy, card = teachable.teaching.profile("lab")
+    saved = save_profile(tmp_path / "lab", session.untaught, profile, policy, card)
+    own = session.own
+    session.open_checkpoint(load_checkpoint(saved))
+    session.own = own
+    session._answer()
+    session.rebuild()
+    assert len(teachable.teaching.lessons) == 12, "each cell once"
+    teachable.review.set_class(teachable.codes[2], [0])
+    lessons = teachable.teaching.lessons
+    [said] = [
+        code
+        for key, code in zip(lessons.keys, lessons.codes, strict=True)
+        if key == own.keys[0].tobytes().hex()
+    ]
+    assert said == teachable.codes[2]
+
+
+def test_notes_that_make_no_sense_are_passed_over(teachable: Any) -> None:
+    log = teachable.review.log
+    for name, value in (
+        ("class ABC", "{"),
+        ("class ABD", '{"code": 1}'),
+        ("class nowhere", ""),
+        ("drawn 1", '{"cells": [[1]]}'),
+        ("drawn 2", "[]"),
+    ):
+        log._file.note(name, value, "2026-11-29T00:00:00.000+00:00")
+    teachable.say([0, 1, 2, 4, 5, 6])
+    assert teachable.teaching.taught is not None
+    assert log.notes.drawn() == ()
+    assert "nowhere" not in teachable.session.taxonomy
+
+
+def test_a_blind_reader_is_not_told_what_changed(teachable: Any) -> None:
+    teachable.say([0, 1, 2, 4, 5])
+    teachable.teaching.changed = 3
+    assert "3 cells changed" in teachable.teaching.words()
+    teachable.review.blind = True
+    assert "changed" not in teachable.teaching.words()
+    teachable.review.blind = False

@@ -144,6 +144,8 @@ def teach_files(
     more = (c.code for c in shipped_classes(opened.taxonomy))
     wide = with_classes(opened.taxonomy, (*more, *new_classes))
     given = [cells for path in taught for cells in read_taught(path, wide)]
+    noted = (one for cells in given for one in cells.classes)
+    new_classes = (*new_classes, *noted)
     with_classes(opened.taxonomy, _needed(codes_of(given), new_classes))
     side = side_of_crops(opened.preprocessing, field_of_view=field_of_view)
     classifier = Classifier(opened, device, dtype=opened.dtype)
@@ -285,7 +287,13 @@ def teach_lessons(
         lines[0],
     )
     card = profile_card(
-        out.name, profile.base, profile.base_sha256, lessons, taxonomy, lines
+        out.name,
+        profile.base,
+        profile.base_sha256,
+        lessons,
+        taxonomy,
+        base.codes,
+        lines,
     )
     thresholds = taught_policy(policy, lessons, base.codes)
     try:
@@ -295,7 +303,7 @@ def teach_lessons(
             f"{out.parent} cannot be made ({error.strerror}); choose another folder."
         ) from error
     saved = save_profile(out, opened, profile, thresholds, card, field_of_view)
-    return Outcome(load_checkpoint(saved), lines, report)
+    return Outcome(load_checkpoint(saved.resolve()), lines, report)
 
 
 def _needed(

@@ -31,15 +31,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_cytodino.taxonomy import Taxonomy
+    from napari_cytodino.taxonomy import CellClass, Taxonomy
 
 
 @dataclass(frozen=True)
 class TaughtCells:
-    """Cells with their classes, and the folder that their paths are relative to."""
+    """Cells with their classes, and the folder that their paths are relative to.
+
+    Attributes
+    ----------
+    files : tuple of CellFile
+    root : Path
+    classes : tuple of CellClass
+        Of the reader's own, as a record holds them.
+    """
 
     files: tuple[CellFile, ...]
     root: Path
+    classes: tuple[CellClass, ...] = ()
 
     def crops(self, side: int, batch: int) -> Iterator[CropBatch]:
         """Yield crops of all cells, rows as in ``files``.
@@ -103,7 +112,7 @@ def _record(path: Path) -> TaughtCells:
         raise InputError(f"There is no record {path}; check the path.")
     fingerprint = image_of(path)
     with ReviewLog.open(path, image=fingerprint, read_only=True) as log:
-        readings = log.readings()
+        readings, noted = log.readings(), log.notes.classes()
     stem = path.name.removesuffix(SUFFIX)
     beside = [
         file
@@ -127,7 +136,8 @@ def _record(path: Path) -> TaughtCells:
         raise InputError(
             f"{path} holds no verdict that names a class; review cells first."
         )
-    return TaughtCells(files, path.parent)
+    own = tuple(one for one in noted if not isinstance(one, str))
+    return TaughtCells(files, path.parent, own)
 
 
 def _renumbered(

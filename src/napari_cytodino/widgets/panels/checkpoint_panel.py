@@ -62,15 +62,21 @@ class CheckpointPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self.about)
-        for info in list_checkpoints():
-            self.picker.addItem(info.name, info.name)
-            self.picker.setItemData(self.picker.count() - 1, info.title, 3)
-        self.picker.addItem("Folder…", FOLDER)
-        self.picker.addItem("Hugging Face Hub…", HUB)
+        self._list()
         self.picker.activated.connect(self._picked)
         self.card.clicked.connect(self.show_card)
         controller.session.chosen.connect(self.refresh)
         controller.session.run.connect(self._on_run)
+
+    def _list(self) -> None:
+        """List what can be chosen; a profile may have been saved since."""
+        self._listed = list_checkpoints()
+        self.picker.clear()
+        for info in self._listed:
+            self.picker.addItem(info.name, info.name)
+            self.picker.setItemData(self.picker.count() - 1, info.title, 3)
+        self.picker.addItem("Folder…", FOLDER)
+        self.picker.addItem("Hugging Face Hub…", HUB)
 
     def choose(self, source: str) -> None:
         """Choose a name, folder or Hub id; opens it, in a worker where it is slow."""
@@ -120,7 +126,12 @@ class CheckpointPanel(QWidget):
             self.refresh()
 
     def _on_run(self) -> None:
-        self.picker.setEnabled(not self._controller.session.busy)
+        busy = self._controller.session.busy
+        self.picker.setEnabled(not busy)
+        if not busy and list_checkpoints() != self._listed:
+            with signals_blocked(self.picker):
+                self._list()
+            self.refresh()
 
 
 def about(checkpoint: Checkpoint) -> str:

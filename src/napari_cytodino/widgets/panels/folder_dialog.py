@@ -336,7 +336,10 @@ def model_words(session: Session) -> str:
     if session.min_confidence:
         text += " The least confidence of the preferences counts in the dock only."
     if opened is not session.untaught:
-        text += " What verdicts taught here does too: save a profile, and choose that."
+        text += (
+            " What verdicts taught here counts in the dock only: save a profile, and "
+            "choose that."
+        )
     return text
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 HINT = (
-    "Each verdict teaches the model your laboratory. Typical cells are asked first, "
-    "then those it is least sure of; every fifth is drawn at random, to measure."
+    "Each verdict teaches the model how cells look in your laboratory. Typical cells "
+    "are asked first, then the least sure; every fifth is drawn at random, to measure."
 )
 
 MORE, LESS = "▸ How good is it?", "▾ How good is it?"
@@ -86,12 +86,12 @@ class TeachingPanel(QWidget):
         taught = teaching.taught is not None
         self.save.setEnabled(taught and not self._controller.session.busy)
         self.hint.setVisible(not taught)
-        for label, text in (
-            (self.words, teaching.words()),
-            (self.measured, teaching.accuracy_words()),
-        ):
+        # how often the model is right would tell a blind reader what it said
+        measured = "" if review.blind else teaching.accuracy_words()
+        for label, text in ((self.words, teaching.words()), (self.measured, measured)):
             label.setText(text)
             label.setVisible(bool(text))
+        taught = taught and not review.blind
         self.more.setVisible(taught)
         self.more.setText(LESS if self.more.isChecked() else MORE)
         shown = taught and self.more.isChecked()
@@ -122,7 +122,7 @@ class TeachingPanel(QWidget):
 
     def _save(self) -> None:
         name, good = QInputDialog.getText(
-            self, "Save profile", "Name of your laboratory; letters, digits, - and _"
+            self, "Save profile", "Name: up to 64 letters, digits, - and _"
         )
         if good and name.strip():
             self.save_as(name.strip())

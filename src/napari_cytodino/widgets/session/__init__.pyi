@@ -8,6 +8,7 @@ from .appearance import LabelPainter as LabelPainter
 from .appearance import appearance_of as appearance_of
 from .appearance import counts as counts
 from .appearance import groups as groups
+from .asking_round import ROUND as ROUND
 from .cell_card import STATUS_WORDS as STATUS_WORDS
 from .cell_card import CellCard as CellCard
 from .cell_card import Likely as Likely
@@ -42,5 +43,4 @@ from .snapshot import own_labels as own_labels
 from .snapshot import provenance as provenance
 from .snapshot import rings as rings
 from .snapshot import whole_table as whole_table
-from .teaching import ROUND as ROUND
 from .teaching import Teaching as Teaching

@@ -310,8 +310,14 @@ class ReviewSession:
             return
         self._session.update_reviews(rows)
 
-    def _attach(self) -> None:
-        """Find the reviewed cells again among those of the session."""
+    def _attach(self, *, longer: bool = False) -> None:
+        """Find the reviewed cells again among those of the session.
+
+        Parameters
+        ----------
+        longer
+            They are those that were attached, and some that were clicked.
+        """
         log, cells = self.log, self._session.cells
         if log is None or cells is None:
             return
@@ -319,7 +325,8 @@ class ReviewSession:
         self._attached, self.lost = cells, matching.lost
         self._reading = self._session.reading
         verdicts: Mapping[int, Verdict] = log.verdicts(self.reader)
-        asked = None
+        # cells that were clicked come last, so rows that are asked about stay theirs
+        asked = self._session.review_rows if longer else None
         if self.settling:
             verdicts, asked = log.settled(), np.array(log.disagreements(), np.int64)
         self._session.take_reviews(verdicts, blind=self.blind, asked=asked)
@@ -329,7 +336,7 @@ class ReviewSession:
         if self.log is None or cells is None or cells is self._attached:
             return
         if self._session.reading is self._reading:
-            self._attach()
+            self._attach(longer=True)
         elif self._attached is not None:
             # of which pixels they are is found out in a worker (`CaseFinder`)
             self._attached = None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import numpy as np
 from psygnal import Signal
 
 from napari_cytodino.checkpoints import Profile
-from napari_cytodino.common import InputError
+from napari_cytodino.common import CytoDinoError, InputError
 from napari_cytodino.taxonomy import NOT_A_CELL
 from napari_cytodino.teaching import (
-    TYPICAL,
     Lessons,
+    Share,
     Taught,
     accuracy,
     alike,
-    drawn_cells,
     fit_head,
     lacking,
     learning_curve,
@@ -26,32 +25,18 @@ from napari_cytodino.teaching import (
     profile_card,
     standing_out,
     taught_policy,
-    typical_cells,
-    unsure_cells,
     untaught_head,
     with_classes,
 )
+from napari_cytodino.widgets.session.asking_round import NO_CELLS, ROUND, AskingRound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import numpy.typing as npt
 
     from napari_cytodino.checkpoints import Checkpoint
     from napari_cytodino.taxonomy import CellClass, Taxonomy
     from napari_cytodino.widgets.session.review_session import ReviewSession
     from napari_cytodino.widgets.session.session import Session
-
-
-ROUND = 25
-"""Cells that one press of the button asks about."""
-
-TOGETHER = 5
-"""Cells chosen at a time; one of them is drawn at random, to measure."""
-
-NO_CELLS = "Classify the cells and start the review first; then teach."
-
-ALL_ASKED = "Every cell here has a verdict already; teach on another image."
 
 
 class Teaching:
@@ -67,10 +52,8 @@ class Teaching:
         What it was fitted to: those of an opened profile, and this case's verdicts.
     changed : int
         Cells without a verdict that changed class with the last lesson.
-    asking : bool
-        True while a round goes on.
-    left : int
-        Cells that are still to be chosen in this round.
+    round : AskingRound
+        The cells that are asked about.
     """
 
     state = Signal()
@@ -81,8 +64,9 @@ class Teaching:
         self.on = True
         self.taught: Taught | None = None
         self.lessons: Lessons | None = None
-        self.changed = self.left = 0
-        self.asking = False
+        self.changed = 0
+        self.round = AskingRound(session, review)
+        self._curve: tuple[Lessons, list[tuple[int, str]]] | None = None
         self._added: list[str | CellClass] = []
         self._taxonomy: tuple[Any, Taxonomy] | None = None
         self._known: tuple[Any, ...] = ()
@@ -90,6 +74,12 @@ class Teaching:
         self._learning = False
         session.verdicts_changed.connect(self._follow)
         session.results.connect(self._follow)
+        session.run.connect(self._follow)
+
+    @property
+    def asking(self) -> bool:
+        """True while a round goes on."""
+        return self.round.going
 
     def set_on(self, on: bool) -> None:
         """Let verdicts teach, or show the checkpoint as it is stored."""
@@ -121,14 +111,10 @@ class Teaching:
         InputError
             When there is nothing to ask about, or nobody reads.
         """
-        if self._session.own is None or not self._review.writable:
-            raise InputError(NO_CELLS)
-        if not len(self._open_rows()):
-            raise InputError(ALL_ASKED)
+        self.round.check()
         self.set_on(True)
-        self.asking, self.left = True, count
-        self._session.review_rows = np.zeros(0, np.int64)
-        self._plan()
+        self.round.begin(count, len(self._verdicts()))
+        self.state.emit()
 
     def show_alike(self) -> None:
         """Select the cells most like the one that is looked at, to name them at once.
@@ -139,9 +125,10 @@ class Teaching:
             When nothing is classified, or no cell is selected.
         """
         own, row = self._session.own, self._session.selected_row
-        if own is None or row is None:
+        known = own is not None and row is not None and row < len(own)
+        if own is None or row is None or not known or not own.done[row]:
             raise InputError("Select a classified cell first; then show those like it.")
-        rows = alike(own.features, row, self._open_rows())
+        rows = alike(own.features, row, self.round.open_rows())
         odd = standing_out(own.features, rows)
         last = np.isin(rows, odd)
         self._session.select_many(np.concatenate([rows[~last], rows[last]]))
@@ -157,8 +144,7 @@ class Teaching:
 
     def stop(self) -> None:
         """End the round; what was said stays."""
-        self.asking, self.left = False, 0
-        self._session.review_rows = None
+        self.round.stop()
         self._session.message.emit(self.words())
         self.state.emit()
 
@@ -166,17 +152,19 @@ class Teaching:
         """Say how good the head is on cells drawn at random, each left out in turn."""
         if self.taught is None or self.lessons is None:
             return ""
-        share = accuracy(self.taught, self.lessons, self._codes)
-        return f"Cells drawn at random: {share}."
+        return f"Cells drawn at random here: {self._accuracy()}."
 
     def curve(self) -> list[tuple[int, str]]:
         """Return the learning curve in words: cells taught, and cells read right."""
         base = self._session.untaught
         if self.lessons is None or base is None:
             return []
-        own, policy = _base_of(base)
-        found = learning_curve(self.lessons, self._codes, own.codes, policy.temperature)
-        return [(cells, str(share)) for cells, share in found]
+        if self._curve is None or self._curve[0] is not self.lessons:
+            own, policy = _base_of(base)
+            heat = policy.temperature
+            found = learning_curve(self.lessons, self._codes, own.codes, heat)
+            self._curve = self.lessons, [(cells, str(share)) for cells, share in found]
+        return self._curve[1]
 
     def words(self) -> str:
         """Say what was taught, what changed, and what lacks examples."""
@@ -184,7 +172,7 @@ class Teaching:
             return "" if self.on else "Verdicts teach nothing now."
         counts = self.lessons.counts()
         parts = [f"Taught with {len(self.lessons)} cells of {len(counts)} classes."]
-        if self.changed:
+        if self.changed and not self._review.blind:
             many = "1 cell" if self.changed == 1 else f"{self.changed:,} cells"
             parts.append(f"{many} changed class with the last verdict.")
         if few := lacking(self.lessons):
@@ -205,13 +193,16 @@ class Teaching:
         assert opened is not None
         assert opened.taught is not None
         profile = replace(opened.taught, summary=self._summary())
-        lines = [profile.summary, *([self.words()] if self.words() else [])]
+        lines = [profile.summary]
+        if few := lacking(self.lessons):
+            lines.append(f"Few examples of {', '.join(few)}.")
         card = profile_card(
             name,
             profile.base,
             profile.base_sha256,
             self.lessons,
             profile.taxonomy,
+            profile.base_taxonomy.codes,
             lines,
         )
         return profile, opened.policy, card
@@ -221,10 +212,21 @@ class Teaching:
         assert self._session.taxonomy is not None
         return self._session.taxonomy.codes
 
+    def _accuracy(self) -> Share:
+        """Return how many cells drawn in this case are right, each left out."""
+        assert self.lessons is not None
+        assert self.taught is not None
+        log = self._review.log
+        here = np.array(
+            [log is not None and g == log.image for g in self.lessons.groups]
+        )
+        lessons = replace(self.lessons, drawn=self.lessons.drawn & here)
+        return accuracy(self.taught, lessons, self._codes)
+
     def _summary(self) -> str:
         assert self.lessons is not None
         assert self.taught is not None
-        share = accuracy(self.taught, self.lessons, self._codes)
+        share = self._accuracy()
         return (
             f"taught with {len(self.lessons)} cells of {len(self.lessons.counts())} "
             f"classes; cells drawn at random, each left out in turn: {share}"
@@ -238,20 +240,32 @@ class Teaching:
         try:
             if self._learn():
                 self.state.emit()
+            if self.asking and not self._session.busy:
+                self._go_on()
+        except CytoDinoError as error:
+            # the verdict itself is on the disk
+            self._session.teach(None)
+            self._session.message.emit(f"Nothing is taught now: {error}")
         finally:
             self._learning = False
-        if self.asking and not self._session.busy:
-            self._go_on()
+
+    def _go_on(self) -> None:
+        before = self.round.left
+        if self.round.go_on(len(self._verdicts())):
+            self._session.message.emit(self.words())
+        if self.round.left != before or not self.round.going:
+            self.state.emit()
 
     def _learn(self) -> bool:
         """Fit the head to the verdicts that stand; return whether it is another."""
         session, base = self._session, self._session.untaught
         log = self._review.log
-        self._added = log.notes.classes() if log is not None else []
+        self._added = self._usable_classes()
         verdicts = self._verdicts() if self.on and log is not None else {}
         own = session.own
         known = (id(base), id(own), tuple(verdicts.items()), tuple(self._added))
-        if known == self._known:
+        same = (known[:1], known[2:]) == (self._known[:1], self._known[2:])
+        if known == self._known or (session.busy and same):
             return False
         # held, so that their ids stay theirs
         self._known, self._held = known, (base, own)
@@ -264,6 +278,18 @@ class Teaching:
         self.changed = self._changes(before)
         return True
 
+    def _usable_classes(self) -> list[str | CellClass]:
+        """Return the classes noted in the record that fit the open checkpoint."""
+        base, log = self._session.untaught, self._review.log
+        found: list[str | CellClass] = []
+        if base is None or log is None:
+            return found
+        for one in log.notes.classes():
+            with suppress(InputError):
+                with_classes(base.taxonomy, [*found, one])
+                found.append(one)
+        return found
+
     def _verdicts(self) -> dict[int, str]:
         own = self._session.own
         if own is None:
@@ -272,7 +298,7 @@ class Teaching:
         found = {
             row: verdict.cell_class
             for row, verdict in self._session.reviews.items()
-            if verdict.cell_class != NOT_A_CELL and usable[row]
+            if verdict.cell_class != NOT_A_CELL and row < len(usable) and usable[row]
         }
         return dict(sorted(found.items()))
 
@@ -285,7 +311,10 @@ class Teaching:
         verdicts = {row: code for row, code in verdicts.items() if code in taxonomy}
         parts = [self._lessons(verdicts)] if verdicts else []
         if base.taught is not None:
-            parts.append(base.taught.lessons)
+            # what is said now of a cell counts, not what the profile was taught of it
+            old = base.taught.lessons
+            mine = set(parts[0].keys) if parts else set()
+            parts.append(old.take([i for i, k in enumerate(old.keys) if k not in mine]))
         assert self._session.own is not None
         width = self._session.own.features.shape[1]
         lessons = merge(parts or [Lessons.none(width, len(own))]).lessons
@@ -346,46 +375,9 @@ class Teaching:
         after = self._session.probabilities
         if before is None or after is None or len(before.best) != len(after.best):
             return 0
-        return int((before.best != after.best)[after.known].sum())
-
-    def _open_rows(self) -> npt.NDArray[np.int64]:
-        own = self._session.own
-        assert own is not None
-        usable = own.done & own.readable
-        usable[[row for row in self._session.reviews if row < len(usable)]] = False
-        return np.flatnonzero(usable)
-
-    def _go_on(self) -> None:
-        """Choose further cells once all that were asked about have a verdict."""
-        asked = self._session.review_rows
-        if asked is None:
-            # another reader, or other cells: the round was about those before
-            self.asking, self.left = False, 0
-        elif all(int(row) in self._session.reviews for row in asked):
-            self._plan()
-
-    def _plan(self) -> None:
-        session, log = self._session, self._review.log
-        assert session.own is not None
-        assert session.review_rows is not None
-        rows = self._open_rows()
-        count = min(self.left, TOGETHER)
-        if not count or not len(rows) or log is None:
-            self.stop()
-            return
-        said = 0 if self.lessons is None else len(self.lessons)
-        seed = crc32(log.image.encode()) + len(log.notes.drawn())
-        random = drawn_cells(rows, 1, seed)
-        log.notes.note_drawn(random, of=len(rows), reviewer=self._review.reader)
-        rest, features = rows[~np.isin(rows, random)], session.own.features
-        if said < TYPICAL or session.probabilities is None:
-            others = typical_cells(features, rest, count - 1)
-        else:
-            others = unsure_cells(features, session.probabilities.p, rest, count - 1)
-        chosen = np.concatenate([others[:2], random, others[2:]])
-        self.left -= len(chosen)
-        session.review_rows = np.concatenate([session.review_rows, chosen])
-        self.state.emit()
+        fresh = after.known.copy()
+        fresh[[row for row in self._session.reviews if row < len(fresh)]] = False
+        return int((before.best != after.best)[fresh].sum())
 
 
 def _base_of(checkpoint: Checkpoint) -> tuple[Taxonomy, Any]:
