@@ -253,3 +253,9 @@ def test_regions_too_thick_to_count_are_marked(bench: Any) -> None:
     # of the next search there are none
     drawn.add_thick((), 12.0, frame)
     assert len(layer.data) == 0
+
+
+def test_badges_stay_small_on_the_screen(judged: Any) -> None:
+    from napari_cytodino.widgets.canvas.result_layers import BADGE_LIMITS, REVIEW
+
+    assert judged.viewer.layers[REVIEW].canvas_size_limits == BADGE_LIMITS

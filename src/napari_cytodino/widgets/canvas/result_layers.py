@@ -53,6 +53,9 @@ HALO = 1.35
 BADGE = 0.3
 """Side of a badge, as a share of the median cell's side."""
 
+BADGE_LIMITS = (2, 22)
+"""Least and largest side of a badge on the screen: close up it covers no cell."""
+
 INSET = 0.12
 """How far a badge lies within the corner of its cell's box, to belong to it."""
 
@@ -275,6 +278,7 @@ class ResultLayers:
             "size": float(np.median(sides)) * BADGE,
             "face_color": "#FFFFFF",
             "border_color": "#101010",
+            "canvas_size_limits": BADGE_LIMITS,
         }
         inward = INSET * sides[rows, None] * np.array([1.0, -1.0])
         corners = cells.bbox[rows][:, [0, 3]] + inward

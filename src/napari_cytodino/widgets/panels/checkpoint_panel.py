@@ -19,7 +19,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_cytodino.checkpoints import list_checkpoints, load_checkpoint
+from napari_cytodino.checkpoints import (
+    list_checkpoints,
+    load_checkpoint,
+    own_profiles,
+)
 from napari_cytodino.common import CytoDinoError
 from napari_cytodino.widgets.controls import notices, ui
 
@@ -81,7 +85,8 @@ class CheckpointPanel(QWidget):
     def choose(self, source: str) -> None:
         """Choose a name, folder or Hub id; opens it, in a worker where it is slow."""
         session = self._controller.session
-        bundled = {info.name for info in list_checkpoints()}
+        # small, so read at once; a profile may be of any size
+        bundled = {i.name for i in self._listed if i.folder.parent != own_profiles()}
         if source in bundled:
             try:
                 session.open_checkpoint(load_checkpoint(source))
