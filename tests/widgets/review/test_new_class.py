@@ -17,9 +17,14 @@ def dialog(qtbot: Any) -> NewClassDialog:
 
     parent = QWidget()
     qtbot.addWidget(parent)
-    made = NewClassDialog(parent, load_checkpoint("starter").taxonomy)
-    made.given = []
-    made.picked.connect(made.given.append)
+    given: list[Any] = []
+
+    def take(one: Any) -> bool:
+        given.append(one)
+        return one != "HAC"
+
+    made = NewClassDialog(parent, load_checkpoint("starter").taxonomy, take)
+    made.given = given
     made.parent_kept = parent
     return made
 
@@ -36,6 +41,14 @@ def test_a_shipped_class_is_named_by_its_code(dialog: NewClassDialog) -> None:
     assert not dialog.code.isEnabled()
     dialog.accept()
     assert dialog.given == ["PLM"]
+
+
+def test_where_it_is_not_taken_the_window_stays(dialog: NewClassDialog) -> None:
+    dialog.shipped.setCurrentIndex(dialog.shipped.findData("HAC"))
+    dialog.show()
+    dialog.accept()
+    assert dialog.given == ["HAC"]
+    assert dialog.isVisible()
 
 
 def test_a_class_of_ones_own(dialog: NewClassDialog) -> None:

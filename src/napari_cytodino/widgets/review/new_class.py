@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -22,7 +21,9 @@ from napari_cytodino.teaching import new_class, shipped_classes
 from napari_cytodino.widgets.controls import notices, ui
 
 if TYPE_CHECKING:
-    from napari_cytodino.taxonomy import Taxonomy
+    from collections.abc import Callable
+
+    from napari_cytodino.taxonomy import CellClass, Taxonomy
 
 
 OWN = "A class of your own"
@@ -31,13 +32,25 @@ NONE = "None: a lineage of its own"
 
 
 class NewClassDialog(QDialog):
-    """Choose a class of the shipped taxonomies, or write one of your own."""
+    """Choose a class of the shipped taxonomies, or write one of your own.
 
-    picked = Signal(object)
-    """A code, or the class itself."""
+    Parameters
+    ----------
+    parent : QWidget
+    taxonomy : Taxonomy
+        That it is added to.
+    take : callable
+        Takes a code or the class itself; returns whether it did, else the window stays.
+    """
 
-    def __init__(self, parent: QWidget, taxonomy: Taxonomy) -> None:
+    def __init__(
+        self,
+        parent: QWidget,
+        taxonomy: Taxonomy,
+        take: Callable[[str | CellClass], bool],
+    ) -> None:
         super().__init__(parent)
+        self._take = take
         self.setWindowTitle("Add a class")
         self._taxonomy = taxonomy
         self._colour = ""
@@ -91,8 +104,8 @@ class NewClassDialog(QDialog):
         except CytoDinoError as error:
             notices.error(error)
             return
-        self.picked.emit(one)
-        super().accept()
+        if self._take(one):
+            super().accept()
 
     def _choose_colour(self) -> None:
         found = QColorDialog.getColor(QColor(self._colour or "#888888"), self)

@@ -104,8 +104,11 @@ class TeachingPanel(QWidget):
         base = self._controller.session.opened
         if base is None:
             return None
-        dialog = NewClassDialog(self, base.taxonomy)
-        dialog.picked.connect(lambda one: self._try(self._teaching.add_classes, [one]))
+        dialog = NewClassDialog(
+            self,
+            base.taxonomy,
+            lambda one: self._try(self._teaching.add_classes, [one]),
+        )
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
         return dialog
