@@ -129,18 +129,22 @@ def merge(parts: Iterable[Lessons]) -> Merged:
         tuple(group for p in given for group in p.groups),
         np.concatenate([p.drawn for p in given]),
     )
-    said: dict[str, dict[str, list[int]]] = {}
+    rows_of: dict[str, dict[str, list[int]]] = {}
     for row, (key, code) in enumerate(zip(whole.keys, whole.codes, strict=True)):
-        said.setdefault(key, {}).setdefault(code, []).append(row)
+        rows_of.setdefault(key, {}).setdefault(code, []).append(row)
     agreed = [
         min(rows, key=lambda row: (not whole.groups[row], whole.groups[row]))
-        for key in sorted(said)
-        if len(said[key]) == 1
-        for rows in said[key].values()
+        for key in sorted(rows_of)
+        if len(rows_of[key]) == 1
+        for rows in rows_of[key].values()
     ]
     for kept in agreed:
         # drawn once is drawn
-        rows = said[whole.keys[kept]][whole.codes[kept]]
+        rows = rows_of[whole.keys[kept]][whole.codes[kept]]
         whole.drawn[kept] = whole.drawn[rows].any()
-    split = ((k, tuple(sorted(said[k]))) for k in sorted(said) if len(said[k]) > 1)
+    split = (
+        (key, tuple(sorted(rows_of[key])))
+        for key in sorted(rows_of)
+        if len(rows_of[key]) > 1
+    )
     return Merged(whole.take(agreed), tuple(split))

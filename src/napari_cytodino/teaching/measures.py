@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_cytodino.teaching.lessons import Lessons
 
 WANTED = 10
-"""Cells of a class from which on it is no longer said to lack examples."""
+"""Cells of a class from which on it no longer lacks examples."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,22 @@ def accuracy(taught: Taught, lessons: Lessons, codes: Sequence[str]) -> Share:
     """Return how many of the cells drawn at random are right, each left out in turn."""
     index = {code: place for place, code in enumerate(codes)}
     targets = np.array([index[code] for code in lessons.codes], np.int64)
-    said = called(taught)
-    asked = lessons.drawn & (said >= 0)
-    return Share(int((said == targets)[asked].sum()), int(asked.sum()))
+    classes = called(taught)
+    asked = lessons.drawn & (classes >= 0)
+    return Share(int((classes == targets)[asked].sum()), int(asked.sum()))
 
 
 def agreement(
     taught: Taught, lessons: Lessons, codes: Sequence[str]
 ) -> dict[str, Share]:
     """Return for each taught class how many of its cells were called so, left out."""
-    said = called(taught)
+    classes = called(taught)
     names = np.array(lessons.codes)
     found = {}
     for place, code in enumerate(codes):
-        own = (names == code) & (said >= 0)
+        own = (names == code) & (classes >= 0)
         if own.any():
-            found[code] = Share(int((said[own] == place).sum()), int(own.sum()))
+            found[code] = Share(int((classes[own] == place).sum()), int(own.sum()))
     return found
 
 

@@ -85,3 +85,22 @@ def test_a_round_needs_a_reader_and_cells(teachable: Any) -> None:
     teachable.say(range(120), [teachable.codes[row % 3] for row in range(120)])
     with pytest.raises(InputError, match="has a verdict already"):
         teachable.teaching.ask()
+
+
+def test_where_the_record_refuses_the_round_ends_and_the_head_stays(
+    teachable: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    teachable.session.message.connect(told.append)
+    teachable.teaching.add_classes(["KSC"])
+    teachable.teaching.ask()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(teachable.review.log.notes, "note_drawn", refuse)
+    teachable.say(teachable.session.review_rows)
+    assert not teachable.teaching.asking
+    assert teachable.teaching.taught is not None
+    assert teachable.session.opened.taught is not None
+    assert len([text for text in told if "disk is full" in text]) == 1

@@ -144,8 +144,9 @@ def pixel_answers(
             values = preprocess(pixels, checkpoint, device)
             answer, embedding, features = model.predict(values)
             own = answer.cpu().numpy()
-            half = features.cpu().numpy().astype(np.float16)
-            logits.append(own if head is None else head.logits(half, own))
+            if head is not None:
+                own = head.logits(features.cpu().numpy().astype(np.float16), own)
+            logits.append(own)
             embeddings.append(embedding.cpu().numpy())
     if not logits:
         raise InputError("There are 0 cells to judge; give a folder with some.")

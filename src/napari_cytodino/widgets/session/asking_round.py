@@ -57,27 +57,26 @@ class AskingRound:
         if not len(self.open_rows()):
             raise InputError(ALL_ASKED)
 
-    def begin(self, count: int, said: int) -> None:
-        """Begin a round of so many cells; ``said`` as in `go_on`."""
+    def begin(self, count: int, verdicts: int) -> None:
+        """Begin a round of so many cells; ``verdicts`` as in `go_on`."""
         self.going, self.left = True, count
         self._session.review_rows = self._rows = np.zeros(0, np.int64)
-        self._plan(said)
+        self._plan(verdicts)
 
-    def go_on(self, said: int) -> bool:
-        """Choose further cells once all have a verdict; return whether that ended it.
+    def go_on(self, verdicts: int) -> None:
+        """Choose further cells once all have a verdict; end where there are none.
 
         Parameters
         ----------
-        said : int
-            Verdicts of this case so far.
+        verdicts : int
+            Given in this case so far.
         """
         asked = self._session.review_rows
         if asked is None or asked is not self._rows or self._review.settling:
             # another reader, or other cells: the round was about those before
             self.stop()
         elif all(int(row) in self._session.reviews for row in asked):
-            self._plan(said)
-        return not self.going
+            self._plan(verdicts)
 
     def stop(self) -> None:
         """End the round, and give back the usual queue."""
@@ -93,7 +92,7 @@ class AskingRound:
         usable[[row for row in self._session.reviews if row < len(usable)]] = False
         return np.flatnonzero(usable)
 
-    def _plan(self, said: int) -> None:
+    def _plan(self, verdicts: int) -> None:
         session, log = self._session, self._review.log
         assert session.own is not None
         assert session.review_rows is not None
@@ -106,7 +105,7 @@ class AskingRound:
         random = drawn_cells(rows, 1, seed)
         log.notes.note_drawn(random, of=len(rows), reviewer=self._review.reader)
         rest, features = rows[~np.isin(rows, random)], session.own.features
-        if said < TYPICAL or session.probabilities is None:
+        if verdicts < TYPICAL or session.probabilities is None:
             others = typical_cells(features, rest, count - 1)
         else:
             others = unsure_cells(features, session.probabilities.p, rest, count - 1)

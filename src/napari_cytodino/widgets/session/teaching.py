@@ -240,20 +240,29 @@ class Teaching:
         try:
             if self._learn():
                 self.state.emit()
-            if self.asking and not self._session.busy:
-                self._go_on()
         except CytoDinoError as error:
             # the verdict itself is on the disk
             self._session.teach(None)
             self._session.message.emit(f"Nothing is taught now: {error}")
+        else:
+            self._go_on()
         finally:
             self._learning = False
 
     def _go_on(self) -> None:
+        """Plan further cells; where the record refuses the draw, the round ends."""
+        if not self.asking or self._session.busy:
+            return
         before = self.round.left
-        if self.round.go_on(len(self._verdicts())):
-            self._session.message.emit(self.words())
-        if self.round.left != before or not self.round.going:
+        try:
+            self.round.go_on(len(self._verdicts()))
+            note = self.words()
+        except CytoDinoError as error:
+            self.round.stop()
+            note = f"No more cells are asked about: {error}"
+        if not self.asking:
+            self._session.message.emit(note)
+        if self.round.left != before or not self.asking:
             self.state.emit()
 
     def _learn(self) -> bool:
@@ -321,10 +330,8 @@ class Teaching:
         codes = taxonomy.codes, own.codes, policy.temperature
         if len(set(lessons.codes)) >= 2:
             self.lessons, self.taught = lessons, fit_head(lessons, *codes)
-            head, policy_now = (
-                self.taught.head,
-                taught_policy(policy, lessons, own.codes),
-            )
+            head = self.taught.head
+            policy_now = taught_policy(policy, lessons, own.codes)
         elif self._added:
             head = untaught_head(width, *codes)
             policy_now = replace(policy, temperature=1.0, guarantee="")
